@@ -1,0 +1,1 @@
+//! Sentence embedder on fastembed.

@@ -1,0 +1,1 @@
+//! The store of record on a file system, and one-machine plumbing.

@@ -1,0 +1,1 @@
+//! The model registry: bundled, on disk, or downloaded and verified.

@@ -1,0 +1,1 @@
+//! Speech engine and voice activity detector on whisper.cpp.

@@ -1,0 +1,1 @@
+//! Measures speakr, side by side with a peer.

@@ -1,0 +1,1 @@
+//! What goes over the wire: commands, events, subjects and headers.

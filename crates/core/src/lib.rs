@@ -1,0 +1,14 @@
+//! The hexagon of speakr: domain types, ports (traits) and use cases.
+//!
+//! Nothing here knows a technology. Engines, files, databases and buses come in through the
+//! traits of [`ports`]; the apps under `crates/apps` are the only places where both meet.
+
+pub mod audio;
+pub mod ports;
+pub mod recording;
+pub mod search;
+pub mod transcript;
+pub mod usecases;
+
+pub use recording::{CorrelationId, Recording, RecordingId, RecordingState, Tags};
+pub use transcript::{Language, Segment, Transcript, Word};

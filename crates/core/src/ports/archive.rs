@@ -1,0 +1,149 @@
+//! The store of record: sound and text, from which everything else can be made again.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::{BoxedCause, sound::SoundSource};
+use crate::{
+    recording::{Recording, RecordingId},
+    transcript::Transcript,
+};
+
+/// Why something isn't stored, or isn't found.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// No such recording.
+    #[error("no recording {0}")]
+    NotFound(RecordingId),
+    /// It was deleted; a tombstone says so.
+    #[error("recording {0} was deleted")]
+    Deleted(RecordingId),
+    /// The place is full.
+    #[error("no space left in {place}")]
+    Full {
+        /// Which folder or bucket.
+        place: String,
+    },
+    /// The place can't be written or read.
+    #[error("can't {action} {place}")]
+    Io {
+        /// What was tried ("write", "read", …).
+        action: &'static str,
+        /// Which file, folder or object.
+        place: String,
+        /// Why it failed.
+        #[source]
+        cause: BoxedCause,
+    },
+    /// Something stored there isn't what it should be.
+    #[error("{place} is damaged: {reason}")]
+    Damaged {
+        /// Which file or object.
+        place: String,
+        /// How.
+        reason: String,
+    },
+}
+
+/// Takes the sound of one recording as it comes.
+#[async_trait]
+pub trait SoundWriter: Send {
+    /// Hands the samples to the operating system: they survive this process.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Full`] or [`ArchiveError::Io`]; what was written before is kept.
+    async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError>;
+
+    /// Makes what was written survive a power cut.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`].
+    async fn sync(&mut self) -> Result<(), ArchiveError>;
+
+    /// Samples written so far.
+    fn samples(&self) -> u64;
+}
+
+/// What a deletion removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Deleted {
+    /// Whether there was sound.
+    pub sound: bool,
+    /// Whether there was text.
+    pub text: bool,
+    /// Bytes freed.
+    pub bytes: u64,
+}
+
+/// Keeps recordings. Every write is atomic: after a crash there is the old or the new, whole.
+#[async_trait]
+pub trait Archive: Send + Sync {
+    /// Begins `recording`: its description is stored before the first sample comes.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn begin(&self, recording: &Recording) -> Result<Box<dyn SoundWriter>, ArchiveError>;
+
+    /// Stores a changed description.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`], [`ArchiveError::Deleted`] and others.
+    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError>;
+
+    /// Stores the text.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError>;
+
+    /// Brings the sound into its lasting form (FLAC). The raw form is kept until the new one is
+    /// whole and on disk.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; the raw sound is kept then.
+    async fn compact_sound(&self, id: RecordingId) -> Result<(), ArchiveError>;
+
+    /// The description.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] and others.
+    async fn recording(&self, id: RecordingId) -> Result<Recording, ArchiveError>;
+
+    /// The text, where it has been made.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn transcript(&self, id: RecordingId) -> Result<Option<Transcript>, ArchiveError>;
+
+    /// The sound from its start, raw or compacted.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] when there is none.
+    async fn open_sound(&self, id: RecordingId) -> Result<Box<dyn SoundSource>, ArchiveError>;
+
+    /// A file with the sound, for a player or an export.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] when there is none.
+    async fn sound_file(&self, id: RecordingId) -> Result<PathBuf, ArchiveError>;
+
+    /// Ids of all recordings that aren't deleted, in no order. Damaged ones are listed too.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError>;
+
+    /// Deletes sound and text for good: a tombstone first, so that nothing brings it back.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] when there never was one.
+    async fn delete(&self, id: RecordingId) -> Result<Deleted, ArchiveError>;
+
+    /// Whether there is a tombstone.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn is_deleted(&self, id: RecordingId) -> Result<bool, ArchiveError>;
+}

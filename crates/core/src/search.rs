@@ -1,0 +1,1 @@
+//! Search: what is asked, how keyword and vector hits are fused, what is answered.

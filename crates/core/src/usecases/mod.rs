@@ -1,0 +1,1 @@
+//! What speakr does, in terms of its ports.
