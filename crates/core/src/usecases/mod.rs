@@ -1,1 +1,3 @@
 //! What speakr does, in terms of its ports.
+
+pub mod capture;
