@@ -1,0 +1,34 @@
+# What can be done here. Each target says what it installs, and why, before it does.
+.DEFAULT_GOAL := help
+SHELL := /usr/bin/env bash
+.PHONY: help demo test lint fmt bench build-native build-docker clean up
+
+help: ## show what can be done here
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## install what is missing, build, transcribe the bundled speech and find it by meaning
+	@scripts/demo.sh
+
+test: ## install what is missing, then run every test
+	@scripts/test.sh
+
+lint: ## formatting, clippy, licences, shell scripts, spelling, documentation
+	@scripts/lint.sh
+
+fmt: ## format the code
+	@scripts/fmt.sh
+
+bench: ## measure accuracy, speed and search, side by side with a peer
+	@scripts/bench.sh
+
+build-native: ## build the release binary for this machine
+	@scripts/build-native.sh
+
+build-docker: ## (not yet) container images of the services
+	@echo "build-docker: there are no services yet, so there is no image to build; the program for one machine comes from 'make build-native'." >&2; exit 1
+
+clean: ## remove what was built, and the demo's scratch folder
+	@scripts/clean.sh
+
+up: ## (not yet) the services on this machine
+	@echo "up: there are no services to start yet; speakr works alone on one machine ('make demo' shows it)." >&2; exit 1

@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# What every script here shares: where the project is, how to speak, where the tools are.
+# Works with the bash 3.2 of macOS.
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+# shellcheck disable=SC2034  # for the scripts that read this file
+TOOLS_DIR=$TARGET_DIR/tools
+cd "$ROOT"
+
+# Messages go to stderr; results go to stdout.
+say() { printf '%s\n' "$*" >&2; }
+step() { printf '\n==> %s\n' "$*" >&2; }
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The lowest Rust version that builds the workspace, as its Cargo.toml states it.
+wanted_rust() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml"; }
+
+# Whether version $1 is at least version $2 (numbers with dots).
+at_least() {
+    local have=$1 want=$2 i h w
+    for i in 1 2 3; do
+        h=$(printf '%s' "$have" | cut -d. -f"$i")
+        w=$(printf '%s' "$want" | cut -d. -f"$i")
+        if [ "${h:-0}" -gt "${w:-0}" ]; then return 0; fi
+        if [ "${h:-0}" -lt "${w:-0}" ]; then return 1; fi
+    done
+    return 0
+}
+
+# Makes sure that there is a Rust toolchain that is new enough. We don't install one: that is the
+# developer's own choice, and the one thing that the targets expect.
+need_rust() {
+    local version
+    if ! has cargo && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+        export PATH
+    fi
+    if ! has cargo || ! has rustc; then
+        die "there is no Rust toolchain here. Install one with
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh
+and run this again."
+    fi
+    # With rustup, this obtains the toolchain that rust-toolchain.toml names, when it isn't here.
+    version=$(rustc --version | sed -n 's/^rustc \([0-9.]*\).*/\1/p') || version=
+    [ -n "$version" ] || die "rustc doesn't run; 'rustc --version' tells why."
+    if ! at_least "$version" "$(wanted_rust)"; then
+        die "speakr needs Rust $(wanted_rust) or newer and this is $version. Without rustup the file
+rust-toolchain.toml has no effect: install rustup from https://rustup.rs, or a newer rustc."
+    fi
+}
