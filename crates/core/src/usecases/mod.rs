@@ -1,3 +1,4 @@
 //! What speakr does, in terms of its ports.
 
 pub mod capture;
+pub mod silence;
