@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::BoxedCause;
 use crate::{
-    recording::{Recording, RecordingId, Tags},
+    recording::{Recording, RecordingId, RecordingState, Tags},
     transcript::Transcript,
 };
 
@@ -73,6 +73,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Captured before this time.
     pub until: Option<Timestamp>,
+    /// In one of these states; in any where empty.
+    pub states: Vec<RecordingState>,
 }
 
 /// A passage that was found.
@@ -84,6 +86,9 @@ pub struct PassageHit {
     pub passage: Passage,
     /// Cosine of its vector and the query's, −1 to 1, where both are known.
     pub cosine: Option<f32>,
+    /// Share of the query's words that it holds, rare words weighing more, 0 to 1; where it was
+    /// found by keywords.
+    pub coverage: Option<f32>,
 }
 
 /// What a listing or a result says of a recording.
@@ -135,6 +140,12 @@ pub trait Index: Send + Sync {
     /// # Errors
     /// [`IndexError`].
     async fn entries(&self, ids: &[RecordingId]) -> Result<Vec<Entry>, IndexError>;
+
+    /// Ids of all recordings in it, in no order.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn ids(&self) -> Result<Vec<RecordingId>, IndexError>;
 
     /// Ids that begin with these hexadecimal digits (dashes don't count), at most ten.
     ///

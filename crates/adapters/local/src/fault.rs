@@ -1,0 +1,44 @@
+//! The operating system's errors as the archive's, with the place named.
+
+use std::{
+    io::{Error, ErrorKind},
+    path::Path,
+};
+
+use speakr_core::ports::archive::ArchiveError;
+
+/// Turns an I/O error at `place`, met while trying to `action` it, into an archive error.
+pub(crate) fn io(action: &'static str, place: &Path) -> impl FnOnce(Error) -> ArchiveError {
+    let place = place.display().to_string();
+    move |cause| match cause.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ArchiveError::Full { place },
+        _ => ArchiveError::Io {
+            action,
+            place,
+            cause: Box::new(cause),
+        },
+    }
+}
+
+/// Something at `place` that isn't what it should be.
+pub(crate) fn damaged(place: &Path, reason: impl Into<String>) -> ArchiveError {
+    ArchiveError::Damaged {
+        place: place.display().to_string(),
+        reason: reason.into(),
+    }
+}
+
+/// Runs `work`, which blocks on the disk, away from the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Result<T, ArchiveError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|cause| {
+            Err(ArchiveError::Io {
+                action: "finish work on",
+                place: "the archive".to_owned(),
+                cause: Box::new(cause),
+            })
+        })
+}
