@@ -91,18 +91,35 @@ fn show(output: Output, global: &GlobalArgs) -> Result<(), Failure> {
     if output.is_json() {
         return output.print_json(&shown);
     }
-    let missing = if shown.config_exists { "" } else { " (doesn't exist)" };
-    output.say(&format!("Configuration file: {}{missing}", shown.config_path));
+    let missing = if shown.config_exists {
+        ""
+    } else {
+        " (doesn't exist)"
+    };
+    output.say(&format!(
+        "Configuration file: {}{missing}",
+        shown.config_path
+    ));
     output.print_raw(&table(&shown.settings))
 }
 
 fn table(settings: &[ShownSetting]) -> String {
     let rows: Vec<(&str, String, &str)> = settings
         .iter()
-        .map(|s| (s.key, for_people(&s.value), s.place.as_deref().unwrap_or(s.origin)))
+        .map(|s| {
+            (
+                s.key,
+                for_people(&s.value),
+                s.place.as_deref().unwrap_or(s.origin),
+            )
+        })
         .collect();
     let keys = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
-    let values = rows.iter().map(|row| row.1.chars().count()).max().unwrap_or(0);
+    let values = rows
+        .iter()
+        .map(|row| row.1.chars().count())
+        .max()
+        .unwrap_or(0);
     rows.iter()
         .map(|(key, value, origin)| format!("{key:<keys$}  {value:<values$}  {origin}\n"))
         .collect()
@@ -121,8 +138,10 @@ fn for_people(value: &Json) -> String {
 fn print_path(output: Output, path: &Path) -> Result<(), Failure> {
     let text = path.display().to_string();
     if output.is_json() {
-        return output
-            .print_json(&ShownPath { config_path: &text, config_exists: path.exists() });
+        return output.print_json(&ShownPath {
+            config_path: &text,
+            config_exists: path.exists(),
+        });
     }
     output.print(&text)
 }
@@ -134,13 +153,24 @@ fn init(output: Output, path: &Path) -> Result<(), Failure> {
             return Failure::new(ExitCode::Failed, sentence)
                 .hint("`speakr config example` prints what would be written");
         }
-        Failure::new(ExitCode::Failed, format!("can't write {}: {e}", path.display()))
+        Failure::new(
+            ExitCode::Failed,
+            format!("can't write {}: {e}", path.display()),
+        )
     };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
-    file.write_all(config::example().as_bytes()).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(config::example().as_bytes())
+        .map_err(failed)?;
     output.say(&format!("Wrote {}", path.display()));
     Ok(())
 }

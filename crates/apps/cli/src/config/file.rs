@@ -31,7 +31,10 @@ impl Settings {
     fn read_toml(&mut self, text: &str, path: &Path) -> Result<(), Failure> {
         let wrong = |span: Option<Range<usize>>, reason: String| {
             let line = line_of(text, span.map_or(0, |s| s.start));
-            Failure::new(ExitCode::Usage, format!("{}:{line}: {reason}", path.display()))
+            Failure::new(
+                ExitCode::Usage,
+                format!("{}:{line}: {reason}", path.display()),
+            )
         };
         let table = DeTable::parse(text).map_err(|e| wrong(e.span(), e.message().to_owned()))?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -39,13 +42,21 @@ impl Settings {
         for (key, value) in table.get_ref() {
             let name: &str = key.get_ref();
             let Some(setting) = TABLE.iter().find(|setting| setting.key == name) else {
-                return Err(unknown(name, wrong(Some(key.span()), unknown_sentence(name))));
+                return Err(unknown(
+                    name,
+                    wrong(Some(key.span()), unknown_sentence(name)),
+                ));
             };
-            self.set_toml(setting.key, value.get_ref(), &folder).map_err(|reason| {
-                wrong(Some(value.span()), format!("the setting \"{name}\" is wrong: {reason}"))
-            })?;
+            self.set_toml(setting.key, value.get_ref(), &folder)
+                .map_err(|reason| {
+                    wrong(
+                        Some(value.span()),
+                        format!("the setting \"{name}\" is wrong: {reason}"),
+                    )
+                })?;
             let line = line_of(text, key.span().start);
-            self.origins.insert(setting.key, Origin::File(path.to_owned(), line));
+            self.origins
+                .insert(setting.key, Origin::File(path.to_owned(), line));
         }
         Ok(())
     }

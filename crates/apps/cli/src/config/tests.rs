@@ -40,7 +40,12 @@ fn without_a_file_every_value_is_a_default() {
     assert_eq!(settings.home, PathBuf::from("/data/speakr"));
     assert!(settings.clipboard);
     for setting in TABLE {
-        assert_eq!(settings.origin(setting.key), Origin::Default, "{}", setting.key);
+        assert_eq!(
+            settings.origin(setting.key),
+            Origin::Default,
+            "{}",
+            setting.key
+        );
     }
 }
 
@@ -48,14 +53,22 @@ fn without_a_file_every_value_is_a_default() {
 fn options_win_over_variables_and_those_over_the_file() {
     let file = "model = \"small\"\nhome = \"/from/file\"\nlanguage = \"de\"\n";
     let variables = [("SPEAKR_HOME", "/from/variable"), ("SPEAKR_LANGUAGE", "fr")];
-    let global = GlobalArgs { home: Some("/from/flag".into()), ..GlobalArgs::default() };
+    let global = GlobalArgs {
+        home: Some("/from/flag".into()),
+        ..GlobalArgs::default()
+    };
     let settings = load_with(Some(file), &variables, &global).unwrap();
     assert_eq!(settings.home, PathBuf::from("/from/flag"));
     assert_eq!(settings.origin("home"), Origin::Flag("--home"));
     assert_eq!(settings.language.as_deref(), Some("fr"));
-    assert_eq!(settings.origin("language"), Origin::Environment("SPEAKR_LANGUAGE".into()));
+    assert_eq!(
+        settings.origin("language"),
+        Origin::Environment("SPEAKR_LANGUAGE".into())
+    );
     assert_eq!(settings.model, "small");
-    let Origin::File(path, line) = settings.origin("model") else { panic!("not from the file") };
+    let Origin::File(path, line) = settings.origin("model") else {
+        panic!("not from the file")
+    };
     assert!(path.ends_with("config.toml"));
     assert_eq!(line, 1);
     assert_eq!(settings.origin("tags"), Origin::Default);
@@ -84,8 +97,16 @@ fn every_setting_can_be_set_by_its_variable() {
         let variable = setting.variable();
         let pair = [(variable.as_str(), values[setting.key])];
         let settings = load_with(None, &pair, &GlobalArgs::default()).unwrap();
-        assert_ne!(settings.json(setting.key), defaults.json(setting.key), "{}", setting.key);
-        assert_eq!(settings.origin(setting.key), Origin::Environment(variable.clone()));
+        assert_ne!(
+            settings.json(setting.key),
+            defaults.json(setting.key),
+            "{}",
+            setting.key
+        );
+        assert_eq!(
+            settings.origin(setting.key),
+            Origin::Environment(variable.clone())
+        );
     }
 }
 
@@ -117,8 +138,13 @@ fn nothing_is_deleted_by_age_unless_a_number_of_days_says_so() {
 #[test]
 fn paths_in_the_file_begin_at_its_folder_or_at_home() {
     let settings = load("models_dir = \"models\"\nffmpeg = \"~/bin/ffmpeg\"\n").unwrap();
-    let Origin::File(file, _) = settings.origin("models_dir") else { panic!("not from the file") };
-    assert_eq!(settings.models_dir, Some(file.parent().unwrap().join("models")));
+    let Origin::File(file, _) = settings.origin("models_dir") else {
+        panic!("not from the file")
+    };
+    assert_eq!(
+        settings.models_dir,
+        Some(file.parent().unwrap().join("models"))
+    );
     if let Some(dirs) = directories::BaseDirs::new() {
         assert_eq!(settings.ffmpeg, Some(dirs.home_dir().join("bin/ffmpeg")));
     }
@@ -128,7 +154,10 @@ fn paths_in_the_file_begin_at_its_folder_or_at_home() {
 fn an_unknown_key_is_refused_with_its_line_and_the_nearest_one() {
     let message = refused("# mine\nmodel = \"tiny\"\nretention_day = 3\n");
     assert!(message.contains("config.toml:3:"), "{message}");
-    assert!(message.contains("did you mean \"retention_days\"?"), "{message}");
+    assert!(
+        message.contains("did you mean \"retention_days\"?"),
+        "{message}"
+    );
     assert!(refused("stop-on-silence = \"2s\"").contains("\"stop_on_silence\"?"));
     assert!(!refused("zzzz = 1").contains("did you mean"));
     assert!(refused("[record]\ndevice = \"x\"").contains("there is no setting \"record\""));
@@ -137,8 +166,14 @@ fn an_unknown_key_is_refused_with_its_line_and_the_nearest_one() {
 #[test]
 fn a_wrong_value_is_refused_with_its_line_and_what_is_wanted() {
     for (file, wanted) in [
-        ("\nclipboard = \"yes\"", ":2: the setting \"clipboard\" is wrong: it wants true or false"),
-        ("model = 3", ":1: the setting \"model\" is wrong: it wants text in quotes"),
+        (
+            "\nclipboard = \"yes\"",
+            ":2: the setting \"clipboard\" is wrong: it wants true or false",
+        ),
+        (
+            "model = 3",
+            ":1: the setting \"model\" is wrong: it wants text in quotes",
+        ),
         ("format = \"doc\"", "is none of txt, srt, vtt, json, tsv"),
         ("max_duration = \"soon\"", "is no length of time"),
         ("tags = \"a\"", "it wants a list"),
@@ -153,15 +188,23 @@ fn a_wrong_value_is_refused_with_its_line_and_what_is_wanted() {
 
 #[test]
 fn a_wrong_variable_is_refused_by_its_name() {
-    let failure =
-        load_with(None, &[("SPEAKR_CLIPBOARD", "perhaps")], &GlobalArgs::default()).unwrap_err();
+    let failure = load_with(
+        None,
+        &[("SPEAKR_CLIPBOARD", "perhaps")],
+        &GlobalArgs::default(),
+    )
+    .unwrap_err();
     assert!(failure.message().contains("SPEAKR_CLIPBOARD"), "{failure}");
     assert_eq!(failure.code(), ExitCode::Usage);
 }
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
-    let settings = load_with(Some("model = \"small\""), &[("SPEAKR_MODEL", "")], &GlobalArgs::default());
+    let settings = load_with(
+        Some("model = \"small\""),
+        &[("SPEAKR_MODEL", "")],
+        &GlobalArgs::default(),
+    );
     assert_eq!(settings.unwrap().model, "small");
 }
 
@@ -169,15 +212,25 @@ fn an_empty_variable_counts_as_unset() {
 fn a_file_that_somebody_named_must_exist() {
     let named = [("SPEAKR_CONFIG", "/no/such/file.toml")];
     let failure = load_with(None, &named, &GlobalArgs::default()).unwrap_err();
-    assert!(failure.message().contains("/no/such/file.toml"), "{failure}");
+    assert!(
+        failure.message().contains("/no/such/file.toml"),
+        "{failure}"
+    );
 }
 
 #[test]
 fn without_a_home_folder_the_data_folder_must_be_named() {
-    let around = Surroundings { variable: &|_| None, config_dir: None, data_dir: None };
+    let around = Surroundings {
+        variable: &|_| None,
+        config_dir: None,
+        data_dir: None,
+    };
     let failure = Settings::from_surroundings(&GlobalArgs::default(), &around).unwrap_err();
     assert_eq!(failure.hint_text(), Some("set SPEAKR_HOME to a folder"));
-    let global = GlobalArgs { home: Some("/here".into()), ..GlobalArgs::default() };
+    let global = GlobalArgs {
+        home: Some("/here".into()),
+        ..GlobalArgs::default()
+    };
     assert!(Settings::from_surroundings(&global, &around).is_ok());
 }
 
@@ -190,14 +243,22 @@ fn the_example_is_a_valid_file_that_names_every_setting() {
         .collect();
     let settings = load(&active).unwrap();
     for setting in TABLE {
-        assert_eq!(settings.origin(setting.key).kind(), "file", "{}", setting.key);
+        assert_eq!(
+            settings.origin(setting.key).kind(),
+            "file",
+            "{}",
+            setting.key
+        );
     }
     assert_eq!(load(&example()).unwrap().origin("model"), Origin::Default);
 }
 
 #[test]
 fn the_documented_example_is_the_generated_one() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/config.example.toml");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../docs/config.example.toml"
+    );
     let documented = std::fs::read_to_string(path).unwrap();
     assert_eq!(
         documented,

@@ -27,7 +27,9 @@ pub(super) trait Value: Sized {
 }
 
 fn string<'a>(value: &'a DeValue<'_>) -> Result<&'a str, String> {
-    value.as_str().ok_or_else(|| format!("it wants text in quotes, not {}", named(value)))
+    value
+        .as_str()
+        .ok_or_else(|| format!("it wants text in quotes, not {}", named(value)))
 }
 
 fn integer<T: FromStr>(value: &DeValue<'_>) -> Result<T, String> {
@@ -37,7 +39,8 @@ fn integer<T: FromStr>(value: &DeValue<'_>) -> Result<T, String> {
 }
 
 fn whole<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("\"{text}\" is no whole number from 0 on, or is too large"))
+    text.parse()
+        .map_err(|_| format!("\"{text}\" is no whole number from 0 on, or is too large"))
 }
 
 fn named(value: &DeValue<'_>) -> String {
@@ -47,7 +50,11 @@ fn named(value: &DeValue<'_>) -> String {
 impl Value for String {
     fn from_text(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+        if text.is_empty() {
+            Err("it is empty".to_owned())
+        } else {
+            Ok(text.to_owned())
+        }
     }
 
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
@@ -118,7 +125,9 @@ impl Value for bool {
     }
 
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
-        value.as_bool().ok_or_else(|| format!("it wants true or false, not {}", named(value)))
+        value
+            .as_bool()
+            .ok_or_else(|| format!("it wants true or false, not {}", named(value)))
     }
 
     fn to_json(&self) -> Json {
@@ -133,7 +142,10 @@ impl Value for Tags {
 
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
         let list = value.as_array().ok_or_else(|| {
-            format!("it wants a list such as [\"a\", \"b\"], not {}", named(value))
+            format!(
+                "it wants a list such as [\"a\", \"b\"], not {}",
+                named(value)
+            )
         })?;
         let tags = list.iter().map(|item| string(item.get_ref()));
         Ok(Self::new(tags.collect::<Result<Vec<_>, _>>()?))
@@ -146,13 +158,15 @@ impl Value for Tags {
 
 impl Value for Option<FormatArg> {
     fn from_text(text: &str) -> Result<Self, String> {
-        FormatArg::from_str(text.trim(), true).map(Some).map_err(|_| {
-            let names: Vec<_> = FormatArg::value_variants()
-                .iter()
-                .filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned()))
-                .collect();
-            format!("\"{}\" is none of {}", text.trim(), names.join(", "))
-        })
+        FormatArg::from_str(text.trim(), true)
+            .map(Some)
+            .map_err(|_| {
+                let names: Vec<_> = FormatArg::value_variants()
+                    .iter()
+                    .filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned()))
+                    .collect();
+                format!("\"{}\" is none of {}", text.trim(), names.join(", "))
+            })
     }
 
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
@@ -160,7 +174,8 @@ impl Value for Option<FormatArg> {
     }
 
     fn to_json(&self) -> Json {
-        self.and_then(|format| Some(format.to_possible_value()?.get_name().to_owned())).into()
+        self.and_then(|format| Some(format.to_possible_value()?.get_name().to_owned()))
+            .into()
     }
 }
 
@@ -178,7 +193,8 @@ impl Value for Option<Duration> {
     }
 
     fn to_json(&self) -> Json {
-        self.map(|length| format!("{}s", length.as_secs_f64())).into()
+        self.map(|length| format!("{}s", length.as_secs_f64()))
+            .into()
     }
 }
 
