@@ -4,9 +4,12 @@
 //! traits of [`ports`]; the apps under `crates/apps` are the only places where both meet.
 
 pub mod audio;
+pub mod export;
+pub mod passages;
 pub mod ports;
 pub mod recording;
 pub mod search;
+pub mod segmenter;
 pub mod transcript;
 pub mod usecases;
 

@@ -1,4 +1,6 @@
 //! What speakr does, in terms of its ports.
 
 pub mod capture;
+pub mod library;
 pub mod silence;
+pub mod transcribe;

@@ -1,0 +1,417 @@
+//! Sound in, text out: finds the speech, cuts it into pieces, has them decoded and puts the text
+//! together again, while the sound is still coming.
+
+mod assembly;
+mod job;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    assembly::Assembly,
+    job::{Job, Purpose},
+};
+use crate::{
+    audio::{SAMPLE_RATE_HZ, ms_to_samples, samples_to_ms},
+    ports::{
+        speech::{DecodeOptions, Decoded, SpeechEngine, SpeechError},
+        voice_activity::{VoiceActivityDetector, VoiceActivityError},
+    },
+    segmenter::{Piece, Segmenter, SegmenterConfig},
+    transcript::{Language, Segment},
+};
+
+/// The pause after which an open piece is decoded in advance: most likely it ends here.
+const LOOK_AHEAD_PAUSE_MS: u64 = 224;
+/// Least new sound between two looks at a piece that somebody is still speaking.
+const PARTIAL_EVERY_MS: u64 = 1_000;
+/// Least speech in an open piece that is worth a look.
+const PARTIAL_FROM_MS: u64 = 600;
+/// Sound that is looked at in one go, so that other tasks get their turn between.
+const STRIDE_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
+
+/// What happens while text is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TranscriptionEvent {
+    /// What the words at the end seem to be so far. Replaced by the next partial or segment.
+    Partial {
+        /// Where it begins in the sound.
+        start_ms: u64,
+        /// Where it ends.
+        end_ms: u64,
+        /// The text.
+        text: String,
+    },
+    /// A segment that is final.
+    Segment(Segment),
+    /// All sound up to here is done with.
+    Progress {
+        /// Milliseconds of sound.
+        decoded_ms: u64,
+    },
+}
+
+/// Hears what happens while text is made. Called in order, from one task.
+pub trait TranscriptionObserver: Send + Sync {
+    /// Takes one event; must not block.
+    fn on_event(&self, event: TranscriptionEvent);
+}
+
+/// An observer that looks away.
+impl TranscriptionObserver for () {
+    fn on_event(&self, _: TranscriptionEvent) {}
+}
+
+/// How the sound comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As it is spoken: pieces end at pauses, partial texts are given, the sound is never held up.
+    Live,
+    /// As fast as it is taken: long pieces, and the source waits for the engine.
+    File,
+}
+
+/// Why there is no text.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscribeError {
+    /// The engine refused, failed, or was cancelled.
+    #[error(transparent)]
+    Speech(#[from] SpeechError),
+    /// The detector failed.
+    #[error(transparent)]
+    VoiceActivity(#[from] VoiceActivityError),
+}
+
+impl TranscribeError {
+    /// Whether the caller's own cancellation is the reason.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Speech(SpeechError::Cancelled))
+    }
+}
+
+/// The text of one stream of sound.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TranscribedSound {
+    /// The language, of the first speech where several were spoken.
+    pub language: Option<Language>,
+    /// How sure the engine was of it, 0 to 1, where it detected it.
+    pub language_probability: Option<f32>,
+    /// The segments in order; empty when nobody spoke.
+    pub segments: Vec<Segment>,
+    /// Length of the sound.
+    pub duration_ms: u64,
+    /// How much of it was speech.
+    pub speech_ms: u64,
+    /// Mean log probability of the tokens, weighted by the length of the text; 0 without text.
+    pub mean_log_probability: f32,
+}
+
+/// Makes a detector for one stream.
+pub type DetectorFactory =
+    Box<dyn Fn() -> Result<Box<dyn VoiceActivityDetector>, VoiceActivityError> + Send + Sync>;
+
+/// Makes text from sound.
+pub struct Transcriber {
+    engine: Arc<dyn SpeechEngine>,
+    detector: DetectorFactory,
+    file: SegmenterConfig,
+    live: SegmenterConfig,
+}
+
+impl Transcriber {
+    /// A transcriber on `engine`, with a new detector from `detector` for each stream.
+    #[must_use]
+    pub fn new(engine: Arc<dyn SpeechEngine>, detector: DetectorFactory) -> Self {
+        Self {
+            engine,
+            detector,
+            file: SegmenterConfig::file(),
+            live: SegmenterConfig::live(),
+        }
+    }
+
+    /// Cuts streams of `pace` as `config` says instead of as measured best.
+    #[must_use]
+    pub fn with_segmentation(mut self, pace: Pace, config: SegmenterConfig) -> Self {
+        match pace {
+            Pace::Live => self.live = config,
+            Pace::File => self.file = config,
+        }
+        self
+    }
+
+    /// Makes text from `sound` (16 kHz mono, in chunks of any size) until it ends.
+    ///
+    /// # Errors
+    /// [`TranscribeError`]: the engine doesn't know the language, fails or was cancelled, or the
+    /// detector fails.
+    pub async fn run<S>(
+        &self,
+        sound: S,
+        pace: Pace,
+        options: &DecodeOptions,
+        observer: &dyn TranscriptionObserver,
+        cancel: &CancellationToken,
+    ) -> Result<TranscribedSound, TranscribeError>
+    where
+        S: Stream<Item = Vec<i16>> + Send + Unpin,
+    {
+        self.engine.accepts(options)?;
+        let detector = (self.detector)()?;
+        let config = match pace {
+            Pace::Live => &self.live,
+            Pace::File => &self.file,
+        };
+        let run = Run {
+            engine: &self.engine,
+            segmenter: Segmenter::new(config.clone(), detector.frame_len()),
+            detector,
+            pace,
+            cancel,
+            queue: VecDeque::new(),
+            ahead: None,
+            looked_at: Look::default(),
+            assembly: Assembly::new(options.clone(), self.engine.model().multilingual, observer),
+        };
+        run.drive(sound).await
+    }
+}
+
+/// The last look at an open piece.
+#[derive(Debug, Default)]
+struct Look {
+    /// How much sound there was when it began.
+    at_sample: u64,
+    /// How much sound had come in by the time it was done: what a look costs.
+    cost_samples: u64,
+    /// The speech that was looked at.
+    speech: Option<(u64, u64)>,
+}
+
+/// One stream on its way.
+struct Run<'a> {
+    engine: &'a Arc<dyn SpeechEngine>,
+    detector: Box<dyn VoiceActivityDetector>,
+    segmenter: Segmenter,
+    pace: Pace,
+    cancel: &'a CancellationToken,
+    /// Pieces that wait for the engine.
+    queue: VecDeque<Piece>,
+    /// A piece that was decoded before it had ended.
+    ahead: Option<(Piece, Decoded)>,
+    looked_at: Look,
+    assembly: Assembly<'a>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Cancelled,
+    Sound(Option<Vec<i16>>),
+    Stride,
+    Decoded(Box<Result<Decoded, SpeechError>>),
+}
+
+impl Run<'_> {
+    async fn drive<S>(mut self, mut sound: S) -> Result<TranscribedSound, TranscribeError>
+    where
+        S: Stream<Item = Vec<i16>> + Send + Unpin,
+    {
+        let mut job: Option<Job> = None;
+        let mut inbox: Vec<i16> = Vec::new();
+        let mut taken = 0;
+        let mut ended = false;
+        loop {
+            if let Some(job) = &mut job {
+                self.reconsider(job, ended);
+            } else {
+                job = self.next_job(ended);
+                if job.is_none() && ended {
+                    break;
+                }
+            }
+            // A file waits for the engine; a microphone never does.
+            let hungry = !ended && (self.pace == Pace::Live || self.queue.is_empty());
+            let unread = taken < inbox.len();
+            let woken = tokio::select! {
+                () = self.cancel.cancelled() => Woken::Cancelled,
+                result = job::finished(&mut job) => Woken::Decoded(Box::new(result)),
+                () = yield_once(), if hungry && unread => Woken::Stride,
+                chunk = sound.next(), if hungry && !unread => Woken::Sound(chunk),
+            };
+            match woken {
+                Woken::Cancelled => {
+                    job::abandon(job).await;
+                    return Err(SpeechError::Cancelled.into());
+                }
+                Woken::Sound(Some(chunk)) => {
+                    inbox = chunk;
+                    taken = 0;
+                }
+                Woken::Sound(None) => {
+                    ended = true;
+                    self.queue.extend(self.segmenter.finish());
+                }
+                Woken::Stride => {
+                    let until = (taken + STRIDE_SAMPLES).min(inbox.len());
+                    self.hear(&inbox[taken..until])?;
+                    taken = until;
+                }
+                Woken::Decoded(result) => {
+                    if let Some(done) = job.take() {
+                        self.done(done, *result)?;
+                    }
+                }
+            }
+        }
+        let duration = self.segmenter.samples();
+        Ok(self
+            .assembly
+            .finish(duration, self.segmenter.speech_samples()))
+    }
+
+    fn hear(&mut self, pcm: &[i16]) -> Result<(), TranscribeError> {
+        let probabilities = self.detector.push(pcm)?;
+        let pieces = self.segmenter.push(pcm, &probabilities);
+        self.queue.extend(pieces);
+        if self.queue.is_empty() {
+            self.assembly
+                .progress(samples_to_ms(self.segmenter.settled_sample()));
+        }
+        Ok(())
+    }
+
+    /// What the idle engine should do next.
+    fn next_job(&mut self, ended: bool) -> Option<Job> {
+        while let Some(piece) = self.queue.pop_front() {
+            if let Some((ahead, decoded)) = self.ahead.take()
+                && same_speech(&ahead, &piece)
+            {
+                tracing::debug!(start = piece.start_sample, "decoded in advance");
+                if let Some(again) = self.assembly.take(piece, decoded) {
+                    return Some(self.start(Purpose::Final, again));
+                }
+                continue;
+            }
+            return Some(self.start(Purpose::Final, piece));
+        }
+        if ended || self.pace == Pace::File {
+            return None;
+        }
+        self.look_ahead()
+    }
+
+    /// A look at the open piece, if one is due.
+    fn look_ahead(&mut self) -> Option<Job> {
+        let pause = self.segmenter.pause_samples()?;
+        let paused = pause >= ms_to_samples(LOOK_AHEAD_PAUSE_MS);
+        let waited = self.segmenter.samples() - self.looked_at.at_sample;
+        let wait = ms_to_samples(PARTIAL_EVERY_MS).max(2 * self.looked_at.cost_samples);
+        if !paused && waited < wait {
+            return None;
+        }
+        let piece = self.segmenter.open_piece()?;
+        let speech = extent(&piece);
+        if self.looked_at.speech == Some(speech)
+            || (!paused && piece.speech_samples() < ms_to_samples(PARTIAL_FROM_MS))
+        {
+            return None;
+        }
+        self.looked_at.at_sample = self.segmenter.samples();
+        self.looked_at.speech = Some(speech);
+        Some(self.start(Purpose::Look { paused }, piece))
+    }
+
+    fn start(&self, purpose: Purpose, piece: Piece) -> Job {
+        Job::start(
+            Arc::clone(self.engine),
+            purpose,
+            piece,
+            self.assembly.options(),
+            self.assembly.context(),
+            self.cancel.child_token(),
+        )
+    }
+
+    /// Stops a look that has become useless, so that the engine is free for what matters.
+    fn reconsider(&self, job: &mut Job, ended: bool) {
+        let Purpose::Look { paused } = job.purpose else {
+            return;
+        };
+        let useless = if let Some(next) = self.queue.front() {
+            !same_speech(next, &job.piece)
+        } else if ended {
+            true
+        } else {
+            // The speaker has paused meanwhile: a look at the whole of it is worth more.
+            !paused
+                && self
+                    .segmenter
+                    .pause_samples()
+                    .is_some_and(|p| p >= ms_to_samples(LOOK_AHEAD_PAUSE_MS))
+                && self
+                    .segmenter
+                    .open_piece()
+                    .is_some_and(|open| !same_speech(&open, &job.piece))
+        };
+        if useless {
+            job.stop();
+        }
+    }
+
+    fn done(
+        &mut self,
+        job: Job,
+        result: Result<Decoded, SpeechError>,
+    ) -> Result<(), TranscribeError> {
+        match (job.purpose, result) {
+            (Purpose::Final, result) => {
+                if let Some(again) = self.assembly.take(job.piece, result?) {
+                    self.queue.push_front(again);
+                }
+            }
+            (Purpose::Look { .. }, Err(SpeechError::Cancelled)) if job.is_stopped() => {
+                self.looked_at.speech = None;
+            }
+            (Purpose::Look { .. }, result) => {
+                let decoded = result?;
+                self.looked_at.cost_samples = self.segmenter.samples() - self.looked_at.at_sample;
+                if self.queue.is_empty() {
+                    self.assembly.partial(&job.piece, &decoded);
+                }
+                self.ahead = Some((job.piece, decoded));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// First and last sample of the speech in `piece`.
+fn extent(piece: &Piece) -> (u64, u64) {
+    let start = piece.speech.first().map_or(0, |r| r.start);
+    let end = piece.speech.last().map_or(0, |r| r.end);
+    (start, end)
+}
+
+fn same_speech(a: &Piece, b: &Piece) -> bool {
+    a.start_sample == b.start_sample && a.speech == b.speech
+}
+
+/// Lets other tasks have a turn.
+async fn yield_once() {
+    let mut yielded = false;
+    futures::future::poll_fn(|cx| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests;
