@@ -1,1 +1,21 @@
 //! Sound in and out through ffmpeg: capture, decode, encode.
+//!
+//! ffmpeg runs as a child process and hands over raw samples through a pipe. It is bounded in
+//! what it may open, in memory and in time, never outlives speakr, and what it complains about
+//! becomes a typed error with its mend.
+
+mod complaint;
+mod decoder;
+mod devices;
+mod encoder;
+mod file_microphone;
+mod formats;
+mod microphone;
+mod process;
+mod program;
+mod sandbox;
+
+pub use decoder::{DecodeLimits, FfmpegDecoder};
+pub use encoder::FlacEncoder;
+pub use microphone::FfmpegMicrophone;
+pub use program::{FFMPEG_VARIABLE, Ffmpeg, install_line};

@@ -1,0 +1,172 @@
+//! Where ffmpeg is, and how to get it where it isn't.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use speakr_core::ports::sound::SoundError;
+
+/// The variable that names another ffmpeg than the one on `PATH`.
+pub const FFMPEG_VARIABLE: &str = "SPEAKR_FFMPEG";
+
+/// The ffmpeg to run. Looked for when it is needed, so that commands without sound work where it
+/// isn't installed.
+#[derive(Debug, Clone, Default)]
+pub struct Ffmpeg {
+    configured: Option<PathBuf>,
+}
+
+impl Ffmpeg {
+    /// The program that `configured` names, else the one on `PATH`.
+    #[must_use]
+    pub fn new(configured: Option<PathBuf>) -> Self {
+        Self { configured }
+    }
+
+    /// The program that `SPEAKR_FFMPEG` names, else the one on `PATH`.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::new(
+            std::env::var_os(FFMPEG_VARIABLE)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
+        )
+    }
+
+    /// Path of the program.
+    ///
+    /// # Errors
+    /// [`SoundError::MissingProgram`] with the line that installs it.
+    pub fn path(&self) -> Result<PathBuf, SoundError> {
+        match &self.configured {
+            Some(path) if path.components().count() > 1 => {
+                if is_program(path) {
+                    return Ok(path.clone());
+                }
+                Err(SoundError::MissingProgram {
+                    program: path.display().to_string(),
+                    mend: format!(
+                        "{FFMPEG_VARIABLE} or the config file names it: correct or remove that, \
+                         or install ffmpeg with: {}",
+                        install_line("ffmpeg")
+                    ),
+                })
+            }
+            Some(name) => on_path(name.as_os_str()).ok_or_else(|| missing(name.as_os_str())),
+            None => on_path(OsStr::new("ffmpeg")).ok_or_else(|| missing(OsStr::new("ffmpeg"))),
+        }
+    }
+
+    /// A command that runs it with nothing of the caller's environment changing what it does.
+    pub(crate) fn command(&self) -> Result<Command, SoundError> {
+        let mut command = Command::new(self.path()?);
+        command
+            .env_remove("FFREPORT")
+            .env_remove("AV_LOG_FORCE_COLOR")
+            .env("AV_LOG_FORCE_NOCOLOR", "1")
+            .arg("-hide_banner");
+        Ok(command)
+    }
+}
+
+fn missing(program: &OsStr) -> SoundError {
+    SoundError::MissingProgram {
+        program: program.to_string_lossy().into_owned(),
+        mend: format!("install it with: {}", install_line("ffmpeg")),
+    }
+}
+
+/// The line that installs `package` with the package manager found here.
+#[must_use]
+pub fn install_line(package: &str) -> String {
+    if cfg!(target_os = "macos") {
+        return format!("brew install {package}");
+    }
+    if cfg!(windows) {
+        return format!("winget install {package}");
+    }
+    let managers = [
+        ("apt-get", "sudo apt-get install"),
+        ("dnf", "sudo dnf install"),
+        ("pacman", "sudo pacman -S"),
+        ("zypper", "sudo zypper install"),
+        ("apk", "sudo apk add"),
+        ("nix-env", "nix-env -iA nixpkgs."),
+    ];
+    let line = managers
+        .iter()
+        .find(|(program, _)| on_path(OsStr::new(program)).is_some())
+        .map_or("sudo apt-get install", |(_, line)| line);
+    if line.ends_with('.') {
+        format!("{line}{package}")
+    } else {
+        format!("{line} {package}")
+    }
+}
+
+/// The first program of that name on `PATH`.
+pub(crate) fn on_path(name: &OsStr) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find_map(|folder| {
+        let candidate = folder.join(name);
+        if is_program(&candidate) {
+            return Some(candidate);
+        }
+        let with_suffix = candidate.with_extension("exe");
+        (cfg!(windows) && is_program(&with_suffix)).then_some(with_suffix)
+    })
+}
+
+fn is_program(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else {
+        return false;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
+    }
+    #[cfg(not(unix))]
+    metadata.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_program_that_is_not_there_says_who_named_it_and_how_to_install() {
+        let error = Ffmpeg::new(Some("/nowhere/ffmpeg".into()))
+            .path()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("/nowhere/ffmpeg isn't installed"), "{error}");
+        assert!(error.contains("SPEAKR_FFMPEG"), "{error}");
+        assert!(error.contains("install"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_run_is_no_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ffmpeg");
+        std::fs::write(&path, "text").unwrap();
+        if cfg!(unix) {
+            assert!(matches!(
+                Ffmpeg::new(Some(path)).path(),
+                Err(SoundError::MissingProgram { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_for_on_the_path() {
+        let error = Ffmpeg::new(Some("no-such-ffmpeg".into()))
+            .path()
+            .unwrap_err();
+        assert!(
+            matches!(error, SoundError::MissingProgram { ref program, .. } if program == "no-such-ffmpeg")
+        );
+    }
+}
