@@ -26,6 +26,9 @@ use crate::{
 
 pub(crate) use self::value::LogFilter;
 
+/// The speech model that is part of the program, as the registry of models names it.
+const BUNDLED_MODEL: &str = "tiny.en-q8_0-speakr";
+
 /// Where a value came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -140,8 +143,9 @@ settings! {
     /// The microphone, by a name that `speakr devices` lists, or `file:PATH` to play a file in real
     /// time as if it were one. The system's default where absent.
     device: Option<String> = None, "\"file:speech.wav\"";
-    /// The speech model, by a name that `speakr models list` lists.
-    model: String = "tiny.en".to_owned(), "\"tiny.en\"";
+    /// The speech model, by a name that `speakr models list` lists. The bundled one, which knows
+    /// English, where absent.
+    model: String = BUNDLED_MODEL.to_owned(), "\"base\"";
     /// The language spoken, as a code such as "de". Detected where absent or "auto".
     language: Option<String> = None, "\"en\"";
     /// Tags of every new recording, unless the command line names others.

@@ -36,7 +36,7 @@ fn refused(file: &str) -> String {
 #[test]
 fn without_a_file_every_value_is_a_default() {
     let settings = load_with(None, &[], &GlobalArgs::default()).unwrap();
-    assert_eq!(settings.model, "tiny.en");
+    assert_eq!(settings.model, BUNDLED_MODEL);
     assert_eq!(settings.home, PathBuf::from("/data/speakr"));
     assert!(settings.clipboard);
     for setting in TABLE {
