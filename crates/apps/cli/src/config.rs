@@ -187,13 +187,14 @@ impl Surroundings<'_> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
 
-    /// The configuration file, and whether somebody named it (it must exist then).
+    /// The configuration file, and whether it must exist: the option names a file, the variable
+    /// and the platform only where one would be.
     fn file(&self, global: &GlobalArgs) -> Result<(PathBuf, bool), Failure> {
         if let Some(path) = &global.config {
             return Ok((path.clone(), true));
         }
         if let Some(path) = self.variable("SPEAKR_CONFIG") {
-            return Ok((path.into(), true));
+            return Ok((path.into(), false));
         }
         self.config_dir.as_ref().map(|dir| (dir.join("config.toml"), false)).ok_or_else(|| {
             Failure::new(ExitCode::Usage, "there is no home folder to look for settings in")
@@ -225,8 +226,8 @@ impl Settings {
     fn from_surroundings(global: &GlobalArgs, around: &Surroundings<'_>) -> Result<Self, Failure> {
         let mut settings = Self::defaults();
         // Without a home folder there is no file to read either, unless somebody names one.
-        if let Ok((path, named)) = around.file(global) {
-            settings.read_file(&path, named)?;
+        if let Ok((path, required)) = around.file(global) {
+            settings.read_file(&path, required)?;
         }
         for setting in TABLE {
             settings.read_variable(setting, around)?;

@@ -15,11 +15,11 @@ use crate::failure::{ExitCode, Failure};
 const ALIKE: f64 = 0.75;
 
 impl Settings {
-    /// Reads the configuration file at `path`. One that nobody `named` may be missing.
-    pub(super) fn read_file(&mut self, path: &Path, named: bool) -> Result<(), Failure> {
+    /// Reads the configuration file at `path`. One that isn't `required` may be missing.
+    pub(super) fn read_file(&mut self, path: &Path, required: bool) -> Result<(), Failure> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !named => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !required => return Ok(()),
             Err(e) => {
                 let sentence = format!("can't read the configuration {}: {e}", path.display());
                 return Err(Failure::new(ExitCode::Usage, sentence));

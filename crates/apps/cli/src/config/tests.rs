@@ -209,13 +209,23 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn a_file_that_somebody_named_must_exist() {
-    let named = [("SPEAKR_CONFIG", "/no/such/file.toml")];
-    let failure = load_with(None, &named, &GlobalArgs::default()).unwrap_err();
+fn a_file_that_an_option_names_must_exist() {
+    let global = GlobalArgs {
+        config: Some("/no/such/file.toml".into()),
+        ..GlobalArgs::default()
+    };
+    let failure = load_with(None, &[], &global).unwrap_err();
     assert!(
         failure.message().contains("/no/such/file.toml"),
         "{failure}"
     );
+}
+
+#[test]
+fn a_variable_names_the_place_where_a_file_may_be() {
+    let place = [("SPEAKR_CONFIG", "/no/such/file.toml")];
+    let settings = load_with(Some("model = \"small\""), &place, &GlobalArgs::default()).unwrap();
+    assert_eq!(settings.model, BUNDLED_MODEL);
 }
 
 #[test]
