@@ -1,9 +1,10 @@
 //! The rule of the house, read from Cargo's own graph: the core knows no technology, adapters know
 //! the core and not each other, and only the apps know adapters.
 
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use std::{collections::HashSet, path::PathBuf, process::Command};
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// What the core may depend on: data, time, ids, errors, futures. No engine, file, bus or database.
 const ALLOWED_IN_CORE: [&str; 10] = [
@@ -47,7 +48,7 @@ struct Dependency {
 }
 
 /// Where a crate lives in the house, and with that what it may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
     Contract,
     Core,
@@ -78,15 +79,10 @@ impl Package {
             ref other => panic!("{} lives in no place of the house: {other:?}", self.name),
         }
     }
-
-    fn ships(&self) -> impl Iterator<Item = &Dependency> {
-        self.dependencies
-            .iter()
-            .filter(|d| d.kind.as_deref() != Some("dev"))
-    }
 }
 
-fn house() -> Vec<Package> {
+/// What Cargo tells of the workspace.
+fn metadata() -> Value {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
         .args([
@@ -104,129 +100,129 @@ fn house() -> Vec<Package> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).expect("cargo tells its graph");
+    serde_json::from_slice(&output.stdout).expect("cargo tells its graph")
+}
+
+fn house(metadata: Value) -> Vec<Package> {
+    let metadata: Metadata = serde_json::from_value(metadata).expect("packages");
     assert!(metadata.packages.len() >= 12, "the whole workspace is read");
     metadata.packages
 }
 
-fn packages_in(place: Place) -> Vec<Package> {
-    let packages: Vec<_> = house().into_iter().filter(|p| p.place() == place).collect();
-    assert!(!packages.is_empty(), "there is nothing in {place:?}");
-    packages
+fn place_of(name: &str, house: &[Package]) -> Place {
+    let found = house.iter().find(|package| package.name == name);
+    found.unwrap_or_else(|| panic!("{name} is unknown")).place()
 }
 
-/// The crates of the house that `package` depends on and that live in one of `places`.
-fn depends_on(package: &Package, places: &[Place], with_dev: bool) -> BTreeSet<String> {
-    let house = house();
-    package
-        .dependencies
-        .iter()
-        .filter(|d| d.path.is_some() && (with_dev || d.kind.as_deref() != Some("dev")))
-        .filter(|d| {
-            let found = house.iter().find(|p| p.name == d.name);
-            places.contains(
-                &found
-                    .unwrap_or_else(|| panic!("{} is unknown", d.name))
-                    .place(),
-            )
-        })
-        .map(|d| d.name.clone())
-        .collect()
-}
-
-#[test]
-fn core_depends_on_nothing_but_an_allow_list() {
-    for core in packages_in(Place::Core) {
-        for dependency in core.ships() {
-            assert!(
-                ALLOWED_IN_CORE.contains(&dependency.name.as_str()),
-                "{} may not depend on {}",
-                core.name,
-                dependency.name
-            );
-        }
+/// What a crate that lives here may know of the house. What its tests use is free, as long as it
+/// is no app: a test may take another adapter to feed its own.
+fn may_know(place: Place) -> &'static [Place] {
+    match place {
+        Place::Contract | Place::Core => &[],
+        Place::Adapter => &[Place::Contract, Place::Core],
+        Place::App | Place::Outside => &[Place::Contract, Place::Core, Place::Adapter],
     }
 }
 
-#[test]
-fn core_takes_no_runtime_from_tokio() {
-    for core in packages_in(Place::Core) {
-        for dependency in core.ships().filter(|d| d.name == "tokio") {
-            assert!(!dependency.uses_default_features);
-            for feature in &dependency.features {
-                assert!(
-                    ALLOWED_OF_TOKIO_IN_CORE.contains(&feature.as_str()),
-                    "{} may not use tokio's \"{feature}\"",
-                    core.name
-                );
+/// Every break of the rule, as a sentence.
+fn breaks(house: &[Package]) -> Vec<String> {
+    let mut breaks = Vec::new();
+    for package in house {
+        let place = package.place();
+        for dependency in &package.dependencies {
+            let dev = dependency.kind.as_deref() == Some("dev");
+            let (who, what) = (&package.name, &dependency.name);
+            if dependency.path.is_some() {
+                let of = place_of(what, house);
+                let known = may_know(place).contains(&of);
+                if !known && !(dev && of == Place::Adapter) {
+                    breaks.push(format!(
+                        "{who} ({place:?}) may not depend on {what} ({of:?})"
+                    ));
+                }
+            } else if place == Place::Core && !dev {
+                breaks.extend(breaks_of_core(who, dependency));
             }
         }
     }
+    breaks
 }
 
-#[test]
-fn the_contract_depends_on_nothing_of_ours() {
-    for contract in packages_in(Place::Contract) {
-        let ours: Vec<_> = contract
-            .dependencies
-            .iter()
-            .filter(|d| d.path.is_some())
-            .collect();
-        assert!(
-            ours.is_empty(),
-            "{} depends on {}",
-            contract.name,
-            ours[0].name
-        );
+fn breaks_of_core(who: &str, dependency: &Dependency) -> Vec<String> {
+    let what = dependency.name.as_str();
+    if !ALLOWED_IN_CORE.contains(&what) {
+        return vec![format!("{who} may not depend on {what}")];
     }
-}
-
-#[test]
-fn adapters_depend_on_core_and_contract_alone() {
-    for adapter in packages_in(Place::Adapter) {
-        let forbidden = depends_on(
-            &adapter,
-            &[Place::Adapter, Place::App, Place::Outside],
-            false,
-        );
-        assert!(
-            forbidden.is_empty(),
-            "{} may not depend on {forbidden:?}",
-            adapter.name
-        );
+    if what != "tokio" {
+        return Vec::new();
     }
-}
-
-#[test]
-fn nothing_depends_on_an_app_or_on_what_measures_it() {
-    for package in house() {
-        let forbidden = depends_on(&package, &[Place::App, Place::Outside], true);
-        assert!(
-            forbidden.is_empty(),
-            "{} may not depend on {forbidden:?}",
-            package.name
-        );
+    let mut breaks = Vec::new();
+    if dependency.uses_default_features {
+        breaks.push(format!("{who} may not use tokio's default features"));
     }
-}
-
-#[test]
-fn only_apps_and_what_measures_them_know_adapters() {
-    for package in house() {
-        if matches!(package.place(), Place::App | Place::Outside) {
-            continue;
+    for feature in &dependency.features {
+        if !ALLOWED_OF_TOKIO_IN_CORE.contains(&feature.as_str()) {
+            breaks.push(format!("{who} may not use tokio's \"{feature}\""));
         }
-        let forbidden = depends_on(&package, &[Place::Adapter], false);
-        assert!(
-            forbidden.is_empty(),
-            "{} may not depend on {forbidden:?}",
-            package.name
-        );
+    }
+    breaks
+}
+
+#[test]
+fn only_apps_know_adapters_and_the_core_knows_no_technology() {
+    let breaks = breaks(&house(metadata()));
+    assert!(breaks.is_empty(), "{breaks:#?}");
+}
+
+#[test]
+fn every_place_of_the_house_is_inhabited() {
+    let house = house(metadata());
+    let places: HashSet<Place> = house.iter().map(Package::place).collect();
+    assert_eq!(places.len(), 5, "{places:?}");
+}
+
+/// The house with one dependency more.
+fn with(who: &str, dependency: Value) -> Vec<Package> {
+    let mut metadata = metadata();
+    let packages = metadata["packages"].as_array_mut().expect("packages");
+    let package = packages.iter_mut().find(|p| p["name"] == who);
+    let dependencies = &mut package.expect("a crate of that name")["dependencies"];
+    dependencies
+        .as_array_mut()
+        .expect("dependencies")
+        .push(dependency);
+    house(metadata)
+}
+
+fn ours(name: &str) -> Value {
+    json!({"name": name, "kind": null, "path": "/", "features": [], "uses_default_features": true})
+}
+
+fn foreign(name: &str, features: &[&str]) -> Value {
+    json!({"name": name, "kind": null, "path": null, "features": features,
+        "uses_default_features": false})
+}
+
+#[test]
+fn each_way_to_break_the_rule_is_noticed() {
+    for (who, dependency) in [
+        ("speakr-core", ours("speakr-sqlite")),
+        ("speakr-core", foreign("sqlx", &[])),
+        ("speakr-core", foreign("tokio", &["fs"])),
+        ("speakr-contract", ours("speakr-core")),
+        ("speakr-core", ours("speakr-contract")),
+        ("speakr-sqlite", ours("speakr-local")),
+        ("speakr-sqlite", ours("speakr")),
+        ("speakr-bench", ours("speakr-e2e")),
+    ] {
+        let breaks = breaks(&with(who, dependency.clone()));
+        assert_eq!(breaks.len(), 1, "{who} with {dependency}: {breaks:?}");
     }
 }
 
 #[test]
 fn every_crate_is_described_licensed_and_linted() {
-    for package in house() {
+    for package in house(metadata()) {
         let described = package
             .description
             .as_deref()

@@ -37,13 +37,7 @@ fn path_of(clip_name: &str) -> String {
 fn library_with_a_recording() -> (Speakr, Value) {
     let speakr = Speakr::new();
     let transcript = speakr
-        .run([
-            "transcribe",
-            "--json",
-            "--tags",
-            "b,a",
-            &path_of("jfk.wav"),
-        ])
+        .run(["transcribe", "--json", "--tags", "b,a", &path_of("jfk.wav")])
         .success()
         .json();
     (speakr, transcript)
@@ -104,7 +98,12 @@ fn words_have_times_of_their_own() {
         .success()
         .json();
     conforms("transcript", &transcript);
-    assert!(!transcript["segments"][0]["words"].as_array().unwrap().is_empty());
+    assert!(
+        !transcript["segments"][0]["words"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
