@@ -1,1 +1,7 @@
 //! Measures speakr, side by side with a peer.
+
+pub mod accuracy;
+pub mod manifest;
+pub mod normaliser;
+pub mod process_cpu;
+pub mod wer;

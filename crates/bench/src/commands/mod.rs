@@ -1,0 +1,40 @@
+//! One module a subcommand: its arguments, and its figures as a table or JSON.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+pub(crate) mod accuracy;
+
+use std::path::{Path, PathBuf};
+
+use speakr_whisper::{EngineError, ModelBytes, WhisperEngine};
+
+/// Any failure of a measurement.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// Prints an error with its causes.
+pub(crate) fn print_error(error: &dyn std::error::Error) {
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(c) = cause {
+        eprint!(": {c}");
+        cause = c.source();
+    }
+    eprintln!();
+}
+
+/// Where the program's own models are: in the source tree.
+pub(crate) fn bundled_models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models")
+}
+
+/// Loads the model in `path`; its id is the file's name without "ggml-" and its ending.
+pub(crate) fn load_engine(path: &Path, threads: usize) -> Result<WhisperEngine, EngineError> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let id = name.trim_start_matches("ggml-");
+    WhisperEngine::load(
+        id,
+        !id.contains(".en"),
+        &ModelBytes::File(path.to_owned()),
+        threads,
+    )
+}
