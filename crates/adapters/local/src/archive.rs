@@ -205,7 +205,11 @@ impl FolderArchive {
             };
             // Whole blocks of the original are compared; a rest waits for more.
             while ended || pending.len() >= speakr_core::audio::SAMPLE_RATE_HZ as usize {
-                let block = original.next().await.map_err(unreadable)?.unwrap_or_default();
+                let block = original
+                    .next()
+                    .await
+                    .map_err(unreadable)?
+                    .unwrap_or_default();
                 if block.is_empty() && pending.is_empty() {
                     return Ok(());
                 }
@@ -251,6 +255,22 @@ impl Archive for FolderArchive {
                 .map_err(fault::io("create", &sound))?;
             atomic::sync_folder(&folder)?;
             Ok(Box::new(PcmWriter::new(file, sound)) as Box<dyn SoundWriter>)
+        })
+        .await
+    }
+
+    async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError> {
+        let archive = self.clone();
+        blocking(move || {
+            let sound = archive.live_folder(id)?.join(RAW_SOUND);
+            let file = match atomic::private_file().write(true).open(&sound) {
+                Ok(file) => file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    return Err(ArchiveError::NotFound(id));
+                }
+                Err(e) => return Err(fault::io("open", &sound)(e)),
+            };
+            Ok(Box::new(PcmWriter::append(file, sound)?) as Box<dyn SoundWriter>)
         })
         .await
     }

@@ -27,9 +27,7 @@ pub(crate) fn create_private_folder(folder: &Path) -> Result<(), ArchiveError> {
         use std::os::unix::fs::DirBuilderExt;
         builder.mode(0o700);
     }
-    builder
-        .create(folder)
-        .map_err(fault::io("create", folder))
+    builder.create(folder).map_err(fault::io("create", folder))
 }
 
 /// Options for a file that only its owner reads.
@@ -90,14 +88,11 @@ pub(crate) fn sweep(folder: &Path) {
             .file_name()
             .to_str()
             .is_some_and(|name| name.starts_with(UNFINISHED_PREFIX));
-        let abandoned = entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .is_ok_and(|at| {
-                SystemTime::now()
-                    .duration_since(at)
-                    .is_ok_and(|age| age > ABANDONED_AFTER)
-            });
+        let abandoned = entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| {
+            SystemTime::now()
+                .duration_since(at)
+                .is_ok_and(|age| age > ABANDONED_AFTER)
+        });
         if unfinished && abandoned {
             let path = entry.path();
             let removed = if path.is_dir() {

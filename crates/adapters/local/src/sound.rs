@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,6 +40,22 @@ impl PcmWriter {
             path,
             bytes: 0,
         }
+    }
+}
+
+impl PcmWriter {
+    /// Goes on after the last whole sample in `file`, which lies at `path`.
+    pub(crate) fn append(mut file: File, path: PathBuf) -> Result<Self, ArchiveError> {
+        let length = file.metadata().map_err(fault::io("read", &path))?.len();
+        let bytes = length - length % SAMPLE_BYTES as u64;
+        file.set_len(bytes)
+            .and_then(|()| file.seek(SeekFrom::Start(bytes)))
+            .map_err(fault::io("write", &path))?;
+        Ok(Self {
+            file: Arc::new(file),
+            path,
+            bytes,
+        })
     }
 }
 

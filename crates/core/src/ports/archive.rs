@@ -86,6 +86,13 @@ pub trait Archive: Send + Sync {
     /// [`ArchiveError`].
     async fn begin(&self, recording: &Recording) -> Result<Box<dyn SoundWriter>, ArchiveError>;
 
+    /// Goes on where the raw sound of a broken-off recording ends: the writer's `samples` tells
+    /// how many are kept already.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] when there is no raw sound of it; others.
+    async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError>;
+
     /// Stores a changed description.
     ///
     /// # Errors

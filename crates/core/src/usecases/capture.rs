@@ -100,7 +100,11 @@ pub async fn capture(
                     None => std::future::pending().await,
                 }
             };
-            let control = if ending.is_none() { control.fuse() } else { Fuse::terminated() };
+            let control = if ending.is_none() {
+                control.fuse()
+            } else {
+                Fuse::terminated()
+            };
             let chunk = source.next().fuse();
             pin_mut!(control, chunk);
             select_biased! {
@@ -112,7 +116,10 @@ pub async fn capture(
             Event::Control(Control::TogglePause) => paused = !paused,
             Event::Control(Control::Cancel) => {
                 source.stop().await;
-                return Captured { samples: writer.samples(), end: CaptureEnd::Cancelled };
+                return Captured {
+                    samples: writer.samples(),
+                    end: CaptureEnd::Cancelled,
+                };
             }
             Event::Control(control @ (Control::Stop | Control::StopForSilence)) => {
                 ending = Some(if control == Control::Stop {
@@ -138,14 +145,20 @@ pub async fn capture(
                 if let Err(error) = writer.write(&pcm).await {
                     source.stop().await;
                     let end = CaptureEnd::ArchiveFailed(error);
-                    return Captured { samples: writer.samples(), end };
+                    return Captured {
+                        samples: writer.samples(),
+                        end,
+                    };
                 }
                 if writer.samples() - synced >= SYNC_INTERVAL_SAMPLES {
                     synced = writer.samples();
                     if let Err(error) = writer.sync().await {
                         source.stop().await;
                         let end = CaptureEnd::ArchiveFailed(error);
-                        return Captured { samples: writer.samples(), end };
+                        return Captured {
+                            samples: writer.samples(),
+                            end,
+                        };
                     }
                 }
                 observer.on_sound(level_dbfs(&pcm), samples_to_ms(writer.samples()), false);
@@ -179,7 +192,10 @@ async fn finish(writer: &mut dyn SoundWriter, end: CaptureEnd) -> Captured {
         Ok(()) => end,
         Err(error) => CaptureEnd::ArchiveFailed(error),
     };
-    Captured { samples: writer.samples(), end }
+    Captured {
+        samples: writer.samples(),
+        end,
+    }
 }
 
 /// Sound on its way from a file to the transcriber, kept in the archive as it passes.
@@ -190,6 +206,7 @@ pub struct Tee<'a> {
     writer: Option<&'a mut dyn SoundWriter>,
     failure: Option<TeeError>,
     samples: u64,
+    kept: u64,
 }
 
 /// Why a file's sound ended before its end.
@@ -204,9 +221,17 @@ pub enum TeeError {
 }
 
 impl<'a> Tee<'a> {
-    /// Passes `source` on, through `writer` where there is one.
+    /// Passes `source` on, through `writer` where there is one. What a resumed writer has
+    /// already isn't written again.
     pub fn new(source: &'a mut dyn SoundSource, writer: Option<&'a mut dyn SoundWriter>) -> Self {
-        Self { source, writer, failure: None, samples: 0 }
+        let kept = writer.as_ref().map_or(0, |w| w.samples());
+        Self {
+            source,
+            writer,
+            failure: None,
+            samples: 0,
+            kept,
+        }
     }
 
     /// The sound; it ends at the first failure, which [`Tee::finish`] then tells.
@@ -228,10 +253,16 @@ impl<'a> Tee<'a> {
         if self.failure.is_some() {
             return Ok(None);
         }
-        let Some(pcm) = self.source.next().await? else { return Ok(None) };
+        let Some(pcm) = self.source.next().await? else {
+            return Ok(None);
+        };
+        let begin = self.samples;
         self.samples += pcm.len() as u64;
-        if let Some(writer) = self.writer.as_mut() {
-            writer.write(&pcm).await?;
+        if let Some(writer) = self.writer.as_mut()
+            && self.samples > self.kept
+        {
+            let known = usize::try_from(self.kept.saturating_sub(begin)).unwrap_or(usize::MAX);
+            writer.write(pcm.get(known..).unwrap_or_default()).await?;
         }
         Ok(Some(pcm))
     }
@@ -312,8 +343,13 @@ mod tests {
     #[async_trait]
     impl SoundWriter for Memory {
         async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
-            if self.room.is_some_and(|room| self.pcm.len() + pcm.len() > room) {
-                return Err(ArchiveError::Full { place: "memory".into() });
+            if self
+                .room
+                .is_some_and(|room| self.pcm.len() + pcm.len() > room)
+            {
+                return Err(ArchiveError::Full {
+                    place: "memory".into(),
+                });
             }
             self.pcm.extend_from_slice(pcm);
             Ok(())
@@ -361,8 +397,13 @@ mod tests {
     #[tokio::test]
     async fn all_sound_of_a_source_that_ends_is_kept_synced_and_heard() {
         let mut writer = Memory::default();
-        let (captured, heard) =
-            run(&mut Scripted::of(&[16_000, 16_000, 10]), &mut writer, &[], None).await;
+        let (captured, heard) = run(
+            &mut Scripted::of(&[16_000, 16_000, 10]),
+            &mut writer,
+            &[],
+            None,
+        )
+        .await;
         assert!(matches!(captured.end, CaptureEnd::SourceEnded));
         assert_eq!((captured.samples, heard), (32_010, 32_010));
         assert_eq!(writer.syncs, 3, "one a second, one at the end");
@@ -370,7 +411,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_source_still_holds_when_told_to_stop_is_kept() {
-        let mut source = Scripted { tail: Some(vec![1; 99]), ..Scripted::of(&[500]) };
+        let mut source = Scripted {
+            tail: Some(vec![1; 99]),
+            ..Scripted::of(&[500])
+        };
         let (captured, heard) =
             run(&mut source, &mut Memory::default(), &[Control::Stop], None).await;
         assert!(matches!(captured.end, CaptureEnd::Asked));
@@ -392,16 +436,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_ends_the_capture_and_keeps_what_was_written() {
-        let mut writer = Memory { room: Some(700), ..Memory::default() };
+        let mut writer = Memory {
+            room: Some(700),
+            ..Memory::default()
+        };
         let (captured, heard) =
             run(&mut Scripted::of(&[400, 200, 400]), &mut writer, &[], None).await;
-        assert!(matches!(captured.end, CaptureEnd::ArchiveFailed(ArchiveError::Full { .. })));
+        assert!(matches!(
+            captured.end,
+            CaptureEnd::ArchiveFailed(ArchiveError::Full { .. })
+        ));
         assert_eq!((captured.samples, heard), (600, 600));
     }
 
     #[tokio::test]
     async fn a_source_that_breaks_keeps_what_came_before() {
-        let mut source = Scripted { breaks: true, ..Scripted::of(&[300]) };
+        let mut source = Scripted {
+            breaks: true,
+            ..Scripted::of(&[300])
+        };
         let (captured, _) = run(&mut source, &mut Memory::default(), &[], None).await;
         assert!(matches!(captured.end, CaptureEnd::SourceBroke(_)));
         assert_eq!(captured.samples, 300);
@@ -421,20 +474,53 @@ mod tests {
 
     #[tokio::test]
     async fn cancelling_ends_at_once() {
-        let mut source = Scripted { endless: true, ..Scripted::of(&[]) };
-        let (captured, _) =
-            run(&mut source, &mut Memory::default(), &[Control::Cancel], None).await;
+        let mut source = Scripted {
+            endless: true,
+            ..Scripted::of(&[])
+        };
+        let (captured, _) = run(
+            &mut source,
+            &mut Memory::default(),
+            &[Control::Cancel],
+            None,
+        )
+        .await;
         assert!(matches!(captured.end, CaptureEnd::Cancelled));
     }
 
     #[tokio::test]
     async fn a_tee_keeps_what_it_passes_and_tells_why_it_ended() {
-        let mut source = Scripted { breaks: true, ..Scripted::of(&[10, 20]) };
+        let mut source = Scripted {
+            breaks: true,
+            ..Scripted::of(&[10, 20])
+        };
         let mut writer = Memory::default();
         let mut tee = Tee::new(&mut source, Some(&mut writer));
         let chunks: Vec<_> = tee.stream().collect().await;
         assert_eq!(chunks.len(), 2);
         assert!(matches!(tee.finish().await, Err(TeeError::Source(_))));
         assert_eq!(writer.pcm.len(), 30);
+    }
+
+    #[tokio::test]
+    async fn a_tee_over_a_resumed_writer_adds_only_what_is_missing() {
+        for kept in [0, 5, 10, 11, 30, 40] {
+            let mut source = Scripted::of(&[10, 20]);
+            let mut writer = Memory {
+                pcm: vec![7; kept],
+                ..Memory::default()
+            };
+            let mut tee = Tee::new(&mut source, Some(&mut writer));
+            let heard: usize = tee
+                .stream()
+                .map(|c| c.len())
+                .collect::<Vec<_>>()
+                .await
+                .iter()
+                .sum();
+            assert_eq!(heard, 30);
+            assert_eq!(tee.finish().await.unwrap(), 30);
+            assert_eq!(writer.pcm.len(), kept.max(30));
+        }
     }
 }
