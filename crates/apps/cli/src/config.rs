@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use etcetera::BaseStrategy;
 use serde_json::Value as Json;
 use speakr_core::Tags;
 
@@ -203,12 +204,28 @@ impl Surroundings<'_> {
     }
 }
 
+/// The platform's folders: those of the XDG convention; on macOS Application Support, which holds
+/// both; on Windows the roaming folder for settings and the local one for data.
 fn with_platform<T>(run: impl FnOnce(&Surroundings<'_>) -> T) -> T {
-    let dirs = directories::ProjectDirs::from("", "", "speakr");
+    let dirs = etcetera::base_strategy::choose_native_strategy().ok();
+    let config_dir = dirs.as_ref().map(|dirs| {
+        if cfg!(target_os = "macos") {
+            dirs.data_dir()
+        } else {
+            dirs.config_dir()
+        }
+    });
+    let data_dir = dirs.as_ref().map(|dirs| {
+        if cfg!(windows) {
+            dirs.cache_dir()
+        } else {
+            dirs.data_dir()
+        }
+    });
     run(&Surroundings {
         variable: &|name| std::env::var_os(name),
-        config_dir: dirs.as_ref().map(|d| d.config_dir().to_owned()),
-        data_dir: dirs.as_ref().map(|d| d.data_dir().to_owned()),
+        config_dir: config_dir.map(|dir| dir.join("speakr")),
+        data_dir: data_dir.map(|dir| dir.join("speakr")),
     })
 }
 

@@ -145,8 +145,8 @@ fn paths_in_the_file_begin_at_its_folder_or_at_home() {
         settings.models_dir,
         Some(file.parent().unwrap().join("models"))
     );
-    if let Some(dirs) = directories::BaseDirs::new() {
-        assert_eq!(settings.ffmpeg, Some(dirs.home_dir().join("bin/ffmpeg")));
+    if let Ok(home) = etcetera::home_dir() {
+        assert_eq!(settings.ffmpeg, Some(home.join("bin/ffmpeg")));
     }
 }
 

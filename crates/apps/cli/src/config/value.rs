@@ -89,9 +89,9 @@ impl Value for PathBuf {
     fn from_toml(value: &DeValue<'_>, folder: &Path) -> Result<Self, String> {
         let path = Self::from_text(string(value)?)?;
         match path.strip_prefix("~") {
-            Ok(rest) => directories::BaseDirs::new()
-                .map(|dirs| dirs.home_dir().join(rest))
-                .ok_or_else(|| "there is no home folder that \"~\" could mean".to_owned()),
+            Ok(rest) => etcetera::home_dir()
+                .map(|home| home.join(rest))
+                .map_err(|_| "there is no home folder that \"~\" could mean".to_owned()),
             Err(_) => Ok(folder.join(path)),
         }
     }
