@@ -1,0 +1,233 @@
+//! Keyword search: any text is a query, weighed by how rare its words are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use speakr_core::Tags;
+use sqlx::{Row, SqliteConnection};
+
+use crate::fault::Fault;
+
+/// Most words of a query that are looked at: longer ones are pasted texts.
+const MAX_TERMS: usize = 32;
+
+/// Counting how many passages hold a word stops here: beyond, it is just common.
+const COUNT_CAP: u32 = 5_000;
+
+/// A word in more than this share of all passages doesn't bring passages in by itself …
+const COMMON_SHARE: f64 = 0.05;
+/// … once there are this many: in a small library every word tells.
+const COMMON_FROM: u32 = 2_000;
+
+/// Bytes of a tag are spelt with these in the full-text index, two letters a byte. Without vowels
+/// and without "s" the Porter stemmer finds nothing to cut off.
+const TAG_LETTERS: &[u8; 16] = b"bcdfghjklmnpqrtv";
+
+/// A tag as one word of the full-text index.
+pub(crate) fn tag_word(tag: &str) -> String {
+    tag.bytes()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .map(|half| char::from(TAG_LETTERS[usize::from(half)]))
+        .collect()
+}
+
+/// All tags as text for the full-text index.
+pub(crate) fn tag_words(tags: &Tags) -> String {
+    tags.iter().map(tag_word).collect::<Vec<_>>().join(" ")
+}
+
+/// A word of the query.
+#[derive(Debug, Clone, PartialEq)]
+struct Term {
+    /// As an FTS5 string: nothing in it is syntax.
+    quoted: String,
+    /// Passages that hold it, counted up to [`COUNT_CAP`].
+    count: u32,
+}
+
+impl Term {
+    /// Inverse document frequency as Lucene's BM25 has it: never negative, so that a word that
+    /// most passages hold weighs next to nothing instead of against.
+    fn weight(&self, passages: u32) -> f64 {
+        let (n, df) = (f64::from(passages), f64::from(self.count));
+        (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln()
+    }
+}
+
+/// The words of `query`, each once, in order.
+fn words(query: &str) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    query
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .filter(|word| seen.insert(word.clone()))
+        .take(MAX_TERMS)
+        .collect()
+}
+
+/// Words that say how a sentence is built and not what it is about. Only weighs where a query has
+/// other words too.
+fn is_function_word(word: &str) -> bool {
+    FUNCTION_WORDS.binary_search(&word).is_ok()
+}
+
+/// English function words, sorted. In other languages their frequency alone tells them.
+const FUNCTION_WORDS: &[&str] = &[
+    "a", "about", "after", "again", "against", "all", "am", "an", "and", "any", "are", "as", "at",
+    "be", "because", "been", "before", "being", "between", "both", "but", "by", "can", "could",
+    "d", "did", "do", "does", "doing", "don", "down", "during", "each", "few", "for", "from",
+    "further", "had", "has", "have", "having", "he", "her", "here", "hers", "herself", "him",
+    "himself", "his", "how", "i", "if", "in", "into", "is", "it", "its", "itself", "just", "ll",
+    "m", "may", "me", "might", "more", "most", "must", "my", "myself", "no", "nor", "not", "now",
+    "of", "off", "on", "once", "only", "or", "other", "our", "ours", "ourselves", "out", "over",
+    "own", "re", "s", "same", "shall", "she", "should", "so", "some", "such", "t", "than", "that",
+    "the", "their", "theirs", "them", "themselves", "then", "there", "these", "they", "this",
+    "those", "through", "to", "too", "under", "until", "up", "us", "ve", "very", "was", "we",
+    "were", "what", "when", "where", "which", "while", "who", "whom", "whose", "why", "will",
+    "with", "would", "you", "your", "yours", "yourself", "yourselves",
+];
+
+/// Passages that hold words of `query`, with the share of the query's words (by weight) that each
+/// holds; best first: by that share, then by BM25. Only passages that bear all of `tags`.
+pub(crate) async fn search(
+    connection: &mut SqliteConnection,
+    query: &str,
+    tags: &Tags,
+    limit: usize,
+) -> Result<Vec<(u32, f32)>, Fault> {
+    let mut words = words(query);
+    if words.iter().any(|word| !is_function_word(word)) {
+        words.retain(|word| !is_function_word(word));
+    }
+    let mut terms = Vec::with_capacity(words.len());
+    for word in words {
+        let quoted = format!("\"{word}\"");
+        let count = count(connection, &quoted).await?;
+        terms.push(Term { quoted, count });
+    }
+    let passages: u32 = sqlx::query_scalar("SELECT count(*) FROM passages")
+        .fetch_one(&mut *connection)
+        .await?;
+    let Some(expression) = expression(&terms, passages, tags) else {
+        return Ok(Vec::new());
+    };
+
+    // Tags have weight 0: they choose, they don't rank.
+    let ranked: Vec<u32> = sqlx::query_scalar(
+        "SELECT rowid FROM passages_text WHERE passages_text MATCH ? \
+         AND rank MATCH 'bm25(1.0, 0.0)' ORDER BY rank LIMIT ?",
+    )
+    .bind(expression)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(&mut *connection)
+    .await?;
+    let shares = shares(connection, &terms, passages, &ranked).await?;
+    let mut hits: Vec<(u32, f32)> = ranked
+        .into_iter()
+        .map(|passage| (passage, shares.get(&passage).copied().unwrap_or(0.0)))
+        .collect();
+    // Stable: equals stay in the order of BM25.
+    hits.sort_by(|a, b| b.1.total_cmp(&a.1));
+    Ok(hits)
+}
+
+async fn count(connection: &mut SqliteConnection, quoted: &str) -> Result<u32, Fault> {
+    let count: u32 = sqlx::query_scalar(
+        "SELECT count(*) FROM (SELECT 1 FROM passages_text WHERE passages_text MATCH ? LIMIT ?)",
+    )
+    .bind(format!("text : {quoted}"))
+    .bind(COUNT_CAP)
+    .fetch_one(connection)
+    .await?;
+    Ok(count)
+}
+
+/// The FTS5 query: passages with any of the rarer words, or with all of them; `None` when no
+/// passage can match.
+fn expression(terms: &[Term], passages: u32, tags: &Tags) -> Option<String> {
+    let known: Vec<&Term> = terms.iter().filter(|term| term.count > 0).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let common = |term: &Term| {
+        passages >= COMMON_FROM && f64::from(term.count) > COMMON_SHARE * f64::from(passages)
+    };
+    let join = |terms: &[&Term], with: &str| {
+        let quoted: Vec<_> = terms.iter().map(|term| term.quoted.as_str()).collect();
+        quoted.join(with)
+    };
+    let rare: Vec<&Term> = known.iter().copied().filter(|t| !common(t)).collect();
+    let words = if rare.len() == known.len() {
+        join(&known, " OR ")
+    } else if rare.is_empty() {
+        join(&known, " AND ")
+    } else {
+        format!("({}) OR ({})", join(&rare, " OR "), join(&known, " AND "))
+    };
+    let mut expression = format!("text : ({words})");
+    for tag in tags.iter() {
+        expression.push_str(&format!(" AND tags : \"{}\"", tag_word(tag)));
+    }
+    Some(expression)
+}
+
+/// The share of the words' weight that each of `passages_found` holds.
+async fn shares(
+    connection: &mut SqliteConnection,
+    terms: &[Term],
+    passages: u32,
+    passages_found: &[u32],
+) -> Result<HashMap<u32, f32>, Fault> {
+    let weights: Vec<f64> = terms.iter().map(|term| term.weight(passages)).collect();
+    let total: f64 = weights.iter().sum();
+    let queries: BTreeMap<usize, String> = terms
+        .iter()
+        .enumerate()
+        .map(|(i, term)| (i, format!("text : {}", term.quoted)))
+        .collect();
+    let queries = serde_json::to_string(&queries).map_err(|e| Fault::Damaged(Box::new(e)))?;
+    let rows = sqlx::query(
+        "SELECT found.value, CAST(term.key AS INTEGER) \
+         FROM json_each(?) term CROSS JOIN json_each(?) found CROSS JOIN passages_text \
+         WHERE passages_text MATCH term.value AND passages_text.rowid = found.value",
+    )
+    .bind(queries)
+    .bind(format!("{passages_found:?}"))
+    .fetch_all(connection)
+    .await?;
+    let mut held: HashMap<u32, f64> = HashMap::new();
+    for row in rows {
+        let term: i64 = row.try_get(1)?;
+        let weight = usize::try_from(term).ok().and_then(|i| weights.get(i));
+        *held.entry(row.try_get(0)?).or_default() += weight.copied().unwrap_or(0.0);
+    }
+    Ok(held
+        .into_iter()
+        .map(|(passage, weight)| (passage, (weight / total).clamp(0.0, 1.0) as f32))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn function_words_are_sorted_for_the_search() {
+        assert!(FUNCTION_WORDS.is_sorted());
+    }
+
+    #[test]
+    fn words_come_once_in_lower_case_whatever_stands_between() {
+        assert_eq!(
+            words("\"Buy* AND milk: NEAR(buy)^ -- שלום 🎉 naïve"),
+            ["buy", "and", "milk", "near", "שלום", "naïve"]
+        );
+    }
+
+    #[test]
+    fn different_tags_are_different_words_and_case_counts() {
+        let tags = ["a", "A", "ab", "running", "run", "été", "🎉", "a b"];
+        let words: BTreeSet<_> = tags.iter().map(|t| tag_word(t)).collect();
+        assert_eq!(words.len(), tags.len());
+    }
+}
