@@ -40,7 +40,7 @@ impl System {
 /// Which system a device name belongs to, and its name there (`None` for the default).
 /// "pulse:NAME" and "alsa:NAME" say it themselves; else it is `PulseAudio` where a server is
 /// configured or answers, and ALSA where none does.
-pub(crate) async fn place(asked: Option<&str>) -> (System, Option<String>) {
+pub(crate) async fn place(ffmpeg: &Ffmpeg, asked: Option<&str>) -> (System, Option<String>) {
     if cfg!(target_os = "macos") {
         return (System::AvFoundation, asked.map(str::to_owned));
     }
@@ -61,7 +61,8 @@ pub(crate) async fn place(asked: Option<&str>) -> (System, Option<String>) {
             return (System::Alsa, Some(asked.to_owned()));
         }
     }
-    let answers = tokio::task::spawn_blocking(pulse_answers)
+    let ffmpeg = ffmpeg.clone();
+    let answers = tokio::task::spawn_blocking(move || pulse_answers(&ffmpeg))
         .await
         .unwrap_or(false);
     let system = if answers { System::Pulse } else { System::Alsa };
@@ -74,14 +75,16 @@ pub(crate) async fn place(asked: Option<&str>) -> (System, Option<String>) {
 /// Whether a `PulseAudio` server is configured, or listens at one of its usual places
 /// (pulse-client.conf(5)).
 #[cfg(unix)]
-fn pulse_answers() -> bool {
+fn pulse_answers(ffmpeg: &Ffmpeg) -> bool {
     use std::{os::unix::net::UnixStream, path::PathBuf};
 
-    if std::env::var_os("PULSE_SERVER").is_some_and(|value| !value.is_empty()) {
+    if ffmpeg.variable("PULSE_SERVER").is_some() {
         return true;
     }
     let folder = |name: &str, below: &str| {
-        std::env::var_os(name).map(|folder| PathBuf::from(folder).join(below))
+        ffmpeg
+            .variable(name)
+            .map(|folder| PathBuf::from(folder).join(below))
     };
     [
         folder("PULSE_RUNTIME_PATH", "native"),
@@ -95,13 +98,13 @@ fn pulse_answers() -> bool {
 }
 
 #[cfg(not(unix))]
-fn pulse_answers() -> bool {
+fn pulse_answers(_: &Ffmpeg) -> bool {
     false
 }
 
 /// All microphones of this machine.
 pub(crate) async fn all(ffmpeg: &Ffmpeg) -> Result<Vec<DeviceInfo>, SoundError> {
-    let (system, _) = place(None).await;
+    let (system, _) = place(ffmpeg, None).await;
     let mut found = list(ffmpeg, system).await?;
     if system == System::Pulse {
         // Beside the server, cards can be opened directly.
@@ -201,7 +204,10 @@ async fn default_source(ffmpeg: &Ffmpeg) -> Option<String> {
             .map(|device| device.name);
     };
     let mut command = Command::new(pactl);
-    command.arg("info").env("LC_ALL", "C");
+    command
+        .arg("info")
+        .envs(ffmpeg.variables())
+        .env("LC_ALL", "C");
     let said = run(command, Bounds::default(), PATIENCE).await.ok()?.text;
     parse::default_source(&said)
 }

@@ -91,7 +91,7 @@ impl FfmpegMicrophone {
     }
 
     async fn open_device(&self, asked: Option<&str>) -> Result<CapturedSound, SoundError> {
-        let (system, name) = devices::place(asked).await;
+        let (system, name) = devices::place(&self.ffmpeg, asked).await;
         let name = match name {
             Some(name) => name,
             None => self.default_name(system).await?,

@@ -1,7 +1,7 @@
 //! Where ffmpeg is, and how to get it where it isn't.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -16,13 +16,17 @@ pub const FFMPEG_VARIABLE: &str = "SPEAKR_FFMPEG";
 #[derive(Debug, Clone, Default)]
 pub struct Ffmpeg {
     configured: Option<PathBuf>,
+    variables: Vec<(String, OsString)>,
 }
 
 impl Ffmpeg {
     /// The program that `configured` names, else the one on `PATH`.
     #[must_use]
     pub fn new(configured: Option<PathBuf>) -> Self {
-        Self { configured }
+        Self {
+            configured,
+            variables: Vec::new(),
+        }
     }
 
     /// The program that `SPEAKR_FFMPEG` names, else the one on `PATH`.
@@ -33,6 +37,28 @@ impl Ffmpeg {
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from),
         )
+    }
+
+    /// The same with an environment variable of its own (`PULSE_SERVER`, …).
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A variable as the program will see it; an empty one counts as absent.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        let own = self.variables.iter().rfind(|(own, _)| own == name);
+        own.map(|(_, value)| value.clone())
+            .or_else(|| std::env::var_os(name))
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The variables given to it alone.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &OsStr)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_os_str()))
     }
 
     /// Path of the program.
@@ -66,6 +92,7 @@ impl Ffmpeg {
             .env_remove("FFREPORT")
             .env_remove("AV_LOG_FORCE_COLOR")
             .env("AV_LOG_FORCE_NOCOLOR", "1")
+            .envs(self.variables())
             .arg("-hide_banner");
         Ok(command)
     }
