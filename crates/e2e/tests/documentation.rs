@@ -1,0 +1,140 @@
+//! The documentation names what is there: commands, variables, files.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use speakr_e2e::Speakr;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The commands that `speakr --help` lists.
+fn commands() -> BTreeSet<String> {
+    let help = Speakr::new().run(["--help"]).success().stdout;
+    let listed = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
+    let commands: BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert!(commands.contains("search"), "{help}");
+    commands
+}
+
+/// The words that follow `speakr ` where code calls it: in backticks, or at a line's start.
+fn called_in(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .flat_map(|line| {
+            let in_code = line.split('`').skip(1).step_by(2);
+            in_code.chain([line]).filter_map(|code| {
+                let code = code.trim_start_matches("$ ");
+                code.strip_prefix("speakr ")?.split_whitespace().next()
+            })
+        })
+        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+        .map(str::to_owned)
+        .collect()
+}
+
+const DOCUMENTS: [&str; 5] = [
+    "README.md",
+    "CHANGELOG.md",
+    "docs/cli.md",
+    "docs/ARCHITECTURE.md",
+    "docs/config.example.toml",
+];
+
+#[test]
+fn every_command_is_documented() {
+    let documented = called_in(&read("docs/cli.md"));
+    for command in commands() {
+        assert!(
+            command == "help" || documented.contains(&command),
+            "docs/cli.md says nothing of `speakr {command}`"
+        );
+    }
+}
+
+#[test]
+fn every_command_that_is_documented_exists() {
+    let commands = commands();
+    for document in DOCUMENTS {
+        let called = called_in(&read(document));
+        for command in called {
+            assert!(
+                commands.contains(&command),
+                "{document} promises `speakr {command}`, which doesn't exist"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_setting_has_its_variable_in_the_example_of_the_environment() {
+    let shown = Speakr::new()
+        .run(["config", "show", "--json"])
+        .success()
+        .json();
+    let mut variables: BTreeSet<String> = shown["settings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|setting| setting["variable"].as_str().unwrap().to_owned())
+        .collect();
+    variables.insert("SPEAKR_CONFIG".to_owned());
+    let example = read(".env.example");
+    let named: BTreeSet<String> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#')?.split_once('='))
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("SPEAKR_"))
+        .collect();
+    assert_eq!(named, variables);
+}
+
+#[test]
+fn exit_codes_are_documented_as_the_help_tells_them() {
+    let help = Speakr::new().run(["--help"]).success().stdout;
+    let documented = read("docs/cli.md");
+    let told = help
+        .lines()
+        .skip_while(|line| *line != "Exit codes:")
+        .skip(1)
+        .map_while(|line| line.split_whitespace().next()?.parse::<u8>().ok());
+    let codes: Vec<u8> = told.collect();
+    assert!(codes.len() >= 5, "{help}");
+    for code in codes {
+        assert!(documented.contains(&format!("\n| {code} | ")), "{code}");
+    }
+}
+
+#[test]
+fn links_lead_to_files_that_exist() {
+    for document in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/cli.md",
+        "docs/ARCHITECTURE.md",
+        "docs/plan.md",
+    ] {
+        let folder = root().join(document);
+        let folder = folder.parent().unwrap();
+        for link in read(document).split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(folder.join(target).exists(), "{document} links to {target}");
+        }
+    }
+}
