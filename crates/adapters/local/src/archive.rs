@@ -186,11 +186,7 @@ impl FolderArchive {
 
     /// Compares what the encoder made with what it was given, sample by sample.
     async fn verify_compaction(&self, raw: &Path, compact: &Path) -> Result<(), ArchiveError> {
-        let unreadable = |cause: SoundError| ArchiveError::Io {
-            action: "verify",
-            place: compact.display().to_string(),
-            cause: Box::new(cause),
-        };
+        let unreadable = |cause: SoundError| fault::sound("verify", compact, cause);
         let mut original = PcmSource::open(raw)?;
         let input = SoundInput::File(compact.to_owned());
         let mut decoded = self.decoder.open(&input).await.map_err(unreadable)?;
@@ -295,8 +291,7 @@ impl Archive for FolderArchive {
                 Err(ArchiveError::NotFound(id))
             };
         }
-        let samples = fs::metadata(&raw).map_err(fault::io("read", &raw))?.len() / 2;
-        if samples == 0 {
+        if even_out(&raw)? == 0 {
             return Ok(()); // Nothing to compact, and an encoder may refuse it.
         }
         // One that is there already was verified before it got its name; a crash came before the
@@ -306,11 +301,7 @@ impl Archive for FolderArchive {
             atomic::remove_file(&unfinished)?;
             let made = match self.encoder.pcm_to_flac(&raw, &unfinished).await {
                 Ok(()) => self.verify_compaction(&raw, &unfinished).await,
-                Err(cause) => Err(ArchiveError::Io {
-                    action: "compact",
-                    place: raw.display().to_string(),
-                    cause: Box::new(cause),
-                }),
+                Err(cause) => Err(fault::sound("compact", &raw, cause)),
             };
             if let Err(error) = made {
                 atomic::remove_file(&unfinished)?;
@@ -343,15 +334,10 @@ impl Archive for FolderArchive {
         if path.ends_with(RAW_SOUND) {
             return Ok(Box::new(PcmSource::open(&path)?));
         }
-        let place = path.display().to_string();
         self.decoder
-            .open(&SoundInput::File(path))
+            .open(&SoundInput::File(path.clone()))
             .await
-            .map_err(|cause| ArchiveError::Io {
-                action: "read",
-                place,
-                cause: Box::new(cause),
-            })
+            .map_err(|cause| fault::sound("read", &path, cause))
     }
 
     async fn sound_file(&self, id: RecordingId) -> Result<PathBuf, ArchiveError> {
@@ -413,6 +399,20 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ArchiveError
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(fault::io("read", path)(e)),
     }
+}
+
+/// Cuts off the half of a sample that a crash may have left, which encoders stumble over; gives
+/// the length in bytes.
+fn even_out(raw: &Path) -> Result<u64, ArchiveError> {
+    let length = fs::metadata(raw).map_err(fault::io("read", raw))?.len();
+    if length % 2 == 1 {
+        fs::File::options()
+            .write(true)
+            .open(raw)
+            .and_then(|file| file.set_len(length - 1))
+            .map_err(fault::io("write", raw))?;
+    }
+    Ok(length - length % 2)
 }
 
 /// Gives a file that is whole its name for good.

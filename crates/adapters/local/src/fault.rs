@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use speakr_core::ports::archive::ArchiveError;
+use speakr_core::ports::{archive::ArchiveError, sound::SoundError};
 
 /// Turns an I/O error at `place`, met while trying to `action` it, into an archive error.
 pub(crate) fn io(action: &'static str, place: &Path) -> impl FnOnce(Error) -> ArchiveError {
@@ -17,6 +17,26 @@ pub(crate) fn io(action: &'static str, place: &Path) -> impl FnOnce(Error) -> Ar
             place,
             cause: Box::new(cause),
         },
+    }
+}
+
+/// Turns a codec's error at `place`, met while trying to `action` it, into an archive error.
+pub(crate) fn sound(action: &'static str, place: &Path, cause: SoundError) -> ArchiveError {
+    if let SoundError::Broken { cause: inner, .. } = &cause
+        && let Some(inner) = inner.downcast_ref::<Error>()
+        && matches!(
+            inner.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        )
+    {
+        return ArchiveError::Full {
+            place: place.display().to_string(),
+        };
+    }
+    ArchiveError::Io {
+        action,
+        place: place.display().to_string(),
+        cause: Box::new(cause),
     }
 }
 

@@ -45,8 +45,10 @@ async fn kill_loses_nothing_that_was_handed_over_and_frees_the_lock() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Kept open until the end: the writer is to be killed, not to fail at writing.
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let told: Vec<String> = lines
+        .by_ref()
         .map_while(Result::ok)
         .filter(|line| line.contains("wrote "))
         .take(20)
@@ -67,7 +69,8 @@ async fn kill_loses_nothing_that_was_handed_over_and_frees_the_lock() {
     );
 
     child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
+    assert!(!child.wait().unwrap().success());
+    drop(lines);
     assert!(!RecordingLock::is_recording(archive.home(), id).unwrap());
     let sound = read_all(&archive, id).await;
     assert!(sound.len() >= samples, "{} < {samples}", sound.len());

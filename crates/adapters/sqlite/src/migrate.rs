@@ -124,3 +124,194 @@ async fn back_up(
     tracing::info!(backup = name, "kept the index as it was before the migration");
     Ok(copy)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::open::open_with;
+
+    const SECOND: Migration = Migration {
+        sql: "ALTER TABLE recordings ADD COLUMN speaker TEXT",
+        min_app_version: "0.1.0",
+    };
+
+    const BREAKING: Migration = Migration {
+        sql: "ALTER TABLE recordings DROP COLUMN speaker",
+        min_app_version: "7.1.0",
+    };
+
+    const FAILING: Migration = Migration {
+        sql: "ALTER TABLE recordings ADD COLUMN half TEXT; SELECT nonsense FROM nowhere",
+        min_app_version: "0.1.0",
+    };
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        backups: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            Self {
+                path: folder.path().join("index.sqlite3"),
+                backups: folder.path().join("backups"),
+                _folder: folder,
+            }
+        }
+
+        async fn open(&self, steps: &[Migration]) -> Result<sqlx::SqlitePool, IndexError> {
+            open_with(&self.path, &self.backups, steps, "0.1.0").await
+        }
+
+        fn backups(&self) -> Vec<PathBuf> {
+            fs::read_dir(&self.backups)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .collect()
+        }
+    }
+
+    fn steps(more: &[Migration]) -> Vec<Migration> {
+        [MIGRATIONS, more].concat()
+    }
+
+    async fn put_row(pool: &sqlx::SqlitePool) {
+        sqlx::query("INSERT INTO meta VALUES ('mine', 'kept')")
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+
+    async fn row(pool: &sqlx::SqlitePool) -> String {
+        sqlx::query_scalar("SELECT value FROM meta WHERE key = 'mine'")
+            .fetch_one(pool)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_new_index_needs_no_backup_and_opening_it_again_does_nothing() {
+        let place = Place::new();
+        for _ in 0..2 {
+            place.open(MIGRATIONS).await.unwrap().close().await;
+        }
+        assert!(place.backups().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_migration_keeps_the_data_and_a_copy_from_before() {
+        let place = Place::new();
+        let pool = place.open(MIGRATIONS).await.unwrap();
+        put_row(&pool).await;
+        pool.close().await;
+
+        let pool = place.open(&steps(&[SECOND])).await.unwrap();
+        assert_eq!(row(&pool).await, "kept");
+        sqlx::query("SELECT speaker FROM recordings")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+        let backups = place.backups();
+        assert_eq!(backups.len(), 1);
+
+        // The copy is a whole index of the old schema.
+        let copy = Place {
+            path: backups[0].clone(),
+            ..Place::new()
+        };
+        let pool = copy.open(MIGRATIONS).await.unwrap();
+        assert_eq!(row(&pool).await, "kept");
+        sqlx::query("SELECT speaker FROM recordings")
+            .fetch_all(&pool)
+            .await
+            .unwrap_err();
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn backups_are_closed_to_other_users() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = Place::new();
+        place.open(MIGRATIONS).await.unwrap().close().await;
+        place.open(&steps(&[SECOND])).await.unwrap().close().await;
+        for file in place.backups().iter().chain([&place.path]) {
+            let mode = fs::metadata(file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_fails_leaves_the_index_as_it_was() {
+        let place = Place::new();
+        let pool = place.open(MIGRATIONS).await.unwrap();
+        put_row(&pool).await;
+        pool.close().await;
+        place.open(&steps(&[SECOND, FAILING])).await.unwrap_err();
+
+        let pool = place.open(MIGRATIONS).await.unwrap();
+        assert_eq!(row(&pool).await, "kept");
+        for column in ["speaker", "half"] {
+            let query = format!("SELECT {column} FROM recordings");
+            sqlx::query(sqlx::AssertSqlSafe(query))
+                .fetch_all(&pool)
+                .await
+                .unwrap_err();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_used_while_it_is_compatible_and_refused_when_it_is_not() {
+        let place = Place::new();
+        let expanded = steps(&[SECOND]);
+        place.open(&expanded).await.unwrap().close().await;
+        place.open(MIGRATIONS).await.unwrap().close().await;
+
+        let contracted = steps(&[SECOND, BREAKING]);
+        place.open(&contracted).await.unwrap().close().await;
+        let error = place.open(MIGRATIONS).await.unwrap_err();
+        assert!(
+            matches!(&error, IndexError::TooNew { min_version, .. } if min_version == "7.1.0"),
+            "{error:?}"
+        );
+        open_with(&place.path, &place.backups, MIGRATIONS, "7.1.0")
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_backups_are_kept() {
+        let place = Place::new();
+        place.open(MIGRATIONS).await.unwrap().close().await;
+        for i in 0..5 {
+            fs::write(place.backups.join(format!("index-v0-{i}.sqlite3")), "old").unwrap();
+        }
+        fs::write(place.backups.join("notes.txt"), "not ours").unwrap();
+        place.open(&steps(&[SECOND])).await.unwrap().close().await;
+        let names = place.backups();
+        assert_eq!(names.len(), 4, "{names:?}");
+        assert!(names.iter().any(|p| p.ends_with("notes.txt")));
+        assert!(
+            names
+                .iter()
+                .any(|p| p.display().to_string().contains("index-v1-"))
+        );
+    }
+
+    #[tokio::test]
+    async fn many_openers_of_a_new_index_all_succeed() {
+        let place = std::sync::Arc::new(Place::new());
+        let openers: Vec<_> = (0..8)
+            .map(|_| {
+                let place = place.clone();
+                tokio::spawn(async move { place.open(&steps(&[SECOND])).await.map(drop) })
+            })
+            .collect();
+        for opener in openers {
+            opener.await.unwrap().unwrap();
+        }
+    }
+}

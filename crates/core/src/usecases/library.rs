@@ -20,7 +20,7 @@ use crate::{
     },
     recording::{Recording, RecordingId, RecordingState, Tags},
     search::{self, SearchMode, SearchRequest, SearchResponse, SearchResult},
-    transcript::Transcript,
+    transcript::{Segment, Transcript},
 };
 
 /// Fewest passages asked of the index, so that fusion has something to choose from.
@@ -239,7 +239,18 @@ impl Library {
         let passages = if transcript.text.trim().is_empty() {
             Vec::new() // Silence needs no model.
         } else {
-            passages::cut(&transcript.segments, embedder.max_tokens(), &|text| {
+            let whole = [Segment {
+                start_ms: 0,
+                end_ms: transcript.duration_ms,
+                text: transcript.text.clone(),
+                words: None,
+            }];
+            let segments = if transcript.segments.is_empty() {
+                &whole[..]
+            } else {
+                &transcript.segments
+            };
+            passages::cut(segments, embedder.max_tokens(), &|text| {
                 embedder.count_tokens(text)
             })
         };
@@ -264,25 +275,35 @@ impl Library {
         Ok(embedded.len())
     }
 
-    /// One text at a time: models quantised at run time take their scale from the whole batch, so
-    /// a text's vector would depend on its company, and a rebuilt index would answer otherwise.
+    /// All passages of one recording in one batch: a vector may depend, by a hair, on its company
+    /// in the batch, and a rebuilt index is to answer the same.
     async fn embed(&self, passages: Vec<Passage>) -> Result<Vec<EmbeddedPassage>, LibraryError> {
-        let mut embedded = Vec::with_capacity(passages.len());
-        for passage in passages {
-            let vector = self.embed_one(&passage.text).await?;
-            embedded.push(EmbeddedPassage { passage, vector });
+        if passages.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(embedded)
+        let texts: Vec<String> = passages.iter().map(|p| p.text.clone()).collect();
+        let vectors = self.embed_texts(&texts).await?;
+        Ok(passages
+            .into_iter()
+            .zip(vectors)
+            .map(|(passage, vector)| EmbeddedPassage { passage, vector })
+            .collect())
     }
 
-    async fn embed_one(&self, text: &str) -> Result<Vec<f32>, LibraryError> {
-        let vectors = self.embedder.embed(&[text.to_owned()]).await?;
-        vectors.into_iter().next().ok_or_else(|| {
-            LibraryError::Embedding(EmbeddingError {
-                model: self.embedder.model_id().to_owned(),
-                cause: "it gave no vector".into(),
-            })
-        })
+    async fn embed_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, LibraryError> {
+        let vectors = self.embedder.embed(texts).await?;
+        if vectors.len() == texts.len() {
+            return Ok(vectors);
+        }
+        Err(LibraryError::Embedding(EmbeddingError {
+            model: self.embedder.model_id().to_owned(),
+            cause: format!(
+                "it gave {} vectors for {} texts",
+                vectors.len(),
+                texts.len()
+            )
+            .into(),
+        }))
     }
 
     /// Searches.
@@ -297,7 +318,9 @@ impl Library {
         }
         let vector = match request.mode {
             SearchMode::Keyword => None,
-            SearchMode::Hybrid | SearchMode::Semantic => Some(self.embed_one(query).await?),
+            SearchMode::Hybrid | SearchMode::Semantic => {
+                self.embed_texts(&[query.to_owned()]).await?.pop()
+            }
         };
         let mut candidates = (request.limit * CANDIDATES_PER_RESULT).max(MIN_CANDIDATES);
         let found = loop {

@@ -1,0 +1,434 @@
+//! The index: what goes in comes out, by words and by meaning, and nothing else.
+
+mod support;
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use speakr_core::{
+    Recording, RecordingId, RecordingState, Tags,
+    ports::index::{EmbeddedPassage, Filter, Index},
+};
+use speakr_sqlite::SqliteIndex;
+use support::{DIMENSIONS, MODEL, Numbers, Place, passage, recording_at, transcript};
+
+async fn put(index: &SqliteIndex, recording: &Recording, texts: &[&str], numbers: &mut Numbers) {
+    let passages: Vec<EmbeddedPassage> = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| passage(i as u32, text, numbers.vector()))
+        .collect();
+    let transcript = transcript(recording, &texts.join(" "));
+    index
+        .upsert(recording, Some(&transcript), &passages, MODEL)
+        .await
+        .unwrap();
+}
+
+async fn found_by(index: &SqliteIndex, query: &str, filter: &Filter) -> Vec<RecordingId> {
+    index
+        .keyword_hits(query, None, filter, 100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|hit| hit.recording_id)
+        .collect()
+}
+
+fn tagged(tags: &[&str]) -> Filter {
+    Filter {
+        tags: Tags::new(tags),
+        ..Filter::default()
+    }
+}
+
+#[tokio::test]
+async fn a_recording_comes_back_as_it_was_put_in() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut recording = recording_at(1_000, &["b", "a"]);
+    recording.created_at = "1969-07-20T20:17:40.123456789Z".parse().unwrap();
+    recording.metadata.insert("k".into(), serde_json::json!({"n": [1, null]}));
+    recording.options.prompt = Some("Zarathustra".into());
+    recording.state = RecordingState::Failed;
+    recording.error = Some("no model".into());
+    put(&index, &recording, &["one", "two"], &mut Numbers(1)).await;
+    let listed = index.list(&Filter::default(), 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].recording, recording);
+    assert_eq!(listed[0].text, "one two");
+    let id = recording.recording_id;
+    assert_eq!(index.entries(&[id]).await.unwrap(), listed);
+    assert_eq!(index.ids().await.unwrap(), [id]);
+
+    // Again, changed: it takes the old one's place.
+    recording.state = RecordingState::Transcribed;
+    recording.error = None;
+    put(&index, &recording, &["three"], &mut Numbers(2)).await;
+    let listed = index.list(&Filter::default(), 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].recording, recording);
+    assert_eq!(listed[0].text, "three");
+    assert!(found_by(&index, "one", &Filter::default()).await.is_empty());
+    assert_eq!(found_by(&index, "three", &Filter::default()).await, [id]);
+}
+
+#[tokio::test]
+async fn listings_are_newest_first_and_filters_are_exact() {
+    let place = Place::new();
+    let index = place.open().await;
+    let recordings = [
+        recording_at(100, &["work"]),
+        recording_at(200, &["work", "idea"]),
+        recording_at(300, &["idea"]),
+        recording_at(-5, &[]),
+    ];
+    for recording in &recordings {
+        index.update(recording).await.unwrap();
+    }
+    let list = async |filter: Filter, limit| -> Vec<i64> {
+        let entries = index.list(&filter, limit).await.unwrap();
+        entries
+            .iter()
+            .map(|e| e.recording.created_at.as_second())
+            .collect()
+    };
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    assert_eq!(list(Filter::default(), usize::MAX).await, [300, 200, 100, -5]);
+    assert_eq!(list(Filter::default(), 2).await, [300, 200]);
+    assert_eq!(list(tagged(&["work"]), 10).await, [200, 100]);
+    assert_eq!(list(tagged(&["work", "idea"]), 10).await, [200]);
+    assert!(list(tagged(&["wor"]), 10).await.is_empty());
+    let window = Filter {
+        since: at(100),
+        until: at(300),
+        ..Filter::default()
+    };
+    assert_eq!(list(window, 10).await, [200, 100]);
+    let failed = Filter {
+        states: vec![RecordingState::Failed],
+        ..Filter::default()
+    };
+    assert!(list(failed.clone(), 10).await.is_empty());
+    let mut failing = recordings[1].clone();
+    failing.state = RecordingState::Failed;
+    index.update(&failing).await.unwrap();
+    assert_eq!(list(failed, 10).await, [200]);
+}
+
+#[tokio::test]
+async fn ids_are_found_by_their_beginning_with_or_without_dashes() {
+    let place = Place::new();
+    let index = place.open().await;
+    let recordings: Vec<_> = (0..40).map(|i| recording_at(i, &[])).collect();
+    for recording in &recordings {
+        index.update(recording).await.unwrap();
+    }
+    for recording in &recordings {
+        let full = recording.recording_id.to_string();
+        for prefix in [&full, &full[..20], &full[..12].to_uppercase()] {
+            let found = index.ids_with_prefix(prefix).await.unwrap();
+            assert_eq!(found, [recording.recording_id], "{prefix}");
+        }
+    }
+    assert_eq!(index.ids_with_prefix("").await.unwrap().len(), 10);
+    assert!(index.ids_with_prefix("zz").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn words_are_found_in_other_forms_and_without_their_accents() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(3);
+    let recordings: Vec<_> = [
+        "We were running towards the café",
+        "Nothing of the kind",
+        "שלום עולם וברכה",
+        "the party 🎉 begins",
+    ]
+    .iter()
+    .enumerate()
+    .map(|(i, text)| (recording_at(i as i64, &[]), *text))
+    .collect();
+    for (recording, text) in &recordings {
+        put(&index, recording, &[text], &mut numbers).await;
+    }
+    let id = |i: usize| recordings[i].0.recording_id;
+    for (query, expected) in [
+        ("run", vec![id(0)]),
+        ("CAFE", vec![id(0)]),
+        ("Cafés", vec![id(0)]),
+        ("שלום", vec![id(2)]),
+        ("party 🎉", vec![id(3)]),
+        ("🎉", vec![]),
+        ("kind café", vec![id(1), id(0)]),
+    ] {
+        let found: HashSet<_> = found_by(&index, query, &Filter::default()).await.into_iter().collect();
+        assert_eq!(found, expected.into_iter().collect(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn no_query_is_a_syntax_error() {
+    let place = Place::new();
+    let index = place.open().await;
+    put(&index, &recording_at(1, &["t"]), &["some text here"], &mut Numbers(4)).await;
+    for query in [
+        "", " ", "\"", "\"\"\"", "*", "a*", "^a", "text:", "text : here", "nope:x", "NEAR(a b, 2)",
+        "a AND", "OR", "NOT", "(", ")", "{a b}: c", "- x", "+", "'; DROP TABLE recordings; --",
+        "\0", "a\0b", "🎉", "שלום", "\u{202e}rtl\u{202c}", "ß ﬁ Ǆ", "𞤀", "٣", "½",
+    ] {
+        index
+            .keyword_hits(query, None, &tagged(&["t"]), 10)
+            .await
+            .unwrap_or_else(|e| panic!("{query:?}: {e:?}"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_is_a_query_and_any_tag_a_filter(query in any::<String>(), tag in any::<String>()) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            let index = place.open().await;
+            let recording = recording_at(1, &[&tag]);
+            put(&index, &recording, &["alpha beta"], &mut Numbers(5)).await;
+            let filter = tagged(&[&tag]);
+            index.keyword_hits(&query, None, &filter, 10).await.unwrap();
+            let found = found_by(&index, "alpha", &filter).await;
+            prop_assert_eq!(found, [recording.recording_id]);
+            prop_assert_eq!(index.list(&filter, 10).await.unwrap().len(), 1);
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn passages_with_more_of_the_words_come_first_and_say_how_much() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(6);
+    for i in 0..30 {
+        put(&index, &recording_at(i, &[]), &["the meeting was long"], &mut numbers).await;
+    }
+    let both = recording_at(50, &[]);
+    let rare = recording_at(51, &[]);
+    put(&index, &both, &["a meeting with the dentist about teeth"], &mut numbers).await;
+    put(&index, &rare, &["dentist dentist dentist"], &mut numbers).await;
+    let hits = index
+        .keyword_hits("the dentist meeting", None, &Filter::default(), 5)
+        .await
+        .unwrap();
+    assert_eq!(hits[0].recording_id, both.recording_id);
+    assert_eq!(hits[0].coverage, Some(1.0));
+    assert_eq!(hits[1].recording_id, rare.recording_id);
+    let rare_share = hits[1].coverage.unwrap();
+    assert!((0.8..1.0).contains(&rare_share), "{rare_share}");
+    let common_share = hits[2].coverage.unwrap();
+    assert!(common_share < 0.2, "{common_share}");
+    assert!(hits.iter().all(|hit| hit.cosine.is_none()));
+}
+
+#[tokio::test]
+async fn vector_search_gives_exactly_what_comparing_all_gives() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(7);
+    let mut all: Vec<(RecordingId, u32, Vec<f32>, Recording)> = Vec::new();
+    // Enough for several blocks, with some recordings across a block's edge.
+    for i in 0..120 {
+        let tags: Vec<&str> = ["even", "odd"][i as usize % 2..][..1].to_vec();
+        let recording = recording_at(i, &tags);
+        let passages: Vec<_> = (0..numbers.below(12) as u32)
+            .map(|ordinal| passage(ordinal, "words", numbers.vector()))
+            .collect();
+        let transcript = transcript(&recording, "words");
+        index
+            .upsert(&recording, Some(&transcript), &passages, MODEL)
+            .await
+            .unwrap();
+        for p in passages {
+            all.push((recording.recording_id, p.passage.ordinal, p.vector, recording.clone()));
+        }
+    }
+    assert!(all.len() > 512);
+    // Some go again, some are replaced: blocks get holes and are filled.
+    for i in (0..120).step_by(7) {
+        let gone = all.iter().find(|a| a.3.created_at.as_second() == i).map(|a| a.0);
+        if let Some(gone) = gone {
+            index.remove(gone).await.unwrap();
+            all.retain(|a| a.0 != gone);
+        }
+    }
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let filters = [
+        Filter::default(),
+        tagged(&["odd"]),
+        tagged(&["even", "odd"]),
+        Filter { since: at(30), until: at(90), ..tagged(&["even"]) },
+    ];
+    for filter in &filters {
+        for limit in [1, 10, 200] {
+            let query = numbers.vector();
+            let product = |v: &[f32]| -> f32 { v.iter().zip(&query).map(|(a, b)| a * b).sum() };
+            let mut expected: Vec<_> = all
+                .iter()
+                .filter(|a| {
+                    a.3.tags.contains_all(&filter.tags)
+                        && filter.since.is_none_or(|t| a.3.created_at >= t)
+                        && filter.until.is_none_or(|t| a.3.created_at < t)
+                })
+                .map(|a| (product(&a.2), a.0, a.1))
+                .collect();
+            expected.sort_by(|a, b| b.0.total_cmp(&a.0));
+            expected.truncate(limit);
+            let hits = index.vector_hits(&query, MODEL, filter, limit).await.unwrap();
+            assert_eq!(hits.len(), expected.len());
+            for (hit, (cosine, id, ordinal)) in hits.iter().zip(expected) {
+                assert_eq!((hit.recording_id, hit.passage.ordinal), (id, ordinal));
+                assert!((hit.cosine.unwrap() - cosine).abs() < 1e-5);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_models_vectors_are_never_compared() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(8);
+    let vector = numbers.vector();
+    let (old, new) = (recording_at(1, &[]), recording_at(2, &[]));
+    for (recording, model) in [(&old, "model-a"), (&new, "model-b")] {
+        let transcript = transcript(recording, "same words");
+        let passages = [passage(0, "same words", vector.clone())];
+        index.upsert(recording, Some(&transcript), &passages, model).await.unwrap();
+    }
+    let filter = Filter::default();
+    let hits = index.vector_hits(&vector, "model-b", &filter, 10).await.unwrap();
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0].recording_id, new.recording_id);
+    assert!(index.vector_hits(&vector, "model-c", &filter, 10).await.unwrap().is_empty());
+    assert!(index.vector_hits(&vector[1..], "model-b", &filter, 10).await.unwrap().is_empty());
+    let by_words = index
+        .keyword_hits("words", Some((&vector, "model-b")), &filter, 10)
+        .await
+        .unwrap();
+    for hit in by_words {
+        assert_eq!(hit.cosine.is_some(), hit.recording_id == new.recording_id);
+    }
+    let pending = index.not_embedded_by("model-b", 10).await.unwrap();
+    assert_eq!(pending, [old.recording_id]);
+}
+
+#[tokio::test]
+async fn what_has_no_words_waits_for_no_vector() {
+    let place = Place::new();
+    let index = place.open().await;
+    let (silent, spoken) = (recording_at(1, &[]), recording_at(2, &[]));
+    for (recording, text) in [(&silent, " "), (&spoken, "words")] {
+        index.upsert(recording, Some(&transcript(recording, text)), &[], "").await.unwrap();
+    }
+    index.update(&recording_at(3, &[])).await.unwrap();
+    assert_eq!(index.not_embedded_by(MODEL, 10).await.unwrap(), [spoken.recording_id]);
+}
+
+#[tokio::test]
+async fn a_new_tag_holds_for_words_and_vectors_and_leaves_the_text() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(9);
+    let mut recording = recording_at(1, &["old", "Both"]);
+    put(&index, &recording, &["alpha", "beta"], &mut numbers).await;
+    put(&index, &recording_at(2, &["old"]), &["alpha"], &mut numbers).await;
+    recording.tags = Tags::new(["new", "Both"]);
+    index.update(&recording).await.unwrap();
+    let id = recording.recording_id;
+    assert_eq!(found_by(&index, "alpha", &tagged(&["new"])).await, [id]);
+    assert_eq!(found_by(&index, "alpha", &tagged(&["Both", "new"])).await, [id]);
+    assert!(!found_by(&index, "alpha", &tagged(&["old"])).await.contains(&id));
+    assert!(found_by(&index, "alpha", &tagged(&["both"])).await.is_empty());
+    let query = numbers.vector();
+    let by_vector = index.vector_hits(&query, MODEL, &tagged(&["new"]), 9).await.unwrap();
+    assert_eq!(by_vector.len(), 2);
+    assert_eq!(index.entries(&[id]).await.unwrap()[0].text, "alpha beta");
+}
+
+#[tokio::test]
+async fn keyword_hits_within_times_are_not_lost_behind_better_ones_outside() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(10);
+    for i in 0..80 {
+        put(&index, &recording_at(i, &[]), &["apple"], &mut numbers).await;
+    }
+    let wanted = recording_at(1_000, &[]);
+    put(&index, &wanted, &["an apple among many other things in a long note"], &mut numbers).await;
+    let filter = Filter {
+        since: Some(Timestamp::from_second(500).unwrap()),
+        ..Filter::default()
+    };
+    let hits = index.keyword_hits("apple", None, &filter, 5).await.unwrap();
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0].recording_id, wanted.recording_id);
+}
+
+#[tokio::test]
+async fn what_is_removed_leaves_no_byte_in_any_file() {
+    let place = Place::new();
+    let index = place.open().await;
+    let mut numbers = Numbers(11);
+    for i in 0..20 {
+        put(&index, &recording_at(i, &[]), &["harmless words"], &mut numbers).await;
+    }
+    let secret = recording_at(99, &["xylophone"]);
+    let vector = numbers.vector();
+    let text = "the xylophone is buried under the zucchini";
+    index
+        .upsert(
+            &secret,
+            Some(&transcript(&secret, text)),
+            &[passage(0, text, vector.clone())],
+            MODEL,
+        )
+        .await
+        .unwrap();
+    let raw_vector: Vec<u8> = vector.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let id = secret.recording_id.as_uuid().simple().to_string();
+    let needles: [&[u8]; 4] = [b"xylophone", b"zucchini", &raw_vector[..64], id.as_bytes()];
+    let bytes = || -> Vec<u8> {
+        ["", "-wal"]
+            .iter()
+            .flat_map(|suffix| {
+                let file = format!("{}{suffix}", place.path.display());
+                std::fs::read(file).unwrap_or_default()
+            })
+            .collect()
+    };
+    let holds = |bytes: &[u8], needle: &[u8]| bytes.windows(needle.len()).any(|w| w == needle);
+    let before = bytes();
+    assert!(needles.iter().all(|needle| holds(&before, needle)));
+    assert_eq!(index.remove(secret.recording_id).await.unwrap(), 1);
+    let after = bytes();
+    for needle in needles {
+        assert!(!holds(&after, needle), "{}", String::from_utf8_lossy(needle));
+    }
+    assert_eq!(index.remove(secret.recording_id).await.unwrap(), 0);
+    assert!(found_by(&index, "xylophone", &Filter::default()).await.is_empty());
+    assert_eq!(index.vector_hits(&vector, MODEL, &Filter::default(), 99).await.unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn a_vector_of_the_wrong_length_is_refused_and_changes_nothing() {
+    let place = Place::new();
+    let index = place.open().await;
+    let recording = recording_at(1, &[]);
+    put(&index, &recording, &["alpha"], &mut Numbers(12)).await;
+    let short = [passage(0, "beta", vec![1.0; DIMENSIONS - 1])];
+    let text = transcript(&recording, "beta");
+    index.upsert(&recording, Some(&text), &short, MODEL).await.unwrap_err();
+    assert_eq!(index.entries(&[recording.recording_id]).await.unwrap()[0].text, "alpha");
+}
