@@ -247,7 +247,9 @@ pub(crate) fn reason(system: System, complaints: &str, known: &[DeviceInfo]) -> 
             }
         };
     }
+    // The same words may mean that the server knows no source of that name.
     if system == System::Pulse
+        && known.is_empty()
         && (complaints.contains("Connection refused") || complaints.contains("No such process"))
     {
         return "no sound server answers; start PulseAudio or PipeWire (systemctl --user start \
