@@ -125,14 +125,14 @@ pub struct SystemClipboard {
 
 impl Default for SystemClipboard {
     fn default() -> Self {
-        Self::from_env()
+        Self::new()
     }
 }
 
 impl SystemClipboard {
     /// The clipboard of the session that speakr runs in.
     #[must_use]
-    pub fn from_env() -> Self {
+    pub fn new() -> Self {
         Self::of(Desktop::from_env())
     }
 

@@ -10,7 +10,7 @@ pub struct SystemClipboard;
 impl SystemClipboard {
     /// The clipboard of this session.
     #[must_use]
-    pub fn from_env() -> Self {
+    pub fn new() -> Self {
         Self
     }
 
