@@ -8,6 +8,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
 # shellcheck disable=SC2034  # for the scripts that read this file
 TOOLS_DIR=$TARGET_DIR/tools
+# In CI the lock file must be right as it is.
+# shellcheck disable=SC2034
+LOCKED=${CI:+--locked}
 cd "$ROOT"
 
 # Messages go to stderr; results go to stdout.

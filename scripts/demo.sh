@@ -14,7 +14,8 @@ need_rust
 scripts/setup.sh demo
 
 step "Building speakr (the first time takes some minutes)"
-cargo build --workspace --bin speakr
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+cargo build $LOCKED --workspace --bin speakr
 speakr=$TARGET_DIR/debug/speakr
 
 # Only this run's own settings and recordings, whatever the user's are.

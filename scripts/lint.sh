@@ -31,8 +31,12 @@ shellcheck_bin=$(scripts/tools.sh shellcheck)
 typos_bin=$(scripts/tools.sh typos)
 
 check "rustfmt" cargo fmt --all --check
-check "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+check "clippy" cargo clippy $LOCKED --workspace --all-targets --quiet -- -D warnings
 check "documentation" docs
+# cargo-deny looks at the crates of every system that speakr is built for.
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+cargo fetch $LOCKED --quiet
 check "licences, bans and sources of dependencies" \
     "$deny_bin/cargo-deny" --offline check licenses bans sources
 if has_advisory_db; then

@@ -13,10 +13,13 @@ export PATH
 step "Building the program and its tests"
 # The tests of crates/e2e drive the program itself, which "cargo test" alone wouldn't build. All
 # builds name the whole workspace, so that features resolve alike and nothing is compiled twice.
-cargo build --workspace --bins --tests
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+cargo build $LOCKED --workspace --bins --tests
 
 step "Running the tests"
-cargo nextest run --workspace "$@"
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+cargo nextest run $LOCKED --workspace "$@"
 
 step "Running the examples of the documentation"
-cargo test --workspace --doc
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+cargo test $LOCKED --workspace --doc
