@@ -2,6 +2,12 @@
 
 #![allow(clippy::expect_used, reason = "this crate is test code")]
 
+#[cfg(unix)]
+pub mod audio_server;
+#[cfg(unix)]
+pub mod display;
 pub mod program;
+pub mod requirement;
+pub mod wav;
 
 pub use program::{Finished, Speakr, clip};
