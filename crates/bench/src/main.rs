@@ -16,11 +16,17 @@ struct Cli {
 enum Command {
     /// Word error rate over a folder of speech, as files and live.
     Accuracy(commands::accuracy::Args),
+    /// Searches of a large index by processes that have just started.
+    Index(commands::index_speed::Args),
+    /// Paraphrase queries among distractors, in every mode.
+    Recall(commands::recall::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Accuracy(args) => commands::accuracy::run(&args),
+        Command::Index(args) => commands::index_speed::run(&args),
+        Command::Recall(args) => commands::recall::run(&args),
     };
     match result {
         Ok(true) => std::process::ExitCode::SUCCESS,

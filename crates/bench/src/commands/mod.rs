@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub(crate) mod accuracy;
+pub(crate) mod index_speed;
+pub(crate) mod recall;
 
 use std::path::{Path, PathBuf};
 

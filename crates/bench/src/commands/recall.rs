@@ -1,0 +1,135 @@
+//! `speakr-bench recall`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use speakr_bench::recall::{self, Collection, ModeRecall, SearchableCollection};
+use speakr_core::search::SearchMode;
+use speakr_fastembed::{ModelFiles, OnnxRuntime, SentenceEmbedder};
+
+use super::{Failure, bundled_models};
+
+/// The bundled embedder's id and the longest sequence it was made for.
+const EMBEDDER: &str = "all-minilm-l6-v2-int8-speakr";
+const EMBEDDER_SEQUENCE: usize = 256;
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder with queries.tsv, recordings.tsv and distractors.tsv; the one in the repository if
+    /// absent.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Fail when recall@3 in hybrid mode is below this.
+    #[arg(long, default_value_t = 0.85)]
+    min_recall_at_3: f64,
+    /// Print the queries that failed.
+    #[arg(long)]
+    missed: bool,
+    /// Write all figures as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
+    let collection = match &args.data {
+        Some(folder) => Collection::read(folder),
+        None => Collection::bundled(),
+    }
+    .map_err(|e| e as Failure)?;
+    let embedder = Arc::new(load_embedder()?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let modes = runtime
+        .block_on(measure_all(&collection, embedder))
+        .map_err(|e| e as Failure)?;
+
+    println!(
+        "{} queries, {} recordings among {} distractors",
+        collection.queries.len(),
+        collection.recordings.len(),
+        collection.distractors.len()
+    );
+    println!("{:<10}{:>10}{:>10}{:>11}", "mode", "recall@1", "recall@3", "recall@10");
+    for mode in &modes {
+        println!(
+            "{:<10}{:>10.3}{:>10.3}{:>11.3}",
+            mode.mode.as_str(),
+            mode.recall_at_1,
+            mode.recall_at_3,
+            mode.recall_at_10
+        );
+    }
+    if args.missed {
+        print_missed(&modes);
+    }
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_string_pretty(&modes)? + "\n")?;
+    }
+    let reached = modes
+        .iter()
+        .filter(|mode| mode.mode == SearchMode::Hybrid)
+        .all(|mode| mode.recall_at_3 >= args.min_recall_at_3);
+    if !reached {
+        eprintln!(
+            "hybrid recall@3 is below {:.3}: found by meaning has become worse",
+            args.min_recall_at_3
+        );
+    }
+    Ok(reached)
+}
+
+fn print_missed(modes: &[ModeRecall]) {
+    for mode in modes {
+        println!("\nnot among the first three, {}:", mode.mode);
+        for missed in &mode.missed {
+            println!(
+                "  \"{}\": {} came {}, first came {}",
+                missed.query,
+                missed.expected,
+                missed
+                    .place
+                    .map_or_else(|| "after the tenth".to_owned(), |p| format!("at {p}")),
+                missed.first.as_deref().unwrap_or("nothing")
+            );
+        }
+    }
+}
+
+async fn measure_all(
+    collection: &Collection,
+    embedder: Arc<SentenceEmbedder>,
+) -> Result<Vec<ModeRecall>, recall::Failure> {
+    let total = collection.recordings.len() + collection.distractors.len();
+    let progress = |done: usize| {
+        if done % 100 == 0 || done == total {
+            eprintln!("filed {done} of {total}");
+        }
+    };
+    let searchable = SearchableCollection::file(collection, embedder, &progress).await?;
+    let mut modes = Vec::new();
+    for mode in [SearchMode::Hybrid, SearchMode::Semantic, SearchMode::Keyword] {
+        modes.push(recall::measure(&searchable, &collection.queries, mode).await?);
+    }
+    Ok(modes)
+}
+
+fn load_embedder() -> Result<SentenceEmbedder, Failure> {
+    let folder = bundled_models().join("all-minilm-l6-v2");
+    let file = |name: &str| {
+        std::fs::read(folder.join(name))
+            .map(Into::into)
+            .map_err(|e| format!("{}: {e}", folder.join(name).display()))
+    };
+    let files = ModelFiles {
+        onnx: file("model_int8.onnx")?,
+        tokenizer: file("tokenizer.json")?,
+        config: file("config.json")?,
+        special_tokens_map: file("special_tokens_map.json")?,
+        tokenizer_config: file("tokenizer_config.json")?,
+    };
+    Ok(SentenceEmbedder::load(
+        EMBEDDER,
+        EMBEDDER_SEQUENCE,
+        files,
+        &OnnxRuntime::from_env(),
+    )?)
+}
