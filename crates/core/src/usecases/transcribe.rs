@@ -366,6 +366,9 @@ impl Run<'_> {
         job: Job,
         result: Result<Decoded, SpeechError>,
     ) -> Result<(), TranscribeError> {
+        if self.cancel.is_cancelled() {
+            return Err(SpeechError::Cancelled.into());
+        }
         match (job.purpose, result) {
             (Purpose::Final, result) => {
                 if let Some(again) = self.assembly.take(job.piece, result?) {

@@ -1,1 +1,592 @@
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
+use futures::stream;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::ports::speech::SpeechModel;
+
+const FRAME: usize = 512;
+/// Loud samples are speech to the scripted detector.
+const SPEECH: i16 = 1_000;
+
+fn speech(ms: usize) -> Vec<i16> {
+    vec![SPEECH; ms * 16]
+}
+
+fn silence(ms: usize) -> Vec<i16> {
+    vec![0; ms * 16]
+}
+
+/// Hears speech where the samples are loud.
+#[derive(Default)]
+struct LoudnessDetector(Vec<i16>);
+
+impl VoiceActivityDetector for LoudnessDetector {
+    fn frame_len(&self) -> usize {
+        FRAME
+    }
+
+    fn push(&mut self, pcm: &[i16]) -> Result<Vec<f32>, VoiceActivityError> {
+        self.0.extend(pcm);
+        let whole = self.0.len() / FRAME * FRAME;
+        let rest = self.0.split_off(whole);
+        let frames = std::mem::replace(&mut self.0, rest);
+        Ok(frames
+            .chunks(FRAME)
+            .map(|f| {
+                if f.iter().any(|&s| s != 0) {
+                    0.95
+                } else {
+                    0.02
+                }
+            })
+            .collect())
+    }
+}
+
+/// What the engine was asked.
+#[derive(Debug, Clone, PartialEq)]
+struct Call {
+    samples: usize,
+    language: Option<Language>,
+}
+
+type Script = Box<dyn Fn(usize, &[i16], &DecodeOptions) -> Decoded + Send + Sync>;
+
+/// Answers as scripted, after a while.
+struct ScriptedEngine {
+    model: SpeechModel,
+    script: Script,
+    takes: Duration,
+    calls: Mutex<Vec<Call>>,
+    busy: AtomicUsize,
+    most_busy: AtomicUsize,
+    finished: AtomicUsize,
+}
+
+impl ScriptedEngine {
+    fn new(
+        script: impl Fn(usize, &[i16], &DecodeOptions) -> Decoded + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            model: SpeechModel {
+                id: "scripted".to_owned(),
+                multilingual: false,
+            },
+            script: Box::new(script),
+            takes: Duration::ZERO,
+            calls: Mutex::default(),
+            busy: AtomicUsize::new(0),
+            most_busy: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+        }
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+/// Counts a decode as going on until it is dropped.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl SpeechEngine for ScriptedEngine {
+    fn model(&self) -> &SpeechModel {
+        &self.model
+    }
+
+    fn accepts(&self, options: &DecodeOptions) -> Result<(), SpeechError> {
+        match &options.language {
+            Some(language) if !self.model.multilingual && *language != Language::english() => {
+                Err(SpeechError::UnknownLanguage {
+                    model: self.model.id.clone(),
+                    language: language.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn decode(
+        &self,
+        pcm: Vec<i16>,
+        options: &DecodeOptions,
+        _preceding: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Decoded, SpeechError> {
+        let index = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(Call {
+                samples: pcm.len(),
+                language: options.language.clone(),
+            });
+            calls.len() - 1
+        };
+        let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
+        let _busy = Busy(&self.busy);
+        self.most_busy.fetch_max(busy, Ordering::SeqCst);
+        tokio::select! {
+            () = tokio::time::sleep(self.takes) => {}
+            () = cancel.cancelled() => return Err(SpeechError::Cancelled),
+        }
+        self.finished.fetch_add(1, Ordering::SeqCst);
+        Ok((self.script)(index, &pcm, options))
+    }
+}
+
+/// One segment over the whole piece.
+fn said(text: &str, pcm: &[i16]) -> Decoded {
+    Decoded {
+        segments: vec![Segment {
+            start_ms: 0,
+            end_ms: samples_to_ms(pcm.len() as u64),
+            text: text.to_owned(),
+            words: None,
+        }],
+        mean_log_probability: -0.2,
+        ..Decoded::default()
+    }
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<TranscriptionEvent>>);
+
+impl Heard {
+    fn events(&self) -> Vec<TranscriptionEvent> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn finals(&self) -> usize {
+        let is_final = |e: &&TranscriptionEvent| matches!(e, TranscriptionEvent::Segment(_));
+        self.events().iter().filter(is_final).count()
+    }
+
+    fn partials(&self) -> usize {
+        let is_partial = |e: &&TranscriptionEvent| matches!(e, TranscriptionEvent::Partial { .. });
+        self.events().iter().filter(is_partial).count()
+    }
+}
+
+impl TranscriptionObserver for Heard {
+    fn on_event(&self, event: TranscriptionEvent) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+fn transcriber(engine: &Arc<ScriptedEngine>) -> Transcriber {
+    Transcriber::new(
+        Arc::clone(engine) as Arc<dyn SpeechEngine>,
+        Box::new(|| Ok(Box::<LoudnessDetector>::default())),
+    )
+}
+
+async fn run_all(
+    engine: &Arc<ScriptedEngine>,
+    pcm: Vec<i16>,
+    pace: Pace,
+    heard: &Heard,
+) -> TranscribedSound {
+    let chunks: Vec<Vec<i16>> = pcm.chunks(1_600).map(<[i16]>::to_vec).collect();
+    transcriber(engine)
+        .run(
+            stream::iter(chunks),
+            pace,
+            &DecodeOptions::default(),
+            heard,
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap()
+}
+
+/// Plays `pcm` in real time, as the paused clock has it.
+fn microphone(pcm: Vec<i16>) -> impl Stream<Item = Vec<i16>> + Send + Unpin {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        for chunk in pcm.chunks(512) {
+            tokio::time::sleep(Duration::from_millis(32)).await;
+            if sender.send(chunk.to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    Box::pin(stream::unfold(receiver, |mut r| async move {
+        r.recv().await.map(|chunk| (chunk, r))
+    }))
+}
+
+#[tokio::test]
+async fn sound_without_speech_gives_no_text_and_never_wakes_the_engine() {
+    let engine = Arc::new(ScriptedEngine::new(|_, pcm, _| said("invented", pcm)));
+    for pace in [Pace::Live, Pace::File] {
+        let sound = run_all(&engine, silence(60_000), pace, &Heard::default()).await;
+        assert_eq!(sound.segments, []);
+        assert_eq!((sound.duration_ms, sound.speech_ms), (60_000, 0));
+    }
+    assert_eq!(engine.calls(), []);
+}
+
+#[tokio::test]
+async fn no_sound_at_all_is_an_empty_transcript() {
+    let engine = Arc::new(ScriptedEngine::new(|_, pcm, _| said("invented", pcm)));
+    let sound = run_all(&engine, Vec::new(), Pace::Live, &Heard::default()).await;
+    assert_eq!(sound, TranscribedSound::default());
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_whole_sound() {
+    let engine = Arc::new(ScriptedEngine::new(|i, pcm, _| {
+        said(&format!("piece {i}"), pcm)
+    }));
+    let pcm = [
+        silence(5_000),
+        speech(2_000),
+        silence(5_000),
+        speech(2_000),
+        silence(100),
+    ]
+    .concat();
+    let sound = run_all(&engine, pcm, Pace::File, &Heard::default()).await;
+    let padding = SegmenterConfig::file().padding_ms;
+    let times: Vec<_> = sound
+        .segments
+        .iter()
+        .map(|s| (s.start_ms, s.end_ms))
+        .collect();
+    // Speech is found in frames of 32 ms.
+    assert!(times[0].0.abs_diff(5_000 - padding) <= 32, "{times:?}");
+    assert!(times[0].1.abs_diff(7_000 + padding) <= 32, "{times:?}");
+    assert!(times[1].0.abs_diff(12_000 - padding) <= 32, "{times:?}");
+    assert!(times[1].1 <= sound.duration_ms, "{times:?}");
+    assert_eq!(sound.duration_ms, 14_100);
+    assert!(sound.speech_ms.abs_diff(4_000) <= 128);
+    assert!((sound.mean_log_probability + 0.2).abs() < 1e-6);
+}
+
+#[tokio::test]
+async fn times_out_of_order_or_past_the_end_are_put_right() {
+    let engine = Arc::new(ScriptedEngine::new(|_, _, _| Decoded {
+        segments: [(900, 700), (100, 99_000), (50, 60)]
+            .into_iter()
+            .map(|(start_ms, end_ms)| Segment {
+                start_ms,
+                end_ms,
+                text: "word".to_owned(),
+                words: Some(vec![crate::Word {
+                    start_ms: 70_000,
+                    end_ms: 3,
+                    text: "word".to_owned(),
+                }]),
+            })
+            .collect(),
+        ..Decoded::default()
+    }));
+    let sound = run_all(
+        &engine,
+        [silence(1_000), speech(1_500)].concat(),
+        Pace::File,
+        &Heard::default(),
+    )
+    .await;
+    let mut last = 0;
+    for segment in &sound.segments {
+        assert!(last <= segment.start_ms && segment.start_ms <= segment.end_ms);
+        assert!(segment.end_ms <= sound.duration_ms);
+        for word in segment.words.iter().flatten() {
+            assert!(segment.start_ms <= word.start_ms && word.start_ms <= word.end_ms);
+            assert!(word.end_ms <= segment.end_ms);
+        }
+        last = segment.end_ms;
+    }
+    assert_eq!(sound.segments.len(), 3);
+}
+
+#[tokio::test]
+async fn speech_that_the_engine_left_out_at_the_end_is_decoded_again() {
+    let engine = Arc::new(ScriptedEngine::new(|i, pcm, _| match i {
+        0 => said("first half", &pcm[..4 * 16_000]),
+        _ => said("second half", pcm),
+    }));
+    let sound = run_all(&engine, speech(9_000), Pace::File, &Heard::default()).await;
+    let texts: Vec<_> = sound.segments.iter().map(|s| s.text.as_str()).collect();
+    assert_eq!(texts, ["first half", "second half"]);
+    assert_eq!(sound.segments[1].start_ms, 4_000);
+    assert_eq!(engine.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn an_engine_that_always_stops_early_comes_to_an_end() {
+    let engine = Arc::new(ScriptedEngine::new(|_, pcm, _| {
+        said("a", &pcm[..pcm.len().min(8_000)])
+    }));
+    let sound = run_all(&engine, speech(9_000), Pace::File, &Heard::default()).await;
+    assert!(
+        (8..20).contains(&sound.segments.len()),
+        "{}",
+        sound.segments.len()
+    );
+}
+
+#[tokio::test]
+async fn a_file_waits_for_the_engine() {
+    let mut engine = ScriptedEngine::new(|_, pcm, _| said("text", pcm));
+    engine.takes = Duration::from_millis(20);
+    let engine = Arc::new(engine);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let worst = Arc::new(AtomicUsize::new(0));
+    // Two seconds of speech, then three without, in one chunk: each chunk makes a piece.
+    let chunks = stream::iter(0..30).map({
+        let (taken, worst, engine) = (taken.clone(), worst.clone(), engine.clone());
+        move |_| {
+            let ahead =
+                taken.fetch_add(1, Ordering::SeqCst) - engine.finished.load(Ordering::SeqCst);
+            worst.fetch_max(ahead, Ordering::SeqCst);
+            [speech(2_000), silence(3_000)].concat()
+        }
+    });
+    let sound = transcriber(&engine)
+        .run(
+            chunks,
+            Pace::File,
+            &DecodeOptions::default(),
+            &(),
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(sound.segments.len(), 30);
+    assert_eq!(taken.load(Ordering::SeqCst), 30);
+    assert!(
+        worst.load(Ordering::SeqCst) <= 3,
+        "{worst:?} pieces were read ahead"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_microphone_is_never_held_up_and_its_text_comes_while_it_runs() {
+    let mut engine = ScriptedEngine::new(|i, pcm, _| said(&format!("piece {i}"), pcm));
+    engine.takes = Duration::from_secs(20);
+    let engine = Arc::new(engine);
+    let pcm: Vec<i16> = (0..10)
+        .flat_map(|_| [speech(2_000), silence(2_000)].concat())
+        .collect();
+    let heard = Heard::default();
+    let began = tokio::time::Instant::now();
+    let last_taken = Mutex::new(None);
+    let sound = microphone(pcm).inspect(|_| *last_taken.lock().unwrap() = Some(began.elapsed()));
+    let sound = transcriber(&engine)
+        .run(
+            sound,
+            Pace::Live,
+            &DecodeOptions::default(),
+            &heard,
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(sound.segments.len(), 10);
+    // The engine took five times as long as the sound; the sound was taken as it came.
+    assert!(last_taken.lock().unwrap().unwrap() < Duration::from_secs(41));
+}
+
+#[tokio::test(start_paused = true)]
+async fn final_segments_and_partials_come_before_the_sound_ends() {
+    let mut engine = ScriptedEngine::new(|_, pcm, _| said("text", pcm));
+    engine.takes = Duration::from_millis(300);
+    let engine = Arc::new(engine);
+    let heard = Arc::new(Heard::default());
+    let pcm = [speech(3_000), silence(2_000), speech(6_000)].concat();
+    let seen = Mutex::new((0, 0));
+    let sound =
+        microphone(pcm).inspect(|_| *seen.lock().unwrap() = (heard.finals(), heard.partials()));
+    transcriber(&engine)
+        .run(
+            sound,
+            Pace::Live,
+            &DecodeOptions::default(),
+            &*heard,
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap();
+    let (finals, partials) = *seen.lock().unwrap();
+    assert_eq!(finals, 1);
+    assert!(partials >= 3, "{partials}");
+    assert_eq!(
+        engine.most_busy.load(Ordering::SeqCst),
+        1,
+        "one decode at a time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decoded_in_a_pause_is_not_decoded_again_at_the_end() {
+    let mut engine = ScriptedEngine::new(|_, pcm, _| said("all of it", pcm));
+    engine.takes = Duration::from_millis(100);
+    let engine = Arc::new(engine);
+    // The end comes in a pause that is too short to end the piece by itself.
+    let pcm = [speech(3_000), silence(450)].concat();
+    let began = tokio::time::Instant::now();
+    let sound = transcriber(&engine)
+        .run(
+            microphone(pcm),
+            Pace::Live,
+            &DecodeOptions::default(),
+            &(),
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap();
+    let after_end = began.elapsed() - Duration::from_millis(3_450);
+    assert_eq!(sound.segments.len(), 1);
+    assert!(after_end < Duration::from_millis(90), "{after_end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_has_become_useless_gives_way_to_the_last_piece() {
+    let mut engine = ScriptedEngine::new(|_, pcm, _| said("text", pcm));
+    engine.takes = Duration::from_millis(900);
+    let engine = Arc::new(engine);
+    let began = tokio::time::Instant::now();
+    let sound = transcriber(&engine)
+        .run(
+            microphone(speech(2_500)),
+            Pace::Live,
+            &DecodeOptions::default(),
+            &(),
+            &CancellationToken::new(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(sound.segments.len(), 1);
+    // One decode of the last piece, without waiting for a look to end first.
+    let after_end = began.elapsed() - Duration::from_millis(2_500);
+    assert!(after_end < Duration::from_millis(1_000), "{after_end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_the_run_and_the_decode() {
+    let mut engine = ScriptedEngine::new(|_, pcm, _| said("text", pcm));
+    engine.takes = Duration::from_secs(1_000);
+    let engine = Arc::new(engine);
+    let cancel = CancellationToken::new();
+    let later = cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        later.cancel();
+    });
+    let pcm = [speech(2_000), silence(60_000)].concat();
+    let error = transcriber(&engine)
+        .run(
+            microphone(pcm),
+            Pace::Live,
+            &DecodeOptions::default(),
+            &(),
+            &cancel,
+        )
+        .await
+        .unwrap_err();
+    assert!(error.is_cancelled());
+    assert_eq!(engine.busy.load(Ordering::SeqCst), 0);
+    // A look at the open piece, and one at the whole of it: nothing is begun after the cancel.
+    assert_eq!(engine.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_language_that_the_model_does_not_know_is_refused_before_any_sound() {
+    let engine = Arc::new(ScriptedEngine::new(|_, pcm, _| said("text", pcm)));
+    let options = DecodeOptions {
+        language: Some(Language::new("de")),
+        ..DecodeOptions::default()
+    };
+    let never = stream::pending::<Vec<i16>>();
+    let error = transcriber(&engine)
+        .run(never, Pace::Live, &options, &(), &CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        TranscribeError::Speech(SpeechError::UnknownLanguage { .. })
+    ));
+}
+
+fn heard_in(
+    language: &str,
+    probability: Option<f32>,
+    log_probability: f32,
+    pcm: &[i16],
+) -> Decoded {
+    Decoded {
+        language: Some(Language::new(language)),
+        language_probability: probability,
+        mean_log_probability: log_probability,
+        ..said("text", pcm)
+    }
+}
+
+#[tokio::test]
+async fn a_language_once_surely_detected_is_kept_until_a_piece_fits_badly() {
+    let mut engine = ScriptedEngine::new(|i, pcm, options| match (i, &options.language) {
+        (0, None) => heard_in("de", Some(0.5), -0.3, pcm),
+        (1, None) => heard_in("de", Some(0.95), -0.3, pcm),
+        (2, Some(l)) => heard_in(l.as_str(), None, -0.3, pcm),
+        (3, Some(l)) => heard_in(l.as_str(), None, -1.4, pcm),
+        (4, None) => heard_in("en", Some(0.99), -0.2, pcm),
+        (_, Some(l)) => heard_in(l.as_str(), None, -0.2, pcm),
+        (_, None) => panic!("detected again without need"),
+    });
+    engine.model.multilingual = true;
+    let engine = Arc::new(engine);
+    let pcm: Vec<i16> = (0..5)
+        .flat_map(|_| [speech(2_000), silence(3_000)].concat())
+        .collect();
+    let sound = run_all(&engine, pcm, Pace::File, &Heard::default()).await;
+    let asked: Vec<_> = engine
+        .calls()
+        .into_iter()
+        .map(|c| c.language.map(|l| l.to_string()))
+        .collect();
+    let de = Some("de".to_owned());
+    assert_eq!(
+        asked,
+        [None, None, de.clone(), de, None, Some("en".to_owned())]
+    );
+    assert_eq!(sound.segments.len(), 5);
+    assert_eq!(sound.language, Some(Language::new("de")));
+    assert_eq!(sound.language_probability, Some(0.5));
+}
+
+#[tokio::test]
+async fn progress_only_grows_and_reaches_the_end() {
+    let engine = Arc::new(ScriptedEngine::new(|_, pcm, _| said("text", pcm)));
+    let heard = Heard::default();
+    let pcm: Vec<i16> = (0..4)
+        .flat_map(|_| [speech(3_000), silence(4_000)].concat())
+        .collect();
+    run_all(&engine, pcm, Pace::File, &heard).await;
+    let steps: Vec<u64> = heard
+        .events()
+        .into_iter()
+        .filter_map(|e| match e {
+            TranscriptionEvent::Progress { decoded_ms } => Some(decoded_ms),
+            _ => None,
+        })
+        .collect();
+    assert!(steps.len() > 4 && steps.is_sorted());
+    assert_eq!(steps.last(), Some(&28_000));
+}
