@@ -197,10 +197,16 @@ impl Surroundings<'_> {
         if let Some(path) = self.variable("SPEAKR_CONFIG") {
             return Ok((path.into(), false));
         }
-        self.config_dir.as_ref().map(|dir| (dir.join("config.toml"), false)).ok_or_else(|| {
-            Failure::new(ExitCode::Usage, "there is no home folder to look for settings in")
+        self.config_dir
+            .as_ref()
+            .map(|dir| (dir.join("config.toml"), false))
+            .ok_or_else(|| {
+                Failure::new(
+                    ExitCode::Usage,
+                    "there is no home folder to look for settings in",
+                )
                 .hint("set SPEAKR_CONFIG to a file, or HOME")
-        })
+            })
     }
 }
 
@@ -252,8 +258,11 @@ impl Settings {
         settings.read_flags(global);
         if settings.home.as_os_str().is_empty() {
             settings.home = around.data_dir.clone().ok_or_else(|| {
-                Failure::new(ExitCode::Usage, "there is no home folder to keep recordings in")
-                    .hint("set SPEAKR_HOME to a folder")
+                Failure::new(
+                    ExitCode::Usage,
+                    "there is no home folder to keep recordings in",
+                )
+                .hint("set SPEAKR_HOME to a folder")
             })?;
         }
         Ok(settings)
@@ -265,11 +274,19 @@ impl Settings {
         around: &Surroundings<'_>,
     ) -> Result<(), Failure> {
         let name = setting.variable();
-        let Some(value) = around.variable(&name) else { return Ok(()) };
-        let text = value.to_str().ok_or_else(|| "that is no UTF-8 text".to_owned());
-        text.and_then(|text| self.set_text(setting.key, text)).map_err(|reason| {
-            Failure::new(ExitCode::Usage, format!("the variable {name} is wrong: {reason}"))
-        })?;
+        let Some(value) = around.variable(&name) else {
+            return Ok(());
+        };
+        let text = value
+            .to_str()
+            .ok_or_else(|| "that is no UTF-8 text".to_owned());
+        text.and_then(|text| self.set_text(setting.key, text))
+            .map_err(|reason| {
+                Failure::new(
+                    ExitCode::Usage,
+                    format!("the variable {name} is wrong: {reason}"),
+                )
+            })?;
         self.origins.insert(setting.key, Origin::Environment(name));
         Ok(())
     }

@@ -202,8 +202,8 @@ async fn finish(writer: &mut dyn SoundWriter, end: CaptureEnd) -> Captured {
 ///
 /// Reads only as fast as the transcriber takes it, so that memory doesn't grow with length.
 pub struct Tee<'a> {
-    source: &'a mut dyn SoundSource,
-    writer: Option<&'a mut dyn SoundWriter>,
+    source: &'a mut (dyn SoundSource + 'static),
+    writer: Option<&'a mut (dyn SoundWriter + 'static)>,
     failure: Option<TeeError>,
     samples: u64,
     kept: u64,
@@ -223,7 +223,10 @@ pub enum TeeError {
 impl<'a> Tee<'a> {
     /// Passes `source` on, through `writer` where there is one. What a resumed writer has
     /// already isn't written again.
-    pub fn new(source: &'a mut dyn SoundSource, writer: Option<&'a mut dyn SoundWriter>) -> Self {
+    pub fn new(
+        source: &'a mut (dyn SoundSource + 'static),
+        writer: Option<&'a mut (dyn SoundWriter + 'static)>,
+    ) -> Self {
         let kept = writer.as_ref().map_or(0, |w| w.samples());
         Self {
             source,

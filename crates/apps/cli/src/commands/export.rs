@@ -1,0 +1,59 @@
+//! `speakr export`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use speakr_core::export;
+
+use super::transcribe::{FormatArg, write_whole};
+use crate::{
+    compose::App,
+    failure::{ExitCode, Failure},
+};
+
+/// What to export, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The recording; the first digits of its id do
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The format; where absent, that of the file's ending, else txt
+    #[arg(long, short, value_name = "FORMAT", value_enum)]
+    format: Option<FormatArg>,
+    /// Write into this file instead of printing
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Writes one recording's text.
+pub(crate) async fn run(app: &App, args: &ExportArgs) -> Result<(), Failure> {
+    let library = app.library().await?;
+    let id = library.resolve(&args.id).await?;
+    let transcript = library
+        .show(id)
+        .await?
+        .transcript
+        .ok_or_else(|| super::show::no_text(id))?;
+    let format = args
+        .format
+        .or_else(|| {
+            use clap::ValueEnum;
+            let ending = args.output.as_ref()?.extension()?.to_str()?;
+            FormatArg::from_str(ending, true).ok()
+        })
+        .unwrap_or(if app.output.is_json() {
+            FormatArg::Json
+        } else {
+            FormatArg::Txt
+        });
+    let text = export::export(&transcript, format.into())
+        .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+    match &args.output {
+        None => app.output.print_raw(&text),
+        Some(path) => {
+            write_whole(path, &text)?;
+            app.output.say(&format!("Wrote {}", path.display()));
+            Ok(())
+        }
+    }
+}

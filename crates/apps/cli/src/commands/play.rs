@@ -1,0 +1,246 @@
+//! `speakr play`.
+
+use std::{
+    ffi::OsStr,
+    io::{self, BufWriter, Seek, SeekFrom, Write},
+    path::PathBuf,
+    process::Stdio,
+    time::Duration,
+};
+
+use clap::Args;
+use serde::Serialize;
+use speakr_core::{
+    RecordingId,
+    audio::{SAMPLE_RATE_HZ, ms_to_samples},
+    ports::{archive::Archive, sound::SoundSource},
+};
+use speakr_ffmpeg::{install_line, on_path};
+use tokio::process::Command;
+
+use crate::{
+    args::parse_duration,
+    compose::App,
+    failure::{ExitCode, Failure},
+    output::clock,
+    signals::asked_to_end,
+};
+
+/// What to play.
+#[derive(Debug, Args)]
+pub(crate) struct PlayArgs {
+    /// The recording; the first digits of its id do
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Begin at this moment, such as `1:23` or `83s`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    at: Option<Duration>,
+}
+
+/// What `play --json` prints.
+#[derive(Serialize)]
+struct PlayJson {
+    recording_id: RecordingId,
+    from_ms: u64,
+    player: &'static str,
+}
+
+/// A program that plays sound.
+#[derive(Debug, Clone, Copy)]
+struct Player {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    /// The argument in front of the seconds to begin at, where it can: it reads FLAC then too.
+    start: Option<&'static str>,
+}
+
+/// Players, best first. Those that can't begin anywhere get a file that begins there.
+const PLAYERS: &[Player] = &[
+    Player {
+        name: "ffplay",
+        arguments: &["-v", "error", "-nodisp", "-autoexit"],
+        start: Some("-ss"),
+    },
+    Player {
+        name: "afplay",
+        arguments: &[],
+        start: None,
+    },
+    Player {
+        name: "pw-play",
+        arguments: &[],
+        start: None,
+    },
+    Player {
+        name: "paplay",
+        arguments: &[],
+        start: None,
+    },
+    Player {
+        name: "aplay",
+        arguments: &["-q"],
+        start: None,
+    },
+];
+
+/// Plays one recording to its end.
+pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
+    let id = app.library().await?.resolve(&args.id).await?;
+    let (player, program) = find_player()?;
+    let archive = app.archive()?;
+    let from_ms = args
+        .at
+        .map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+    let duration_ms = archive.recording(id).await?.duration_ms;
+    if let Some(duration_ms) = duration_ms.filter(|&end| from_ms >= end && from_ms > 0) {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!(
+                "recording {} is only {} long; nothing is left from {} on",
+                id.short(),
+                clock(duration_ms),
+                clock(from_ms)
+            ),
+        ));
+    }
+    let kept = archive.sound_file(id).await?;
+    let mut command = Command::new(&program);
+    command.args(player.arguments);
+    // A file of raw samples would need options that differ between versions of the players.
+    let begins_there = match player.start {
+        Some(option) if kept.extension() == Some(OsStr::new("flac")) => {
+            command
+                .arg(option)
+                .arg(format!("{:.3}", from_ms as f64 / 1_000.0))
+                .arg(&kept);
+            None
+        }
+        _ => {
+            let file = wav_from(archive.open_sound(id).await?, from_ms).await?;
+            command.arg(file.path());
+            Some(file)
+        }
+    };
+    app.output.say(&format!(
+        "Playing {} from {}{}. Ctrl-C stops.",
+        id.short(),
+        clock(from_ms),
+        duration_ms
+            .map(|end| format!(" of {}", clock(end)))
+            .unwrap_or_default()
+    ));
+    play(command, player.name).await?;
+    drop(begins_there);
+    if app.output.is_json() {
+        app.output.print_json(&PlayJson {
+            recording_id: id,
+            from_ms,
+            player: player.name,
+        })?;
+    }
+    Ok(())
+}
+
+fn find_player() -> Result<(&'static Player, PathBuf), Failure> {
+    PLAYERS
+        .iter()
+        .find_map(|player| Some((player, on_path(OsStr::new(player.name))?)))
+        .ok_or_else(|| {
+            let names: Vec<_> = PLAYERS.iter().map(|player| player.name).collect();
+            Failure::new(
+                ExitCode::Missing,
+                format!(
+                    "there is no program here that plays sound ({})",
+                    names.join(", ")
+                ),
+            )
+            .hint(format!(
+                "install ffplay, which comes with ffmpeg: {}",
+                install_line("ffmpeg")
+            ))
+        })
+}
+
+async fn play(mut command: Command, name: &str) -> Result<(), Failure> {
+    let failed = |cause: io::Error| {
+        Failure::new(ExitCode::Failed, format!("{name} couldn't be run: {cause}"))
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let status = tokio::select! {
+        status = child.wait() => status.map_err(failed)?,
+        _ = asked_to_end() => {
+            // The player has heard it too where it shares the terminal.
+            child.kill().await.map_err(failed)?;
+            return Err(Failure::new(ExitCode::Cancelled, "stopped"));
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    Err(
+        Failure::new(ExitCode::Failed, format!("{name} failed ({status})"))
+            .hint("its own message is above; is there a loudspeaker, and a sound server?"),
+    )
+}
+
+/// The sound from `from_ms` on as a WAV file, which goes with the value.
+async fn wav_from(
+    mut source: Box<dyn SoundSource>,
+    from_ms: u64,
+) -> Result<tempfile::NamedTempFile, Failure> {
+    let failed = |cause: io::Error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("can't write a scratch file to play: {cause}"),
+        )
+    };
+    let file = tempfile::Builder::new()
+        .prefix("speakr-")
+        .suffix(".wav")
+        .tempfile()
+        .map_err(failed)?;
+    let mut writer = BufWriter::new(file);
+    writer.write_all(&wav_header(0)).map_err(failed)?;
+    let mut to_skip = ms_to_samples(from_ms);
+    let mut bytes: u32 = 0;
+    while let Some(samples) = source.next().await? {
+        let skipped = usize::try_from(to_skip)
+            .unwrap_or(usize::MAX)
+            .min(samples.len());
+        to_skip -= skipped as u64;
+        for sample in samples.get(skipped..).unwrap_or_default() {
+            writer.write_all(&sample.to_le_bytes()).map_err(failed)?;
+            bytes = bytes.saturating_add(2);
+        }
+    }
+    let mut file = writer
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    file.write_all(&wav_header(bytes)).map_err(failed)?;
+    file.flush().map_err(failed)?;
+    Ok(file)
+}
+
+/// The header of a 16 kHz mono 16-bit WAV file with `bytes` of samples (RIFF, format tag 1).
+fn wav_header(bytes: u32) -> Vec<u8> {
+    let mut header = Vec::with_capacity(44);
+    header.extend(b"RIFF");
+    header.extend(bytes.saturating_add(36).to_le_bytes());
+    header.extend(b"WAVEfmt ");
+    header.extend(16_u32.to_le_bytes());
+    header.extend(1_u16.to_le_bytes());
+    header.extend(1_u16.to_le_bytes());
+    header.extend(SAMPLE_RATE_HZ.to_le_bytes());
+    header.extend((SAMPLE_RATE_HZ * 2).to_le_bytes());
+    header.extend(2_u16.to_le_bytes());
+    header.extend(16_u16.to_le_bytes());
+    header.extend(b"data");
+    header.extend(bytes.to_le_bytes());
+    header
+}

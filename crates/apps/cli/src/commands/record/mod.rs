@@ -1,0 +1,537 @@
+//! `speakr record`: from the microphone to text on the clipboard.
+
+mod director;
+mod listener;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use futures::stream;
+use jiff::Timestamp;
+use serde::Serialize;
+use speakr_core::{
+    CorrelationId, Recording, RecordingId, RecordingState, Tags, Transcript,
+    ports::{
+        archive::Archive,
+        clipboard::Clipboard,
+        sound::{Device, Microphone, SoundError},
+    },
+    usecases::{
+        capture::{self, CaptureEnd, CaptureObserver, Captured, Control},
+        silence::SilenceWatcher,
+        transcribe::Pace,
+    },
+};
+use speakr_local::{RecordingLock, TranscriptionLock};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    director::Director,
+    listener::{Listener, TranscriptEvent},
+};
+use super::{list, retry::Retry};
+use crate::{
+    args::{DecodeArgs, parse_duration},
+    compose::App,
+    control::{ControlServer, Phase, SharedStatus, Status},
+    failure::{ExitCode, Failure, chain},
+    output::clock,
+    speech::Decoding,
+    terminal::{Keys, LiveView, State},
+};
+
+/// How to record.
+#[derive(Debug, Clone, Default, PartialEq, Args)]
+pub(crate) struct RecordArgs {
+    /// The microphone, by a name of `speakr devices`; `file:PATH` plays a file as the microphone
+    #[arg(long, short, value_name = "NAME")]
+    device: Option<String>,
+    /// Tags of the recording
+    #[arg(long, short, value_name = "A,B", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Leave the clipboard alone
+    #[arg(long)]
+    no_clipboard: bool,
+    /// Stop after this long, such as `90s` or `1h`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    max_duration: Option<Duration>,
+    /// Stop when nobody has spoken for this long, such as `2s` (counted after the first word)
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    stop_on_silence: Option<Duration>,
+    /// Print what is heard as it comes, one JSON object a line: partial, segment, transcript
+    #[arg(long)]
+    stream: bool,
+    #[command(flatten)]
+    decode: DecodeArgs,
+}
+
+/// What `record --json` prints.
+#[derive(Serialize)]
+struct RecordJson<'a> {
+    #[serde(flatten)]
+    transcript: &'a Transcript,
+    /// From the stop to the text (on the clipboard, where it goes there).
+    latency_ms: u64,
+}
+
+/// Records, transcribes, copies, prints and keeps.
+pub(crate) async fn run(app: &App, args: &RecordArgs) -> Result<(), Failure> {
+    let options = app.decode_options(&args.decode)?;
+    // What can't work is told before anybody speaks.
+    app.check_model(&options)?;
+    let device = device(args.device.as_deref().or(app.settings.device.as_deref()));
+    let tags = if args.tags.is_empty() {
+        app.settings.tags.clone()
+    } else {
+        Tags::new(&args.tags)
+    };
+    let recording = Recording::begin(CorrelationId::random(), Timestamp::now(), tags, options);
+
+    let archive = app.archive()?;
+    let lock = RecordingLock::acquire(app.home(), recording.recording_id)?;
+    let mut session = Session::begin(app, archive, recording, &device, lock).await?;
+    let captured = session.capture(args).await;
+    session.finish(args, captured).await
+}
+
+/// The microphone that `name` means.
+pub(crate) fn device(name: Option<&str>) -> Device {
+    match name {
+        None | Some("" | "default") => Device::Default,
+        Some(name) => name.strip_prefix("file:").map_or_else(
+            || Device::Named(name.to_owned()),
+            |path| Device::File(PathBuf::from(path)),
+        ),
+    }
+}
+
+struct Session<'a> {
+    app: &'a App,
+    archive: Arc<dyn Archive>,
+    recording: Recording,
+    source: Box<dyn speakr_core::ports::sound::SoundSource>,
+    writer: Box<dyn speakr_core::ports::archive::SoundWriter>,
+    view: Arc<LiveView>,
+    status: SharedStatus,
+    controls: mpsc::UnboundedSender<Control>,
+    controls_out: mpsc::UnboundedReceiver<Control>,
+    discard: CancellationToken,
+    interrupt: CancellationToken,
+    stopped_at: Arc<OnceLock<Instant>>,
+    director: JoinHandle<()>,
+    text: Option<JoinHandle<Result<Decoding, Failure>>>,
+    interrupted: Option<JoinHandle<Result<Vec<RecordingId>, Failure>>>,
+    _keys: Keys,
+    _server: Option<ControlServer>,
+    lock: Option<RecordingLock>,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.director.abort();
+        self.view.close();
+    }
+}
+
+impl<'a> Session<'a> {
+    async fn begin(
+        app: &'a App,
+        archive: Arc<dyn Archive>,
+        recording: Recording,
+        device: &Device,
+        lock: RecordingLock,
+    ) -> Result<Self, Failure> {
+        let view = Arc::new(LiveView::new(app.output, device));
+        let (signals_in, signals) = mpsc::unbounded_channel();
+        director::listen(signals_in).map_err(|e| {
+            Failure::new(ExitCode::Failed, format!("can't listen for signals: {e}"))
+        })?;
+        let opened = app.microphone().open(device).await;
+        let source = match opened {
+            Ok(source) => source,
+            Err(error) => {
+                view.close();
+                return Err(no_microphone(error));
+            }
+        };
+        let writer = match archive.begin(&recording).await {
+            Ok(writer) => writer,
+            Err(error) => {
+                view.close();
+                return Err(error.into());
+            }
+        };
+        let status: SharedStatus = Arc::new(Mutex::new(Status {
+            recording_id: recording.recording_id.to_string(),
+            phase: Phase::Recording,
+            duration_ms: 0,
+        }));
+        let (requests_in, requests) = mpsc::unbounded_channel();
+        let server = match ControlServer::start(app.home().path(), Arc::clone(&status), requests_in)
+        {
+            Ok(server) => Some(server),
+            Err(error) => {
+                app.output.warn(&format!(
+                    "`speakr stop` can't reach this recording: {error}"
+                ));
+                None
+            }
+        };
+        let (keys_in, keys) = mpsc::unbounded_channel();
+        let keys_reader = Keys::read(keys_in);
+        let (controls, controls_out) = mpsc::unbounded_channel();
+        let discard = CancellationToken::new();
+        let interrupt = CancellationToken::new();
+        let stopped_at = Arc::new(OnceLock::new());
+        let director = Director {
+            status: Arc::clone(&status),
+            controls: controls.clone(),
+            discard: discard.clone(),
+            interrupt: interrupt.clone(),
+            stopped_at: Arc::clone(&stopped_at),
+            interrupted_at: None,
+        };
+        let director = tokio::spawn(director.run(keys, requests, signals));
+        let interrupted = Some(tokio::spawn(look_around(app.clone(), recording.clone())));
+        Ok(Self {
+            app,
+            archive,
+            recording,
+            source,
+            writer,
+            view,
+            status,
+            controls,
+            controls_out,
+            discard,
+            interrupt,
+            stopped_at,
+            director,
+            text: None,
+            interrupted,
+            _keys: keys_reader,
+            _server: server,
+            lock: Some(lock),
+        })
+    }
+
+    /// Captures until told to stop, with the text being made meanwhile.
+    async fn capture(&mut self, args: &RecordArgs) -> Captured {
+        let (sound_in, sound) = mpsc::unbounded_channel();
+        self.text = Some(self.start_text(args, sound));
+        let meter = Meter {
+            view: Arc::clone(&self.view),
+            status: Arc::clone(&self.status),
+        };
+        let max = args.max_duration.or(self.app.settings.max_duration);
+        let captured = capture::capture(
+            self.source.as_mut(),
+            self.writer.as_mut(),
+            &mut self.controls_out,
+            max,
+            sound_in,
+            &meter,
+        )
+        .await;
+        self.stopped_at.get_or_init(Instant::now);
+        captured
+    }
+
+    /// Loads the models and makes the text, in tasks of their own: sound never waits for them.
+    fn start_text(
+        &self,
+        args: &RecordArgs,
+        mut sound: mpsc::UnboundedReceiver<Vec<i16>>,
+    ) -> JoinHandle<Result<Decoding, Failure>> {
+        let (text_in, mut text_sound) = mpsc::unbounded_channel::<Vec<i16>>();
+        let silence = args.stop_on_silence.or(self.app.settings.stop_on_silence);
+        let detector = silence.map(|limit| (limit, self.app.detector()));
+        let controls = self.controls.clone();
+        let output = self.app.output;
+        tokio::spawn(async move {
+            let mut watcher = match detector {
+                Some((limit, Ok(detector))) => Some(SilenceWatcher::new(detector, limit)),
+                Some((_, Err(failure))) => {
+                    output.warn(&format!("silence won't end this recording: {failure}"));
+                    None
+                }
+                None => None,
+            };
+            while let Some(pcm) = sound.recv().await {
+                match watcher.as_mut().map(|w| w.push(&pcm)) {
+                    Some(Ok(true)) => {
+                        controls.send(Control::StopForSilence).ok();
+                        watcher = None;
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(error = %chain(&error), "the silence watcher failed");
+                        watcher = None;
+                    }
+                    Some(Ok(false)) | None => {}
+                }
+                text_in.send(pcm).ok();
+            }
+        });
+        let app = self.app.clone();
+        let options = self.recording.options.clone();
+        let listener = Listener::new(Arc::clone(&self.view), args.stream.then_some(output));
+        let interrupt = self.interrupt.clone();
+        tokio::spawn(async move {
+            let speech = app.speech(&options).await?;
+            let sound = stream::poll_fn(move |cx| text_sound.poll_recv(cx));
+            speech
+                .decode(sound, Pace::Live, &options, &listener, &interrupt)
+                .await
+        })
+    }
+
+    async fn finish(&mut self, args: &RecordArgs, captured: Captured) -> Result<(), Failure> {
+        let output = self.app.output;
+        let id = self.recording.recording_id;
+        if matches!(captured.end, CaptureEnd::Cancelled) || self.discard.is_cancelled() {
+            return self.throw_away().await;
+        }
+        if captured.samples == 0 {
+            return self.nothing_came(captured.end).await;
+        }
+        self.set_phase(Phase::Transcribing);
+        self.view.set_state(State::Transcribing);
+        self.recording.duration_ms = Some(captured.duration_ms());
+        self.recording.state = RecordingState::Captured;
+        let described = self.archive.update(&self.recording).await;
+        // From here on another recording may begin; this one's text has a lock of its own.
+        let text_lock = TranscriptionLock::acquire(self.app.home(), id);
+        self.lock = None;
+
+        let trouble =
+            trouble(captured.end, captured.samples).or_else(|| described.err().map(Failure::from));
+        let decoding = match self.text.take() {
+            Some(text) => text.await.unwrap_or_else(|e| {
+                Err(Failure::new(
+                    ExitCode::Failed,
+                    format!("the making of the text broke: {e}"),
+                ))
+            }),
+            None => Err(Failure::new(
+                ExitCode::Failed,
+                "the making of the text never began",
+            )),
+        };
+        if self.discard.is_cancelled() {
+            return self.throw_away().await;
+        }
+        let decoding = match decoding {
+            Ok(decoding) => decoding,
+            Err(failure) => {
+                self.view.close();
+                return Err(self.without_text(failure).await);
+            }
+        };
+        let transcript = decoding.transcript(&self.recording);
+        // The text is safe on disk before anything else is done with it.
+        let kept = self.app.keep(&mut self.recording, &transcript).await;
+        self.view.close();
+        let copied = if transcript.text.is_empty() {
+            output.say("No speech was heard.");
+            false
+        } else {
+            self.copy(args, &transcript.text).await
+        };
+        let latency_ms = self.stopped_at.get().map_or(0, |at| {
+            u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)
+        });
+        let result = RecordJson {
+            transcript: &transcript,
+            latency_ms,
+        };
+        if args.stream {
+            output.print_json(&TranscriptEvent::of(&result))?;
+        } else if output.is_json() {
+            output.print_json(&result)?;
+        } else if !transcript.text.is_empty() {
+            output.print(&transcript.text)?;
+        }
+        if copied {
+            output.say("Copied to clipboard.");
+        }
+        if let Some(doubt) = decoding.doubt() {
+            output.warn(&doubt);
+        }
+        kept?;
+        let settled = self.app.settle(&self.recording, &transcript).await;
+        drop(text_lock);
+        if let Err(failure) = settled {
+            output.warn(&format!(
+                "the text is kept, but can't be found yet: {failure}"
+            ));
+        }
+        if self.discard.is_cancelled() {
+            return self.throw_away().await;
+        }
+        output.say(&format!(
+            "Saved as {} ({}).",
+            id.short(),
+            clock(transcript.duration_ms)
+        ));
+        self.pick_up().await;
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// Makes the text of recordings that were interrupted before this one began. Each is tried
+    /// once on its own account: one that fails waits for `speakr retry`.
+    async fn pick_up(&mut self) {
+        let Some(interrupted) = self.interrupted.take() else {
+            return;
+        };
+        let ids = match interrupted.await {
+            Ok(Ok(ids)) => ids,
+            Ok(Err(failure)) => {
+                tracing::warn!(%failure, "can't look for interrupted recordings");
+                return;
+            }
+            Err(_) => return,
+        };
+        let output = self.app.output;
+        let mut retry = Retry::new(self.app, None, self.interrupt.clone());
+        for id in ids {
+            output.say(&format!(
+                "Recording {} was interrupted; its sound is kept, and its text is made now.",
+                id.short()
+            ));
+            match retry.one(id).await {
+                Ok(Some(entry)) => output.say(&list::line(&entry)),
+                Ok(None) => {}
+                Err(failure) => {
+                    output.warn(&format!(
+                        "{}: {failure}; `speakr retry` tries again",
+                        id.short()
+                    ));
+                }
+            }
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .phase = phase;
+    }
+
+    async fn copy(&self, args: &RecordArgs, text: &str) -> bool {
+        if args.no_clipboard || !self.app.settings.clipboard {
+            return false;
+        }
+        match self.app.clipboard().set_text(text).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.app
+                    .output
+                    .warn(&format!("not copied: {}", chain(&error)));
+                false
+            }
+        }
+    }
+
+    async fn throw_away(&mut self) -> Result<(), Failure> {
+        self.interrupt.cancel();
+        self.view.close();
+        self.app.delete(self.recording.recording_id).await?;
+        Err(Failure::new(ExitCode::Cancelled, "recording discarded"))
+    }
+
+    /// A recording without a single sample is none.
+    async fn nothing_came(&mut self, end: CaptureEnd) -> Result<(), Failure> {
+        self.interrupt.cancel();
+        self.view.close();
+        self.app.delete(self.recording.recording_id).await?;
+        Err(match end {
+            CaptureEnd::SourceBroke(error) => no_microphone(error),
+            CaptureEnd::ArchiveFailed(error) => error.into(),
+            _ => Failure::new(ExitCode::Failed, "no sound came from the microphone").hint(
+                "`speakr devices` lists the microphones, `speakr doctor` looks for the cause",
+            ),
+        })
+    }
+
+    /// The text failed or was interrupted: the sound stays, and the sentence says how to go on.
+    async fn without_text(&mut self, failure: Failure) -> Failure {
+        if failure.code() != ExitCode::Cancelled {
+            self.recording.state = RecordingState::Failed;
+            self.recording.error = Some(failure.message().to_owned());
+            if let Err(error) = self.archive.update(&self.recording).await {
+                self.app.output.warn(&chain(&error));
+            }
+        }
+        let id = self.recording.recording_id.short();
+        failure.hint(format!(
+            "The sound is kept: `speakr retry {id}` makes its text."
+        ))
+    }
+}
+
+/// Lists this recording, so that it is seen while it runs and after a crash, and finds those that
+/// were interrupted before it. Sound is being captured meanwhile.
+async fn look_around(app: App, recording: Recording) -> Result<Vec<RecordingId>, Failure> {
+    let library = app.library().await?;
+    library.announce(&recording).await?;
+    let mut interrupted = Vec::new();
+    for entry in library.unfinished().await? {
+        let other = entry.recording;
+        if other.state == RecordingState::Capturing && other.recording_id != recording.recording_id
+        {
+            interrupted.push(other.recording_id);
+        }
+    }
+    Ok(interrupted)
+}
+
+/// What went wrong with the capture itself, although its sound is kept.
+fn trouble(end: CaptureEnd, samples: u64) -> Option<Failure> {
+    let kept = clock(speakr_core::audio::samples_to_ms(samples));
+    let failure = match end {
+        CaptureEnd::SourceBroke(error) => Failure::from(error),
+        CaptureEnd::ArchiveFailed(error) => Failure::from(error),
+        _ => return None,
+    };
+    Some(failure.hint(format!("The first {kept} of the recording are kept.")))
+}
+
+fn no_microphone(error: SoundError) -> Failure {
+    let hinted = matches!(
+        error,
+        SoundError::NoDevice { .. } | SoundError::Broken { .. }
+    );
+    let failure = Failure::from(error);
+    if hinted {
+        failure.hint("`speakr devices` lists the microphones, `speakr doctor` looks for the cause")
+    } else {
+        failure
+    }
+}
+
+/// Shows the level and keeps the status that other shells ask for.
+struct Meter {
+    view: Arc<LiveView>,
+    status: SharedStatus,
+}
+
+impl CaptureObserver for Meter {
+    fn on_sound(&self, level_dbfs: f32, captured_ms: u64, paused: bool) {
+        {
+            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.duration_ms = captured_ms;
+            status.phase = if paused {
+                Phase::Paused
+            } else {
+                Phase::Recording
+            };
+        }
+        self.view.on_sound(level_dbfs, captured_ms, paused);
+    }
+}

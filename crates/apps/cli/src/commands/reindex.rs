@@ -1,0 +1,67 @@
+//! `speakr reindex`.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::{
+    compose::App,
+    failure::{ExitCode, Failure, chain},
+};
+
+#[derive(Serialize)]
+struct ReindexJson {
+    recordings: usize,
+    passages: usize,
+    removed: usize,
+    failed: usize,
+}
+
+/// Makes the index anew from the folder of recordings.
+pub(crate) async fn run(app: &App) -> Result<(), Failure> {
+    let output = app.output;
+    let bar = if output.is_watched() {
+        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+    } else {
+        output.say("Reading the recordings…");
+        ProgressBar::hidden()
+    };
+    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} recordings, {eta} left") {
+        bar.set_style(style);
+    }
+    let library = app.library().await?;
+    let report = library
+        .reindex(&|progress| {
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
+        })
+        .await;
+    bar.finish_and_clear();
+    let report = report?;
+    for (id, error) in &report.failed {
+        output.warn(&format!(
+            "recording {} can't be read: {}",
+            id.short(),
+            chain(error)
+        ));
+    }
+    if output.is_json() {
+        output.print_json(&ReindexJson {
+            recordings: report.recordings,
+            passages: report.passages,
+            removed: report.removed,
+            failed: report.failed.len(),
+        })?;
+    } else {
+        output.say(&format!(
+            "{} recordings with {} passages are in the index.",
+            report.recordings, report.passages
+        ));
+    }
+    if report.failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!("{} recordings can't be read", report.failed.len()),
+    ))
+}

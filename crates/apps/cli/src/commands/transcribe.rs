@@ -1,0 +1,366 @@
+//! `speakr transcribe`: text from files.
+
+mod inputs;
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use speakr_core::{
+    CorrelationId, Recording, RecordingState, Tags, Transcript,
+    export::{self, ExportFormat},
+    ports::{
+        archive::{Archive, SoundWriter},
+        sound::{SoundInput, SoundSource},
+        speech::DecodeOptions,
+    },
+    usecases::{
+        capture::{Tee, TeeError},
+        transcribe::Pace,
+    },
+};
+use speakr_local::TranscriptionLock;
+use tokio_util::sync::CancellationToken;
+
+use self::{inputs::Input, progress::Progress};
+use crate::{
+    args::DecodeArgs,
+    compose::App,
+    failure::{ExitCode, Failure},
+    speech::{Decoding, Speech},
+};
+
+/// What to transcribe, and how.
+#[derive(Debug, Args)]
+pub(crate) struct TranscribeArgs {
+    /// Files of any format that ffmpeg reads (video too), folders with --recursive, or `-`
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Take all sound and video files in folders, and in the folders inside
+    #[arg(long, short)]
+    recursive: bool,
+    /// How to print or write the text
+    #[arg(long, short, value_name = "FORMAT", value_enum)]
+    format: Option<FormatArg>,
+    /// Write NAME.FORMAT into this folder, one file an input, instead of printing
+    #[arg(long, short, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+    /// Tags of the recordings
+    #[arg(long, short, value_name = "A,B", value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Keep neither sound nor text in the library
+    #[arg(long)]
+    no_save: bool,
+    #[command(flatten)]
+    decode: DecodeArgs,
+}
+
+/// A format of text with times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// The text alone
+    Txt,
+    /// SubRip subtitles
+    Srt,
+    /// WebVTT subtitles
+    Vtt,
+    /// Text, segments and all that is known of the recording
+    Json,
+    /// start, end (milliseconds) and text, tab-separated
+    Tsv,
+}
+
+impl From<FormatArg> for ExportFormat {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Txt => Self::Txt,
+            FormatArg::Srt => Self::Srt,
+            FormatArg::Vtt => Self::Vtt,
+            FormatArg::Json => Self::Json,
+            FormatArg::Tsv => Self::Tsv,
+        }
+    }
+}
+
+/// Transcribes every input; one that fails doesn't keep the rest from being done.
+pub(crate) async fn run(app: &App, args: &TranscribeArgs) -> Result<(), Failure> {
+    let options = app.decode_options(&args.decode)?;
+    app.check_model(&options)?;
+    let (inputs, mut failures) = inputs::expand(&args.paths, args.recursive);
+    if inputs.is_empty() && failures.is_empty() {
+        return Err(Failure::new(
+            ExitCode::NotFound,
+            "no sound or video file in there",
+        ));
+    }
+    if let Some(folder) = &args.output_dir {
+        std::fs::create_dir_all(folder).map_err(|e| {
+            Failure::new(
+                ExitCode::Failed,
+                format!("can't make {}: {e}", folder.display()),
+            )
+        })?;
+    }
+    let cancel = CancellationToken::new();
+    let on_signal = cancel.clone();
+    tokio::spawn(async move {
+        if crate::signals::asked_to_end().await.is_ok() {
+            on_signal.cancel();
+        }
+    });
+
+    let mut job = Job {
+        app,
+        args,
+        options,
+        cancel,
+        speech: None,
+        names: inputs::Names::default(),
+    };
+    let total = inputs.len();
+    for (nth, input) in inputs.iter().enumerate() {
+        let progress = Progress::start(app.output, input, nth + 1, total);
+        let done = job.transcribe(input, &progress).await;
+        progress.finish();
+        match done {
+            Ok(()) => {}
+            Err(failure) if failure.code() == ExitCode::Cancelled => return Err(failure),
+            Err(failure) if total == 1 && failures.is_empty() => return Err(failure),
+            Err(failure) => failures.push((input.to_string(), failure)),
+        }
+    }
+    summary(app, failures, total)
+}
+
+fn summary(app: &App, mut failures: Vec<(String, Failure)>, tried: usize) -> Result<(), Failure> {
+    if failures.len() == 1 && tried == 0 {
+        return Err(failures.remove(0).1);
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    for (input, failure) in &failures {
+        let sentence = failure.message();
+        if sentence.contains(input.as_str()) {
+            app.output.warn(sentence);
+        } else {
+            app.output.warn(&format!("{input}: {sentence}"));
+        }
+    }
+    let (n, s) = (failures.len(), if failures.len() == 1 { "" } else { "s" });
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!("{n} input{s} failed; the rest is done"),
+    ))
+}
+
+struct Job<'a> {
+    app: &'a App,
+    args: &'a TranscribeArgs,
+    options: DecodeOptions,
+    cancel: CancellationToken,
+    /// Loaded once, for all inputs.
+    speech: Option<Speech>,
+    names: inputs::Names,
+}
+
+impl Job<'_> {
+    async fn transcribe(&mut self, input: &Input, progress: &Progress) -> Result<(), Failure> {
+        let decoder = self.app.decoder();
+        let sound_input = input.sound();
+        progress.set_length(decoder.duration_ms(&sound_input).await?);
+        let mut source = decoder.open(&sound_input).await?;
+        if self.speech.is_none() {
+            self.speech = Some(self.app.speech(&self.options).await?);
+        }
+        let Some(speech) = &self.speech else {
+            return Ok(());
+        };
+
+        let mut recording = Recording::begin(
+            CorrelationId::random(),
+            Timestamp::now(),
+            Tags::new(&self.args.tags),
+            self.options.clone(),
+        );
+        if let Some(path) = input.absolute_path() {
+            recording
+                .metadata
+                .insert("source_path".to_owned(), path.into());
+        }
+        if self.args.no_save {
+            let decoding = self
+                .decode(speech, source.as_mut(), None, progress)
+                .await
+                .map_err(|t| t.failure)?;
+            return self.deliver(input, &decoding, &decoding.transcript(&recording));
+        }
+
+        let archive = self.app.archive()?;
+        let mut writer = archive.begin(&recording).await?;
+        let lock = TranscriptionLock::acquire(self.app.home(), recording.recording_id)?;
+        let decoded = self
+            .decode(speech, source.as_mut(), Some(writer.as_mut()), progress)
+            .await;
+        let samples = writer.samples();
+        drop(writer);
+        let decoding = match decoded {
+            Ok(decoding) => decoding,
+            Err(trouble) => {
+                let spoken = matches!(sound_input, SoundInput::Stdin) && samples > 0;
+                drop(lock);
+                return Err(self.give_up(recording, samples, spoken, trouble).await);
+            }
+        };
+        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
+        let transcript = decoding.transcript(&recording);
+        self.app.keep(&mut recording, &transcript).await?;
+        self.deliver(input, &decoding, &transcript)?;
+        self.app.settle(&recording, &transcript).await?;
+        drop(lock);
+        Ok(())
+    }
+
+    async fn decode(
+        &self,
+        speech: &Speech,
+        source: &mut (dyn SoundSource + 'static),
+        writer: Option<&mut (dyn SoundWriter + 'static)>,
+        progress: &Progress,
+    ) -> Result<Decoding, Trouble> {
+        let mut tee = Tee::new(source, writer);
+        let decoded = speech
+            .decode(
+                tee.stream(),
+                Pace::File,
+                &self.options,
+                progress,
+                &self.cancel,
+            )
+            .await;
+        // Why the sound ended early says more than what that did to the decoder.
+        let passed = tee.finish().await.map_err(|error| {
+            let of_sound = matches!(error, TeeError::Source(_));
+            let failure = match error {
+                TeeError::Source(error) => error.into(),
+                TeeError::Archive(error) => error.into(),
+            };
+            Trouble { failure, of_sound }
+        });
+        match passed {
+            Err(trouble) if !self.cancel.is_cancelled() => Err(trouble),
+            _ => decoded.map_err(|failure| Trouble {
+                failure,
+                of_sound: false,
+            }),
+        }
+    }
+
+    /// A file's copy isn't kept when its text failed: the file itself is still there. What came
+    /// through standard input can't be had again, so that is kept for `retry`.
+    async fn give_up(
+        &self,
+        mut recording: Recording,
+        samples: u64,
+        spoken: bool,
+        trouble: Trouble,
+    ) -> Failure {
+        let id = recording.recording_id;
+        let Trouble { failure, of_sound } = trouble;
+        if !spoken {
+            if let Err(error) = self.app.delete(id).await {
+                self.app.output.warn(error.message());
+            }
+            return failure;
+        }
+        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
+        recording.state = if of_sound {
+            RecordingState::Captured
+        } else {
+            RecordingState::Failed
+        };
+        recording.error = Some(failure.message().to_owned());
+        if let Ok(archive) = self.app.archive()
+            && let Err(error) = archive.update(&recording).await
+        {
+            self.app.output.warn(&error.to_string());
+        }
+        failure.hint(format!(
+            "The sound is kept: `speakr retry {}` makes its text.",
+            id.short()
+        ))
+    }
+
+    fn deliver(
+        &mut self,
+        input: &Input,
+        decoding: &Decoding,
+        transcript: &Transcript,
+    ) -> Result<(), Failure> {
+        let output = self.app.output;
+        if transcript.text.is_empty() {
+            output.say(&format!("{input}: no speech was heard."));
+        } else if let Some(doubt) = decoding.doubt() {
+            output.warn(&format!("{input}: {doubt}"));
+        }
+        let format = match self.args.format.or(self
+            .app
+            .settings
+            .format
+            .filter(|_| !output.is_json()))
+        {
+            Some(format) => format.into(),
+            None if output.is_json() => ExportFormat::Json,
+            None => ExportFormat::Txt,
+        };
+        let text = export::export(transcript, format)
+            .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+        match &self.args.output_dir {
+            None if format == ExportFormat::Json => output.print_json(transcript),
+            None => output.print_raw(&text),
+            Some(folder) => {
+                let path = folder.join(self.names.unique(input, format.as_str()));
+                write_whole(&path, &text)?;
+                output.say(&format!("Wrote {}", path.display()));
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Trouble {
+    failure: Failure,
+    of_sound: bool,
+}
+
+/// Writes the file so that it is there whole or not at all.
+pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".speakr-")
+            .tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // A temporary file is closed to others; a result is an ordinary file.
+            file.as_file()
+                .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        }
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(|e| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("can't write {}: {e}", path.display()),
+        )
+    })
+}

@@ -1,0 +1,297 @@
+//! The composition root: the only place where adapters meet the core.
+
+use std::{ops::Deref, sync::Arc};
+
+use speakr_clipboard::SystemClipboard;
+use speakr_core::{
+    Recording, RecordingId, Transcript,
+    ports::{
+        clipboard::Clipboard,
+        sound::SoundDecoder,
+        speech::{DecodeOptions, SpeechEngine},
+        voice_activity::{VoiceActivityDetector, VoiceActivityError},
+    },
+    usecases::{library::Library, transcribe::Transcriber},
+};
+use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
+use speakr_local::{FolderArchive, Home};
+use speakr_models::{LocatedModel, ModelStore, Trust};
+use speakr_sqlite::SqliteIndex;
+use speakr_whisper::{SileroModel, WhisperEngine};
+
+use crate::{
+    args::DecodeArgs,
+    config::Settings,
+    embedder::LazyEmbedder,
+    failure::{ExitCode, Failure, chain},
+    output::Output,
+    speech::Speech,
+    weights::{self, EmbeddingModel},
+};
+
+/// The composed program. Cheap to clone; everything is opened when it is first needed.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    trust: Trust,
+    home: Home,
+    library: tokio::sync::OnceCell<Library>,
+    archive: std::sync::OnceLock<Arc<FolderArchive>>,
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// A program that is set to `settings`, talks through `output`, and takes models that it
+    /// trusts.
+    pub(crate) fn new(settings: Settings, output: Output, trust: Trust) -> Self {
+        let home = Home::new(&settings.home);
+        Self(Arc::new(Inner {
+            settings,
+            output,
+            trust,
+            home,
+            library: tokio::sync::OnceCell::new(),
+            archive: std::sync::OnceLock::new(),
+        }))
+    }
+
+    /// The library, with an index that agrees with the archive.
+    pub(crate) async fn library(&self) -> Result<&Library, Failure> {
+        self.library.get_or_try_init(|| self.open_library()).await
+    }
+
+    async fn open_library(&self) -> Result<Library, Failure> {
+        let archive = self.archive()?;
+        let index = match SqliteIndex::open(&self.home.index(), &self.home.backups()).await {
+            Ok(index) => index,
+            Err(speakr_core::ports::index::IndexError::Damaged { place, cause }) => {
+                self.output.warn(&format!(
+                    "the index {place} is damaged ({cause}); it is set aside and made anew from \
+                     the recordings"
+                ));
+                let aside = speakr_sqlite::set_aside(&self.home.index(), &self.home.backups())
+                    .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+                tracing::info!(?aside, "the damaged index is kept");
+                SqliteIndex::open(&self.home.index(), &self.home.backups()).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let embedder = LazyEmbedder::new(EmbeddingModel::find(&self.models()?)?);
+        let library = Library::new(archive, Arc::new(index), Arc::new(embedder));
+        let mended = library.reconcile().await?;
+        if !mended.added.is_empty() || !mended.removed.is_empty() {
+            tracing::info!(
+                added = mended.added.len(),
+                removed = mended.removed.len(),
+                "the index was brought into agreement with the recordings"
+            );
+        }
+        if let Some(days) = self.settings.retention_days.filter(|&days| days > 0) {
+            let expired = library.expire(days, jiff::Timestamp::now()).await?;
+            if !expired.is_empty() {
+                self.output.say(&format!(
+                    "Deleted {} recordings older than {days} days (retention_days).",
+                    expired.len()
+                ));
+            }
+        }
+        Ok(library)
+    }
+
+    /// Keeps `transcript` on disk, where nothing but the disk can fail.
+    pub(crate) async fn keep(
+        &self,
+        recording: &mut Recording,
+        transcript: &Transcript,
+    ) -> Result<(), Failure> {
+        *recording = self.library().await?.keep(transcript).await?;
+        Ok(())
+    }
+
+    /// Deletes a recording: sound, text and vectors.
+    pub(crate) async fn delete(&self, id: RecordingId) -> Result<(), Failure> {
+        self.library().await?.delete(id).await?;
+        Ok(())
+    }
+
+    /// Makes `transcript` findable once its text is kept, and compresses its sound.
+    pub(crate) async fn settle(
+        &self,
+        recording: &Recording,
+        transcript: &Transcript,
+    ) -> Result<(), Failure> {
+        let filed = self.library().await?.settle(recording, transcript).await?;
+        if let Some(error) = filed.kept_raw {
+            self.output
+                .warn(&format!("the sound stays uncompressed: {}", chain(&error)));
+        }
+        Ok(())
+    }
+
+    /// A new detector of speech.
+    pub(crate) fn detector(&self) -> Result<Box<dyn VoiceActivityDetector>, Failure> {
+        Ok(Box::new(self.silero()?.detector()))
+    }
+
+    fn silero(&self) -> Result<SileroModel, Failure> {
+        let model = self
+            .models()?
+            .locate(weights::VOICE_ACTIVITY, Trust::Verified)?;
+        SileroModel::load(&weights::bytes(&model)?)
+            .map_err(|e| Failure::from_error(ExitCode::Failed, &e))
+    }
+
+    /// The speech model that `options` name, loaded.
+    pub(crate) async fn speech(&self, options: &DecodeOptions) -> Result<Speech, Failure> {
+        let app = self.clone();
+        let options = options.clone();
+        tokio::task::spawn_blocking(move || app.load_speech(&options))
+            .await
+            .map_err(|e| {
+                Failure::new(ExitCode::Failed, format!("the model's loading broke: {e}"))
+            })?
+    }
+
+    fn load_speech(&self, options: &DecodeOptions) -> Result<Speech, Failure> {
+        let model = self.speech_model(options)?;
+        let threads = self
+            .settings
+            .threads
+            .filter(|&n| n > 0)
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let engine = WhisperEngine::load(
+            &model.id,
+            model.multilingual,
+            &weights::bytes(&model)?,
+            threads,
+        )
+        .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+        self.tell_capped_prompt(&engine, options)?;
+        engine.accepts(options)?;
+        let model = engine.model().clone();
+        let silero = self.silero()?;
+        let transcriber = Transcriber::new(
+            Arc::new(engine),
+            Box::new(move || {
+                let detector: Box<dyn VoiceActivityDetector> = Box::new(silero.detector());
+                Ok::<_, VoiceActivityError>(detector)
+            }),
+        );
+        Ok(Speech::new(transcriber, model))
+    }
+
+    fn tell_capped_prompt(
+        &self,
+        engine: &WhisperEngine,
+        options: &DecodeOptions,
+    ) -> Result<(), Failure> {
+        let Some(prompt) = &options.prompt else {
+            return Ok(());
+        };
+        let capped = engine
+            .cap_prompt(prompt)
+            .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+        if capped.dropped_tokens > 0 {
+            self.output.warn(&format!(
+                "the prompt is longer than the model takes: of its {} tokens only the last {} count",
+                capped.kept_tokens + capped.dropped_tokens,
+                capped.kept_tokens
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The data folder.
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The store of record.
+    pub(crate) fn archive(&self) -> Result<Arc<FolderArchive>, Failure> {
+        if let Some(archive) = self.archive.get() {
+            return Ok(Arc::clone(archive));
+        }
+        let ffmpeg = self.ffmpeg();
+        let archive = Arc::new(FolderArchive::open(
+            self.home.path(),
+            Arc::new(FlacEncoder::new(ffmpeg.clone())),
+            Arc::new(FfmpegDecoder::new(ffmpeg)),
+        )?);
+        Ok(Arc::clone(self.archive.get_or_init(|| archive)))
+    }
+
+    /// The models of this machine.
+    pub(crate) fn models(&self) -> Result<ModelStore, Failure> {
+        weights::store(&self.home, &self.settings)
+    }
+
+    /// The ffmpeg program.
+    pub(crate) fn ffmpeg(&self) -> Ffmpeg {
+        Ffmpeg::new(self.settings.ffmpeg.clone())
+    }
+
+    /// The microphones.
+    pub(crate) fn microphone(&self) -> FfmpegMicrophone {
+        FfmpegMicrophone::new(self.ffmpeg())
+    }
+
+    /// What reads files.
+    pub(crate) fn decoder(&self) -> Arc<dyn SoundDecoder> {
+        Arc::new(FfmpegDecoder::new(self.ffmpeg()))
+    }
+
+    /// The clipboard.
+    pub(crate) fn clipboard(&self) -> impl Clipboard {
+        SystemClipboard::new()
+    }
+
+    /// What to ask of the decoder, as the command line and the settings say.
+    pub(crate) fn decode_options(&self, args: &DecodeArgs) -> Result<DecodeOptions, Failure> {
+        let vocabulary = match &args.vocabulary {
+            None => None,
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|e| {
+                    Failure::new(
+                        ExitCode::Failed,
+                        format!("can't read the vocabulary {}: {e}", path.display()),
+                    )
+                })?;
+                // One word or name a line, whatever ends the lines; a byte-order mark is none.
+                let words: Vec<_> = text
+                    .trim_start_matches('\u{feff}')
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| !line.is_empty())
+                    .collect();
+                Some(words.join(", "))
+            }
+        };
+        Ok(args.options(
+            &self.settings.model,
+            self.settings.language.as_deref(),
+            vocabulary.as_deref(),
+        ))
+    }
+
+    /// Checks that the model is here and knows the language, without loading it.
+    pub(crate) fn check_model(&self, options: &DecodeOptions) -> Result<(), Failure> {
+        weights::check_language(&self.speech_model(options)?, options)
+    }
+
+    fn speech_model(&self, options: &DecodeOptions) -> Result<LocatedModel, Failure> {
+        let id = options.model.as_deref().unwrap_or(&self.settings.model);
+        weights::speech_model(&self.models()?, id, self.trust)
+    }
+}

@@ -1,0 +1,7 @@
+//! The terminal while somebody speaks: keys in, level meter and growing text out.
+
+mod keys;
+mod live;
+
+pub(crate) use keys::{Key, Keys};
+pub(crate) use live::{LiveView, State};

@@ -1,0 +1,126 @@
+//! Model files for the engines.
+
+use std::borrow::Cow;
+
+use speakr_core::ports::speech::{DecodeOptions, Task};
+use speakr_fastembed::{ModelFiles, OnnxRuntime, SentenceEmbedder};
+use speakr_local::Home;
+use speakr_models::{FileRole, LocatedModel, ModelKind, ModelSource, ModelStore, Registry, Trust};
+use speakr_whisper::ModelBytes;
+
+use crate::{
+    config::Settings,
+    failure::{ExitCode, Failure},
+};
+
+/// The registry id of the voice activity detector.
+pub(crate) const VOICE_ACTIVITY: &str = "silero-vad-v6.2.0";
+
+/// The registry id of the embedder.
+const EMBEDDER: &str = "all-minilm-l6-v2-int8-speakr";
+
+/// The models of this machine.
+pub(crate) fn store(home: &Home, settings: &Settings) -> Result<ModelStore, Failure> {
+    let registry = Registry::embedded().map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+    let extra = settings.models_dir.iter().cloned().collect();
+    Ok(ModelStore::new(registry, home.models(), extra))
+}
+
+/// The speech model `id`, found but not loaded.
+pub(crate) fn speech_model(
+    store: &ModelStore,
+    id: &str,
+    trust: Trust,
+) -> Result<LocatedModel, Failure> {
+    let model = store.locate(id, trust)?;
+    if model.kind != ModelKind::Speech {
+        return Err(
+            Failure::new(ExitCode::Usage, format!("\"{id}\" is no speech model"))
+                .hint("`speakr models list` shows which are"),
+        );
+    }
+    Ok(model)
+}
+
+/// The weights of a whisper.cpp model, as its engine takes them.
+pub(crate) fn bytes(model: &LocatedModel) -> Result<ModelBytes, Failure> {
+    Ok(match model.weights()? {
+        ModelSource::Bundled(bytes) => ModelBytes::Static(bytes),
+        ModelSource::Path(path) => ModelBytes::File(path.clone()),
+    })
+}
+
+/// Refuses what `model` can't do, and names a model that can.
+pub(crate) fn check_language(model: &LocatedModel, options: &DecodeOptions) -> Result<(), Failure> {
+    let multilingual = "a multilingual model does: `speakr models pull base`, then `--model base`";
+    if options.task == Task::Translate && !model.multilingual {
+        let sentence = format!(
+            "the model \"{}\" knows English only and can't translate",
+            model.id
+        );
+        return Err(Failure::new(ExitCode::Missing, sentence).hint(multilingual));
+    }
+    let Some(language) = &options.language else {
+        return Ok(());
+    };
+    let known =
+        model.languages.is_empty() || model.languages.iter().any(|code| code == language.as_str());
+    if known {
+        return Ok(());
+    }
+    let sentence = format!(
+        "the model \"{}\" doesn't know the language \"{language}\"",
+        model.id
+    );
+    let hint = if model.multilingual {
+        "`speakr models list --json` names every model's languages"
+    } else {
+        multilingual
+    };
+    Err(Failure::new(ExitCode::Missing, sentence).hint(hint))
+}
+
+/// The embedder's files, found but not read.
+#[derive(Debug, Clone)]
+pub(crate) struct EmbeddingModel(LocatedModel);
+
+impl EmbeddingModel {
+    /// The configured embedding model.
+    pub(crate) fn find(store: &ModelStore) -> Result<Self, Failure> {
+        Ok(Self(store.locate(EMBEDDER, Trust::Verified)?))
+    }
+
+    /// Its registry id, as stored beside each vector.
+    pub(crate) fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Length of its vectors.
+    pub(crate) fn dimensions(&self) -> usize {
+        self.0.dimensions.unwrap_or_default()
+    }
+
+    /// Loads it; takes CPU time.
+    pub(crate) fn load(&self) -> Result<SentenceEmbedder, Failure> {
+        let sequence = self.0.max_sequence_tokens.unwrap_or_default();
+        let files = ModelFiles {
+            onnx: self.file(FileRole::Weights)?,
+            tokenizer: self.file(FileRole::Tokenizer)?,
+            config: self.file(FileRole::Config)?,
+            special_tokens_map: self.file(FileRole::SpecialTokensMap)?,
+            tokenizer_config: self.file(FileRole::TokenizerConfig)?,
+        };
+        SentenceEmbedder::load(self.id(), sequence, files, &OnnxRuntime::from_env())
+            .map_err(|e| Failure::from_error(ExitCode::Failed, &e))
+    }
+
+    fn file(&self, role: FileRole) -> Result<Cow<'static, [u8]>, Failure> {
+        let source = self.0.file(role).ok_or_else(|| {
+            Failure::new(
+                ExitCode::Missing,
+                format!("the model \"{}\" isn't whole", self.id()),
+            )
+        })?;
+        Ok(source.read()?)
+    }
+}
