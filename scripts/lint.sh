@@ -40,7 +40,7 @@ cargo fetch $LOCKED --quiet || say "Not every crate could be fetched; the next c
 check "licences, bans and sources of dependencies" \
     "$deny_bin/cargo-deny" --offline check licenses bans sources
 if has_advisory_db; then
-    check "advisories" "$deny_bin/cargo-deny" --offline check --disable-fetch advisories
+    check "advisories" "$deny_bin/cargo-deny" --offline check advisories
 else
     not_run="advisories (there is no copy of RustSec's database here; 'cargo deny fetch' gets it)"
 fi
