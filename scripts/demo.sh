@@ -7,7 +7,7 @@
 
 # A question in other words than the speech's own, and words that the right answer has to hold.
 # The demo checks both: that no word of the question was spoken, and that the answer came first.
-QUERY="citizens should serve their nation"
+QUERY="citizens must serve their nation"
 ANSWER="do for your country"
 
 need_rust

@@ -25,8 +25,8 @@ session() {
     prompt "speakr"
     speakr
     sleep 2
-    prompt 'speakr search "citizens should serve their nation"'
-    speakr search "citizens should serve their nation"
+    prompt 'speakr search "citizens must serve their nation"'
+    speakr search "citizens must serve their nation"
     sleep 3
 }
 
