@@ -123,11 +123,7 @@ impl Language {
 ///
 /// # Errors
 /// Whatever the index can't do.
-pub async fn fill(
-    home: &Path,
-    passages: usize,
-    progress: &dyn Fn(usize),
-) -> Result<(), Failure> {
+pub async fn fill(home: &Path, passages: usize, progress: &dyn Fn(usize)) -> Result<(), Failure> {
     let home = Home::new(home);
     home.create()?;
     let index = SqliteIndex::open(&home.index(), &home.backups()).await?;

@@ -175,7 +175,9 @@ impl SearchableCollection {
         for (number, document) in documents.enumerate() {
             let recording = recording(number)?;
             drop(archive.begin(&recording).await?);
-            library.file(&transcript(&recording, &document.text)).await?;
+            library
+                .file(&transcript(&recording, &document.text))
+                .await?;
             names.insert(recording.recording_id, document.name.clone());
             progress(number + 1);
         }
@@ -351,7 +353,10 @@ mod tests {
 
     #[test]
     fn stems_see_through_forms_and_function_words() {
-        assert_eq!(content_stems("the runner was running"), content_stems("Runner; run!"));
+        assert_eq!(
+            content_stems("the runner was running"),
+            content_stems("Runner; run!")
+        );
         assert!(content_stems("what is it about").is_empty());
     }
 }

@@ -48,7 +48,9 @@ impl WordEmbedder {
     fn vector(text: &str) -> Vec<f32> {
         let mut vector = vec![0.001_f32; DIMENSIONS];
         for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()) {
-            let place = word.bytes().fold(7_usize, |h, b| h * 31 % 8_191 + usize::from(b));
+            let place = word
+                .bytes()
+                .fold(7_usize, |h, b| h * 31 % 8_191 + usize::from(b));
             vector[place % DIMENSIONS] += if word.is_empty() { 0.0 } else { 1.0 };
         }
         let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
@@ -111,7 +113,9 @@ impl Bench {
         )
         .unwrap();
         let home = archive.home().clone();
-        let index = SqliteIndex::open(&home.index(), &home.backups()).await.unwrap();
+        let index = SqliteIndex::open(&home.index(), &home.backups())
+            .await
+            .unwrap();
         let (archive, index) = (Arc::new(archive), Arc::new(index));
         let library = Library::new(archive.clone(), index.clone(), embedder.clone());
         Self {
@@ -145,7 +149,10 @@ impl Bench {
 
     async fn speak(&self, text: &str, tags: &[&str]) -> RecordingId {
         let recording = self.record(tags).await;
-        self.library.file(&transcript(&recording, text)).await.unwrap();
+        self.library
+            .file(&transcript(&recording, text))
+            .await
+            .unwrap();
         recording.recording_id
     }
 
@@ -158,7 +165,11 @@ impl Bench {
     }
 
     async fn listing(&self) -> Listing {
-        let mut entries = self.library.list(&Filter::default(), usize::MAX).await.unwrap();
+        let mut entries = self
+            .library
+            .list(&Filter::default(), usize::MAX)
+            .await
+            .unwrap();
         entries.sort_by_key(|e| e.recording.recording_id);
         entries.into()
     }
@@ -188,7 +199,11 @@ fn transcript(recording: &Recording, text: &str) -> Transcript {
     }
 }
 
-const MODES: [SearchMode; 3] = [SearchMode::Hybrid, SearchMode::Semantic, SearchMode::Keyword];
+const MODES: [SearchMode; 3] = [
+    SearchMode::Hybrid,
+    SearchMode::Semantic,
+    SearchMode::Keyword,
+];
 
 fn ids(response: &SearchResponse) -> Vec<RecordingId> {
     response.results.iter().map(|r| r.recording_id).collect()
@@ -220,12 +235,17 @@ async fn what_is_filed_is_kept_compacted_listed_and_found_in_every_mode() {
 #[tokio::test]
 async fn a_moment_in_a_long_recording_is_named() {
     let bench = Bench::new().await;
-    let sentences: Vec<String> = (0..40).map(|i| format!("Sentence number{i} goes on here.")).collect();
+    let sentences: Vec<String> = (0..40)
+        .map(|i| format!("Sentence number{i} goes on here."))
+        .collect();
     let id = bench.speak(&sentences.join(" "), &[]).await;
     let response = bench.search("number33", SearchMode::Keyword).await;
     assert_eq!(ids(&response), [id]);
     let passage = &response.results[0].passages[0];
-    assert!(passage.start_ms <= 33_000 && passage.end_ms >= 33_900, "{passage:?}");
+    assert!(
+        passage.start_ms <= 33_000 && passage.end_ms >= 33_900,
+        "{passage:?}"
+    );
     assert!(passage.end_ms - passage.start_ms < 10_000, "{passage:?}");
 }
 
@@ -236,10 +256,16 @@ async fn a_few_long_recordings_do_not_crowd_the_others_out() {
     bench.speak(&long, &[]).await;
     let mut expected = HashSet::new();
     for i in 0..9 {
-        expected.insert(bench.speak(&format!("One apple more, note{i}, and other things."), &[]).await);
+        expected.insert(
+            bench
+                .speak(&format!("One apple more, note{i}, and other things."), &[])
+                .await,
+        );
     }
     for mode in MODES {
-        let found: HashSet<_> = ids(&bench.search("apple pear table", mode).await).into_iter().collect();
+        let found: HashSet<_> = ids(&bench.search("apple pear table", mode).await)
+            .into_iter()
+            .collect();
         assert!(expected.is_subset(&found), "{mode}: {}", found.len());
     }
 }
@@ -254,7 +280,11 @@ async fn listing_tagging_deleting_and_keyword_search_need_no_embedder() {
     bench.search("alpha", SearchMode::Keyword).await;
     bench.library.show(id).await.unwrap();
     bench.library.resolve(&id.short()).await.unwrap();
-    bench.library.tag(id, &Tags::new(["y"]), &Tags::default()).await.unwrap();
+    bench
+        .library
+        .tag(id, &Tags::new(["y"]), &Tags::default())
+        .await
+        .unwrap();
     bench.library.reconcile().await.unwrap();
     bench.library.unfinished().await.unwrap();
     bench.library.delete(id).await.unwrap();
@@ -267,11 +297,16 @@ async fn a_broken_embedder_loses_no_text_and_the_passages_come_later() {
     bench.embedder.broken.store(true, Ordering::Relaxed);
     let recording = bench.record(&[]).await;
     let id = recording.recording_id;
-    let error = bench.library.file(&transcript(&recording, "alpha beta")).await.unwrap_err();
+    let error = bench
+        .library
+        .file(&transcript(&recording, "alpha beta"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, LibraryError::Embedding(_)), "{error:?}");
     let listing = bench.listing().await;
     assert_eq!(listing.recordings[0].text, "alpha beta");
     assert_eq!(listing.recordings[0].state, RecordingState::Transcribed);
+    assert_eq!(ids(&bench.search("beta", SearchMode::Keyword).await), [id]);
 
     let bench = bench.reopened().await;
     bench.embedder.broken.store(false, Ordering::Relaxed);
@@ -294,7 +329,11 @@ async fn silence_is_filed_without_the_embedder_and_never_waits_for_it() {
 async fn an_empty_query_is_told() {
     let bench = Bench::new().await;
     for query in ["", " \n\t"] {
-        let error = bench.library.search(&SearchRequest::new(query)).await.unwrap_err();
+        let error = bench
+            .library
+            .search(&SearchRequest::new(query))
+            .await
+            .unwrap_err();
         assert!(matches!(error, LibraryError::EmptyQuery));
     }
     assert_eq!(bench.search("🎉 ?!", SearchMode::Keyword).await.count, 0);
@@ -309,27 +348,56 @@ async fn ids_are_resolved_by_their_beginning_like_gits() {
     }
     for id in &known {
         assert_eq!(bench.library.resolve(&id.to_string()).await.unwrap(), *id);
-        assert_eq!(bench.library.resolve(&id.short().to_uppercase()).await.unwrap(), *id);
+        assert_eq!(
+            bench
+                .library
+                .resolve(&id.short().to_uppercase())
+                .await
+                .unwrap(),
+            *id
+        );
     }
     // Seventeen ids, sixteen first digits: two begin alike.
     let digit = |id: &RecordingId| id.to_string()[..1].to_owned();
     let twice = known
         .iter()
-        .find(|id| known.iter().filter(|other| digit(other) == digit(id)).count() > 1)
+        .find(|id| {
+            known
+                .iter()
+                .filter(|other| digit(other) == digit(id))
+                .count()
+                > 1
+        })
         .unwrap();
     let error = bench.library.resolve(&digit(twice)).await.unwrap_err();
     assert!(
         matches!(&error, LibraryError::Ambiguous { candidates, .. } if candidates.contains(twice)),
         "{error:?}"
     );
-    for (prefix, none) in [("xyz", false), ("", false), ("-", false), ("0123456789abcdef", true)] {
+    for (prefix, none) in [
+        ("xyz", false),
+        ("", false),
+        ("-", false),
+        ("0123456789abcdef", true),
+    ] {
         let error = bench.library.resolve(prefix).await.unwrap_err();
-        assert_eq!(matches!(error, LibraryError::NoMatch(_)), none, "{prefix}: {error:?}");
-        assert_eq!(matches!(error, LibraryError::NoId(_)), !none, "{prefix}: {error:?}");
+        assert_eq!(
+            matches!(error, LibraryError::NoMatch(_)),
+            none,
+            "{prefix}: {error:?}"
+        );
+        assert_eq!(
+            matches!(error, LibraryError::NoId(_)),
+            !none,
+            "{prefix}: {error:?}"
+        );
     }
     // One that only the archive knows is found too.
     bench.index.remove(known[3]).await.unwrap();
-    assert_eq!(bench.library.resolve(&known[3].to_string()).await.unwrap(), known[3]);
+    assert_eq!(
+        bench.library.resolve(&known[3].to_string()).await.unwrap(),
+        known[3]
+    );
 }
 
 #[tokio::test]
@@ -347,11 +415,22 @@ async fn a_tag_reaches_text_description_and_index() {
     assert_eq!(shown.recording.tags, expected);
     assert_eq!(shown.transcript.unwrap().tags, expected);
     for mode in MODES {
-        let mut request = SearchRequest { mode, ..SearchRequest::new("alpha") };
+        let mut request = SearchRequest {
+            mode,
+            ..SearchRequest::new("alpha")
+        };
         request.filter.tags = Tags::new(["new", "kept"]);
-        assert_eq!(ids(&bench.library.search(&request).await.unwrap()), [id], "{mode}");
+        assert_eq!(
+            ids(&bench.library.search(&request).await.unwrap()),
+            [id],
+            "{mode}"
+        );
         request.filter.tags = Tags::new(["old"]);
-        assert_eq!(bench.library.search(&request).await.unwrap().count, 0, "{mode}");
+        assert_eq!(
+            bench.library.search(&request).await.unwrap().count,
+            0,
+            "{mode}"
+        );
     }
 }
 
@@ -366,24 +445,42 @@ async fn deletion_takes_sound_text_and_vectors_and_nothing_brings_them_back() {
     let only_kept = async |bench: &Bench| {
         assert_eq!(bench.listing().await.count, 1);
         for mode in MODES {
-            assert_eq!(ids(&bench.search("alpha secret", mode).await), [kept], "{mode}");
+            assert_eq!(
+                ids(&bench.search("alpha secret", mode).await),
+                [kept],
+                "{mode}"
+            );
         }
     };
     only_kept(&bench).await;
     bench.library.reconcile().await.unwrap();
     bench.library.reindex(&|_| ()).await.unwrap();
     only_kept(&bench).await;
-    let error = bench.library.delete(RecordingId::from(uuid::Uuid::from_u128(1))).await.unwrap_err();
-    assert!(matches!(error, LibraryError::Archive(ArchiveError::NotFound(_))));
+    let error = bench
+        .library
+        .delete(RecordingId::from(uuid::Uuid::from_u128(1)))
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        LibraryError::Archive(ArchiveError::NotFound(_))
+    ));
 }
 
 #[tokio::test]
 async fn a_rebuilt_index_gives_the_same_listings_and_results() {
     let bench = Bench::new().await;
-    let words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
+    let words = [
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta",
+    ];
     for i in 0..30_usize {
-        let text: Vec<_> = (0..40).map(|j| words[(i * 7 + j * j) % (3 + i % 6)]).collect();
-        let text = text.chunks(8).map(|c| c.join(" ") + ". ").collect::<String>();
+        let text: Vec<_> = (0..40)
+            .map(|j| words[(i * 7 + j * j) % (3 + i % 6)])
+            .collect();
+        let text = text
+            .chunks(8)
+            .map(|c| c.join(" ") + ". ")
+            .collect::<String>();
         bench.speak(text.trim(), &[words[i % 4]]).await;
     }
     bench.speak("", &[]).await;
@@ -391,7 +488,10 @@ async fn a_rebuilt_index_gives_the_same_listings_and_results() {
     let mut queries: Vec<SearchRequest> = Vec::new();
     for mode in MODES {
         for query in ["beta", "gamma delta", "theta alpha zeta", "nothing like it"] {
-            let mut request = SearchRequest { mode, ..SearchRequest::new(query) };
+            let mut request = SearchRequest {
+                mode,
+                ..SearchRequest::new(query)
+            };
             queries.push(request.clone());
             request.filter.tags = Tags::new(["beta"]);
             request.limit = 3;
@@ -410,7 +510,10 @@ async fn a_rebuilt_index_gives_the_same_listings_and_results() {
 
     // Over the index that is there, and into a new one.
     let report = bench.library.reindex(&|_| ()).await.unwrap();
-    assert_eq!((report.recordings, report.failed.len(), report.removed), (32, 0, 0));
+    assert_eq!(
+        (report.recordings, report.failed.len(), report.removed),
+        (32, 0, 0)
+    );
     assert_eq!(bench.listing().await, listing);
     assert_eq!(answers(&bench).await, before);
     let home = bench.archive.home().clone();
@@ -419,7 +522,11 @@ async fn a_rebuilt_index_gives_the_same_listings_and_results() {
     let bench = bench.reopened().await;
     assert_eq!(bench.listing().await.count, 0);
     let seen = std::sync::Mutex::new(Vec::new());
-    bench.library.reindex(&|p| seen.lock().unwrap().push((p.done, p.total))).await.unwrap();
+    bench
+        .library
+        .reindex(&|p| seen.lock().unwrap().push((p.done, p.total)))
+        .await
+        .unwrap();
     assert_eq!(bench.listing().await, listing);
     assert_eq!(answers(&bench).await, before);
     let seen = seen.into_inner().unwrap();
@@ -435,7 +542,11 @@ async fn what_a_crash_left_between_archive_and_index_is_reconciled() {
     bench.archive.delete(deleted).await.unwrap();
     // Killed after the text was kept, before its state and the index.
     let kept = bench.record(&[]).await;
-    bench.archive.put_transcript(&transcript(&kept, "alpha kept")).await.unwrap();
+    bench
+        .archive
+        .put_transcript(&transcript(&kept, "alpha kept"))
+        .await
+        .unwrap();
     bench.index.remove(kept.recording_id).await.unwrap();
     // Killed right after it began.
     let begun = Recording::begin(
@@ -450,12 +561,22 @@ async fn what_a_crash_left_between_archive_and_index_is_reconciled() {
     let mended = bench.library.reconcile().await.unwrap();
     assert_eq!(mended.removed, [deleted]);
     let added: HashSet<_> = mended.added.into_iter().collect();
-    assert_eq!(added, HashSet::from([kept.recording_id, begun.recording_id]));
+    assert_eq!(
+        added,
+        HashSet::from([kept.recording_id, begun.recording_id])
+    );
     let unfinished = bench.library.unfinished().await.unwrap();
     assert_eq!(unfinished.len(), 1);
     assert_eq!(unfinished[0].recording, begun);
+    assert_eq!(
+        ids(&bench.search("alpha", SearchMode::Keyword).await),
+        [kept.recording_id]
+    );
     bench.library.embed_pending(10, &|_| ()).await.unwrap();
-    assert_eq!(ids(&bench.search("alpha", SearchMode::Hybrid).await), [kept.recording_id]);
+    assert_eq!(
+        ids(&bench.search("alpha", SearchMode::Hybrid).await),
+        [kept.recording_id]
+    );
     let shown = bench.library.show(kept.recording_id).await.unwrap();
     assert_eq!(shown.recording.state, RecordingState::Transcribed);
     assert_eq!(bench.library.reconcile().await.unwrap(), Default::default());
@@ -466,16 +587,30 @@ async fn a_damaged_text_leaves_the_rest_findable_and_waits_for_a_retry() {
     let bench = Bench::new().await;
     let damaged = bench.speak("alpha damaged", &[]).await;
     let whole = bench.speak("alpha whole", &[]).await;
-    let file = bench.archive.home().recording(damaged).join("transcript.json");
+    let file = bench
+        .archive
+        .home()
+        .recording(damaged)
+        .join("transcript.json");
     std::fs::write(file, "").unwrap();
     let report = bench.library.reindex(&|_| ()).await.unwrap();
     assert_eq!(report.recordings, 2);
-    assert_eq!(ids(&bench.search("alpha", SearchMode::Hybrid).await), [whole]);
+    assert_eq!(
+        ids(&bench.search("alpha", SearchMode::Hybrid).await),
+        [whole]
+    );
     let unfinished = bench.library.unfinished().await.unwrap();
     assert_eq!(unfinished.len(), 1);
     assert_eq!(unfinished[0].recording.recording_id, damaged);
     assert_eq!(unfinished[0].recording.state, RecordingState::Failed);
-    assert!(unfinished[0].recording.error.as_deref().unwrap().contains("transcript.json"));
+    assert!(
+        unfinished[0]
+            .recording
+            .error
+            .as_deref()
+            .unwrap()
+            .contains("transcript.json")
+    );
 }
 
 #[tokio::test]
@@ -503,7 +638,14 @@ async fn only_what_is_old_enough_expires() {
     assert_eq!(expired, [old, older]);
     let left: HashSet<_> = bench.archive.ids().await.unwrap().into_iter().collect();
     assert_eq!(left, HashSet::from([young, running, from_a_wrong_clock]));
-    assert!(bench.library.expire(u32::MAX, now).await.unwrap().is_empty());
+    assert!(
+        bench
+            .library
+            .expire(u32::MAX, now)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -517,5 +659,8 @@ async fn another_model_finds_nothing_of_the_old_ones_until_it_has_embedded() {
     assert_eq!(ids(&by_words), [id]);
     assert_eq!(by_words.results[0].similarity, None);
     assert_eq!(bench.library.embed_pending(10, &|_| ()).await.unwrap(), 1);
-    assert_eq!(ids(&bench.search("alpha", SearchMode::Semantic).await), [id]);
+    assert_eq!(
+        ids(&bench.search("alpha", SearchMode::Semantic).await),
+        [id]
+    );
 }

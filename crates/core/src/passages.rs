@@ -62,6 +62,18 @@ pub fn cut(
     passages
 }
 
+/// How many tokens `text` about has, where no embedder is at hand to count them: one for every four
+/// letters begun of a word, one for every other character.
+#[must_use]
+pub fn estimate_tokens(text: &str) -> usize {
+    text.split_whitespace()
+        .map(|word| {
+            let ascii = word.chars().filter(char::is_ascii).count();
+            ascii.div_ceil(4) + word.chars().count() - ascii
+        })
+        .sum()
+}
+
 /// A segment, or a part of one that is too long.
 struct Piece {
     start_ms: u64,

@@ -49,7 +49,10 @@ async fn everything_is_closed_to_other_users() {
     let id = recording.recording_id;
     let mut writer = archive.begin(&recording).await.unwrap();
     writer.write(&tone(16_000)).await.unwrap();
-    archive.put_transcript(&transcript(&recording, "text")).await.unwrap();
+    archive
+        .put_transcript(&transcript(&recording, "text"))
+        .await
+        .unwrap();
     archive.compact_sound(id).await.unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(archive.home().path()), 0o700);
@@ -108,11 +111,18 @@ async fn the_raw_sound_is_kept_when_the_encoder_fails_or_lies() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let archive =
-            FolderArchive::open(folder.path().join("home"), encoder, Arc::new(FfmpegCodec)).unwrap();
+            FolderArchive::open(folder.path().join("home"), encoder, Arc::new(FfmpegCodec))
+                .unwrap();
         let recording = recording();
         let id = recording.recording_id;
         let sound = tone(30_000);
-        archive.begin(&recording).await.unwrap().write(&sound).await.unwrap();
+        archive
+            .begin(&recording)
+            .await
+            .unwrap()
+            .write(&sound)
+            .await
+            .unwrap();
         archive.compact_sound(id).await.unwrap_err();
         assert_eq!(read_all(&archive, id).await, sound);
         let mut names: Vec<_> = fs::read_dir(archive.home().recording(id))
@@ -130,7 +140,13 @@ async fn a_crash_between_the_flac_and_the_raw_sounds_removal_loses_neither() {
     let recording = recording();
     let id = recording.recording_id;
     let sound = tone(16_000);
-    archive.begin(&recording).await.unwrap().write(&sound).await.unwrap();
+    archive
+        .begin(&recording)
+        .await
+        .unwrap()
+        .write(&sound)
+        .await
+        .unwrap();
     let folder = archive.home().recording(id);
     let raw = fs::read(folder.join("audio.pcm")).unwrap();
     archive.compact_sound(id).await.unwrap();
@@ -147,7 +163,13 @@ async fn a_half_made_flac_of_a_crash_is_made_again() {
     let recording = recording();
     let id = recording.recording_id;
     let sound = tone(16_000);
-    archive.begin(&recording).await.unwrap().write(&sound).await.unwrap();
+    archive
+        .begin(&recording)
+        .await
+        .unwrap()
+        .write(&sound)
+        .await
+        .unwrap();
     let folder = archive.home().recording(id);
     fs::write(folder.join(".unfinished-audio.flac"), b"fLaC half").unwrap();
     assert_eq!(read_all(&archive, id).await, sound);
@@ -171,7 +193,13 @@ async fn a_damaged_description_hides_nothing_and_is_made_again() {
     for garbage in ["", "{\"recording_id\": 7", "\u{0}\u{0}\u{0}"] {
         let mut damaged = recording();
         let id = damaged.recording_id;
-        archive.begin(&damaged).await.unwrap().write(&tone(32_000)).await.unwrap();
+        archive
+            .begin(&damaged)
+            .await
+            .unwrap()
+            .write(&tone(32_000))
+            .await
+            .unwrap();
         let whole = recording();
         drop(archive.begin(&whole).await.unwrap());
         fs::write(archive.home().recording(id).join("recording.json"), garbage).unwrap();
@@ -189,7 +217,10 @@ async fn a_damaged_description_hides_nothing_and_is_made_again() {
 
         // With a text beside it, tags and time of capture come back too.
         damaged.tags = Tags::new(["kept"]);
-        archive.put_transcript(&transcript(&damaged, "words")).await.unwrap();
+        archive
+            .put_transcript(&transcript(&damaged, "words"))
+            .await
+            .unwrap();
         fs::write(archive.home().recording(id).join("recording.json"), garbage).unwrap();
         let rebuilt = archive.recording(id).await.unwrap();
         assert_eq!(rebuilt.tags, damaged.tags);
@@ -202,10 +233,19 @@ async fn a_damaged_description_hides_nothing_and_is_made_again() {
 async fn a_description_of_another_recording_is_damage() {
     let (_folder, archive) = archive();
     let (one, other) = (recording(), recording());
-    archive.begin(&one).await.unwrap().write(&tone(160)).await.unwrap();
+    archive
+        .begin(&one)
+        .await
+        .unwrap()
+        .write(&tone(160))
+        .await
+        .unwrap();
     drop(archive.begin(&other).await.unwrap());
     let file = |r: &speakr_core::Recording| {
-        archive.home().recording(r.recording_id).join("recording.json")
+        archive
+            .home()
+            .recording(r.recording_id)
+            .join("recording.json")
     };
     fs::copy(file(&other), file(&one)).unwrap();
     let rebuilt = archive.recording(one.recording_id).await.unwrap();
@@ -231,18 +271,34 @@ async fn deletion_removes_all_and_nothing_brings_it_back() {
     let (_folder, archive) = archive();
     let recording = recording();
     let id = recording.recording_id;
-    archive.begin(&recording).await.unwrap().write(&tone(1_600)).await.unwrap();
-    archive.put_transcript(&transcript(&recording, "secret")).await.unwrap();
+    archive
+        .begin(&recording)
+        .await
+        .unwrap()
+        .write(&tone(1_600))
+        .await
+        .unwrap();
+    archive
+        .put_transcript(&transcript(&recording, "secret"))
+        .await
+        .unwrap();
     let deleted = archive.delete(id).await.unwrap();
-    assert!(deleted.sound && deleted.text && deleted.bytes > 3_200, "{deleted:?}");
+    assert!(
+        deleted.sound && deleted.text && deleted.bytes > 3_200,
+        "{deleted:?}"
+    );
     assert!(!archive.home().recording(id).exists());
     assert!(archive.is_deleted(id).await.unwrap());
     assert!(!archive.ids().await.unwrap().contains(&id));
 
     let is_deleted = |error: ArchiveError| matches!(error, ArchiveError::Deleted(of) if of == id);
-    assert!(is_deleted(archive.begin(&recording).await.map(drop).unwrap_err()));
+    assert!(is_deleted(
+        archive.begin(&recording).await.map(drop).unwrap_err()
+    ));
     assert!(is_deleted(archive.update(&recording).await.unwrap_err()));
-    let late = archive.put_transcript(&transcript(&recording, "late")).await;
+    let late = archive
+        .put_transcript(&transcript(&recording, "late"))
+        .await;
     assert!(is_deleted(late.unwrap_err()));
     assert!(!archive.home().recording(id).exists());
     assert_eq!(archive.delete(id).await.unwrap(), Default::default());
@@ -256,7 +312,10 @@ async fn a_deletion_that_a_crash_broke_off_is_finished_at_the_next_start() {
     drop(archive.begin(&recording).await.unwrap());
     fs::write(archive.home().tombstones().join(id.to_string()), b"").unwrap();
     assert!(!archive.ids().await.unwrap().contains(&id));
-    assert!(matches!(archive.recording(id).await, Err(ArchiveError::Deleted(_))));
+    assert!(matches!(
+        archive.recording(id).await,
+        Err(ArchiveError::Deleted(_))
+    ));
     drop(archive);
     let archive = support::reopen(&folder);
     assert!(!archive.home().recording(id).exists());

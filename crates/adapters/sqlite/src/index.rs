@@ -56,7 +56,8 @@ impl SqliteIndex {
             transaction.rollback().await?;
             Ok(result)
         };
-        read.await.map_err(fault::database::<Fault>(action, &self.path))
+        read.await
+            .map_err(fault::database::<Fault>(action, &self.path))
     }
 
     /// Writes all of it or nothing. The write lock is taken at once and waited for: a transaction
@@ -72,7 +73,9 @@ impl SqliteIndex {
             transaction.commit().await?;
             Ok(result)
         };
-        write.await.map_err(fault::database::<Fault>(action, &self.path))
+        write
+            .await
+            .map_err(fault::database::<Fault>(action, &self.path))
     }
 }
 
@@ -100,9 +103,6 @@ async fn insert_passages(
     passages: &[EmbeddedPassage],
     model: &str,
 ) -> Result<(), Fault> {
-    let Some(first) = passages.first() else {
-        return Ok(());
-    };
     let tags = keyword::tag_words(&recording.tags);
     let mut stored = Vec::with_capacity(passages.len());
     for EmbeddedPassage { passage, vector } in passages {
@@ -122,9 +122,14 @@ async fn insert_passages(
             .bind(&tags)
             .execute(&mut *connection)
             .await?;
-        stored.push((passage_num, vector.as_slice()));
+        if !vector.is_empty() {
+            stored.push((passage_num, vector.as_slice()));
+        }
     }
-    let model = vectors::ensure_model(connection, model, first.vector.len()).await?;
+    let Some((_, first)) = stored.first() else {
+        return Ok(());
+    };
+    let model = vectors::ensure_model(connection, model, first.len()).await?;
     let num = u32::try_from(num).map_err(|_| Fault::damaged("too many recordings"))?;
     vectors::put(connection, model, num, &stored).await
 }
@@ -254,7 +259,11 @@ async fn find_by_keywords(
         tags: filter.tags.clone(),
         ..Filter::default()
     };
-    let ranked = if *filter == only_tags { limit } else { usize::MAX };
+    let ranked = if *filter == only_tags {
+        limit
+    } else {
+        usize::MAX
+    };
     let mut hits = keyword::search(connection, query, &filter.tags, ranked).await?;
     if let Some(passing) = &passing {
         let nums: Vec<u32> = hits.iter().map(|(num, _)| *num).collect();
@@ -423,7 +432,9 @@ impl Index for SqliteIndex {
         let vector = vector.map(|(vector, model)| (vector.to_vec(), model.to_owned()));
         self.read("search by keywords", |connection| {
             Box::pin(async move {
-                let vector = vector.as_ref().map(|(v, model)| (v.as_slice(), model.as_str()));
+                let vector = vector
+                    .as_ref()
+                    .map(|(v, model)| (v.as_slice(), model.as_str()));
                 find_by_keywords(connection, &query, vector, &filter, limit).await
             })
         })
@@ -439,9 +450,9 @@ impl Index for SqliteIndex {
     ) -> Result<Vec<PassageHit>, IndexError> {
         let (vector, model, filter) = (vector.to_vec(), model.to_owned(), filter.clone());
         self.read("search by meaning", |connection| {
-            Box::pin(async move {
-                find_by_vector(connection, &vector, &model, &filter, limit).await
-            })
+            Box::pin(
+                async move { find_by_vector(connection, &vector, &model, &filter, limit).await },
+            )
         })
         .await
     }

@@ -121,7 +121,10 @@ async fn back_up(
         .map_err(|e| fault::database("back up", path)(e))?;
     crate::open::make_private(&copy).map_err(|e| fault::database("back up", path)(e))?;
     keep_newest(backups);
-    tracing::info!(backup = name, "kept the index as it was before the migration");
+    tracing::info!(
+        backup = name,
+        "kept the index as it was before the migration"
+    );
     Ok(copy)
 }
 

@@ -144,8 +144,7 @@ pub fn set_aside(path: &Path, backups: &Path) -> Result<PathBuf, IndexError> {
     ));
     let failed = |e: io::Error| fault::database("set aside", path)(sqlx::Error::Io(e));
     fs::create_dir_all(backups).map_err(failed)?;
-    fs::rename(path, &aside)
-        .map_err(|e| fault::database("set aside", path)(sqlx::Error::Io(e)))?;
+    fs::rename(path, &aside).map_err(|e| fault::database("set aside", path)(sqlx::Error::Io(e)))?;
     // Without these the old log would be played into the new database.
     for suffix in ["-wal", "-shm"] {
         match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {

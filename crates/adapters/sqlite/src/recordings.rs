@@ -199,7 +199,9 @@ fn entry(row: &SqliteRow) -> Result<Entry, Fault> {
         correlation_id: Uuid::try_parse(correlation)
             .map_err(|e| Fault::Damaged(Box::new(e)))?
             .into(),
-        created_at: time.parse().map_err(|e: jiff::Error| Fault::Damaged(Box::new(e)))?,
+        created_at: time
+            .parse()
+            .map_err(|e: jiff::Error| Fault::Damaged(Box::new(e)))?,
         duration_ms: duration.and_then(|ms| u64::try_from(ms).ok()),
         tags: from_json(row.try_get("tags")?)?,
         metadata: from_json(row.try_get("metadata")?)?,

@@ -224,10 +224,7 @@ async fn write_block(
 }
 
 /// Takes the vectors of all passages of recording `recording` out of their blocks.
-pub(crate) async fn remove(
-    connection: &mut SqliteConnection,
-    recording: i64,
-) -> Result<(), Fault> {
+pub(crate) async fn remove(connection: &mut SqliteConnection, recording: i64) -> Result<(), Fault> {
     let blocks: Vec<i64> = sqlx::query_scalar(
         "SELECT DISTINCT v.block FROM vectors v JOIN passages p ON p.num = v.passage \
          WHERE p.recording = ?",

@@ -25,7 +25,12 @@ async fn put_one(index: &SqliteIndex, second: i64, numbers: &mut Numbers) {
         .map(|i| passage(i, "some words of a note", numbers.vector()))
         .collect();
     index
-        .upsert(&recording, Some(&transcript(&recording, "some words")), &passages, MODEL)
+        .upsert(
+            &recording,
+            Some(&transcript(&recording, "some words")),
+            &passages,
+            MODEL,
+        )
         .await
         .unwrap();
 }
@@ -56,11 +61,20 @@ fn start_writer(path: &Path) -> Child {
 
 async fn assert_whole(index: &SqliteIndex, recordings: usize) {
     let all = Filter::default();
-    assert_eq!(index.list(&all, usize::MAX).await.unwrap().len(), recordings);
+    assert_eq!(
+        index.list(&all, usize::MAX).await.unwrap().len(),
+        recordings
+    );
     let query = Numbers(1).vector();
-    let by_vector = index.vector_hits(&query, MODEL, &all, usize::MAX).await.unwrap();
+    let by_vector = index
+        .vector_hits(&query, MODEL, &all, usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(by_vector.len(), recordings * 8);
-    let by_words = index.keyword_hits("words", None, &all, 100_000).await.unwrap();
+    let by_words = index
+        .keyword_hits("words", None, &all, 100_000)
+        .await
+        .unwrap();
     assert_eq!(by_words.len(), recordings * 8);
 }
 
@@ -73,7 +87,10 @@ async fn several_processes_create_write_and_search_one_index_at_once() {
     for second in 0..WRITER_COUNT {
         put_one(&index, second, &mut numbers).await;
         let query = numbers.vector();
-        let hits = index.vector_hits(&query, MODEL, &Filter::default(), 8).await.unwrap();
+        let hits = index
+            .vector_hits(&query, MODEL, &Filter::default(), 8)
+            .await
+            .unwrap();
         assert_eq!(hits.len(), 8);
     }
     for writer in &mut writers {
@@ -121,7 +138,9 @@ async fn use_all(place: &Place) -> Result<(), IndexError> {
     let all = Filter::default();
     index.list(&all, usize::MAX).await?;
     index.keyword_hits("words", None, &all, 10).await?;
-    index.vector_hits(&Numbers(5).vector(), MODEL, &all, 10).await?;
+    index
+        .vector_hits(&Numbers(5).vector(), MODEL, &all, 10)
+        .await?;
     Ok(())
 }
 
@@ -135,7 +154,9 @@ fn overwrite(path: &Path, from: u64, with: &[u8]) {
 async fn damage_is_told_as_damage_and_a_new_index_takes_the_place() {
     type Harm = fn(&Path);
     let harms: [(&str, Harm); 4] = [
-        ("not a database", |path| fs::write(path, "garbage ".repeat(9_999)).unwrap()),
+        ("not a database", |path| {
+            fs::write(path, "garbage ".repeat(9_999)).unwrap()
+        }),
         ("a broken header", |path| overwrite(path, 0, &[0; 64])),
         ("noise in the middle", |path| {
             let length = fs::metadata(path).unwrap().len();
@@ -152,7 +173,10 @@ async fn damage_is_told_as_damage_and_a_new_index_takes_the_place() {
         harm(&place.path);
         let damaged = fs::read(&place.path).unwrap();
         let error = use_all(&place).await.expect_err(what);
-        assert!(matches!(error, IndexError::Damaged { .. }), "{what}: {error:?}");
+        assert!(
+            matches!(error, IndexError::Damaged { .. }),
+            "{what}: {error:?}"
+        );
 
         let aside = set_aside(&place.path, &place.backups).unwrap();
         assert_eq!(fs::read(aside).unwrap(), damaged, "{what}");

@@ -49,7 +49,9 @@ async fn a_recording_comes_back_as_it_was_put_in() {
     let index = place.open().await;
     let mut recording = recording_at(1_000, &["b", "a"]);
     recording.created_at = "1969-07-20T20:17:40.123456789Z".parse().unwrap();
-    recording.metadata.insert("k".into(), serde_json::json!({"n": [1, null]}));
+    recording
+        .metadata
+        .insert("k".into(), serde_json::json!({"n": [1, null]}));
     recording.options.prompt = Some("Zarathustra".into());
     recording.state = RecordingState::Failed;
     recording.error = Some("no model".into());
@@ -95,7 +97,10 @@ async fn listings_are_newest_first_and_filters_are_exact() {
             .collect()
     };
     let at = |second| Some(Timestamp::from_second(second).unwrap());
-    assert_eq!(list(Filter::default(), usize::MAX).await, [300, 200, 100, -5]);
+    assert_eq!(
+        list(Filter::default(), usize::MAX).await,
+        [300, 200, 100, -5]
+    );
     assert_eq!(list(Filter::default(), 2).await, [300, 200]);
     assert_eq!(list(tagged(&["work"]), 10).await, [200, 100]);
     assert_eq!(list(tagged(&["work", "idea"]), 10).await, [200]);
@@ -164,7 +169,10 @@ async fn words_are_found_in_other_forms_and_without_their_accents() {
         ("🎉", vec![]),
         ("kind café", vec![id(1), id(0)]),
     ] {
-        let found: HashSet<_> = found_by(&index, query, &Filter::default()).await.into_iter().collect();
+        let found: HashSet<_> = found_by(&index, query, &Filter::default())
+            .await
+            .into_iter()
+            .collect();
         assert_eq!(found, expected.into_iter().collect(), "{query}");
     }
 }
@@ -173,11 +181,43 @@ async fn words_are_found_in_other_forms_and_without_their_accents() {
 async fn no_query_is_a_syntax_error() {
     let place = Place::new();
     let index = place.open().await;
-    put(&index, &recording_at(1, &["t"]), &["some text here"], &mut Numbers(4)).await;
+    put(
+        &index,
+        &recording_at(1, &["t"]),
+        &["some text here"],
+        &mut Numbers(4),
+    )
+    .await;
     for query in [
-        "", " ", "\"", "\"\"\"", "*", "a*", "^a", "text:", "text : here", "nope:x", "NEAR(a b, 2)",
-        "a AND", "OR", "NOT", "(", ")", "{a b}: c", "- x", "+", "'; DROP TABLE recordings; --",
-        "\0", "a\0b", "🎉", "שלום", "\u{202e}rtl\u{202c}", "ß ﬁ Ǆ", "𞤀", "٣", "½",
+        "",
+        " ",
+        "\"",
+        "\"\"\"",
+        "*",
+        "a*",
+        "^a",
+        "text:",
+        "text : here",
+        "nope:x",
+        "NEAR(a b, 2)",
+        "a AND",
+        "OR",
+        "NOT",
+        "(",
+        ")",
+        "{a b}: c",
+        "- x",
+        "+",
+        "'; DROP TABLE recordings; --",
+        "\0",
+        "a\0b",
+        "🎉",
+        "שלום",
+        "\u{202e}rtl\u{202c}",
+        "ß ﬁ Ǆ",
+        "𞤀",
+        "٣",
+        "½",
     ] {
         index
             .keyword_hits(query, None, &tagged(&["t"]), 10)
@@ -212,11 +252,23 @@ async fn passages_with_more_of_the_words_come_first_and_say_how_much() {
     let index = place.open().await;
     let mut numbers = Numbers(6);
     for i in 0..30 {
-        put(&index, &recording_at(i, &[]), &["the meeting was long"], &mut numbers).await;
+        put(
+            &index,
+            &recording_at(i, &[]),
+            &["the meeting was long"],
+            &mut numbers,
+        )
+        .await;
     }
     let both = recording_at(50, &[]);
     let rare = recording_at(51, &[]);
-    put(&index, &both, &["a meeting with the dentist about teeth"], &mut numbers).await;
+    put(
+        &index,
+        &both,
+        &["a meeting with the dentist about teeth"],
+        &mut numbers,
+    )
+    .await;
     put(&index, &rare, &["dentist dentist dentist"], &mut numbers).await;
     let hits = index
         .keyword_hits("the dentist meeting", None, &Filter::default(), 5)
@@ -251,13 +303,21 @@ async fn vector_search_gives_exactly_what_comparing_all_gives() {
             .await
             .unwrap();
         for p in passages {
-            all.push((recording.recording_id, p.passage.ordinal, p.vector, recording.clone()));
+            all.push((
+                recording.recording_id,
+                p.passage.ordinal,
+                p.vector,
+                recording.clone(),
+            ));
         }
     }
     assert!(all.len() > 512);
     // Some go again, some are replaced: blocks get holes and are filled.
     for i in (0..120).step_by(7) {
-        let gone = all.iter().find(|a| a.3.created_at.as_second() == i).map(|a| a.0);
+        let gone = all
+            .iter()
+            .find(|a| a.3.created_at.as_second() == i)
+            .map(|a| a.0);
         if let Some(gone) = gone {
             index.remove(gone).await.unwrap();
             all.retain(|a| a.0 != gone);
@@ -268,7 +328,11 @@ async fn vector_search_gives_exactly_what_comparing_all_gives() {
         Filter::default(),
         tagged(&["odd"]),
         tagged(&["even", "odd"]),
-        Filter { since: at(30), until: at(90), ..tagged(&["even"]) },
+        Filter {
+            since: at(30),
+            until: at(90),
+            ..tagged(&["even"])
+        },
     ];
     for filter in &filters {
         for limit in [1, 10, 200] {
@@ -285,7 +349,10 @@ async fn vector_search_gives_exactly_what_comparing_all_gives() {
                 .collect();
             expected.sort_by(|a, b| b.0.total_cmp(&a.0));
             expected.truncate(limit);
-            let hits = index.vector_hits(&query, MODEL, filter, limit).await.unwrap();
+            let hits = index
+                .vector_hits(&query, MODEL, filter, limit)
+                .await
+                .unwrap();
             assert_eq!(hits.len(), expected.len());
             for (hit, (cosine, id, ordinal)) in hits.iter().zip(expected) {
                 assert_eq!((hit.recording_id, hit.passage.ordinal), (id, ordinal));
@@ -305,14 +372,32 @@ async fn two_models_vectors_are_never_compared() {
     for (recording, model) in [(&old, "model-a"), (&new, "model-b")] {
         let transcript = transcript(recording, "same words");
         let passages = [passage(0, "same words", vector.clone())];
-        index.upsert(recording, Some(&transcript), &passages, model).await.unwrap();
+        index
+            .upsert(recording, Some(&transcript), &passages, model)
+            .await
+            .unwrap();
     }
     let filter = Filter::default();
-    let hits = index.vector_hits(&vector, "model-b", &filter, 10).await.unwrap();
+    let hits = index
+        .vector_hits(&vector, "model-b", &filter, 10)
+        .await
+        .unwrap();
     assert_eq!(hits.len(), 1);
     assert_eq!(hits[0].recording_id, new.recording_id);
-    assert!(index.vector_hits(&vector, "model-c", &filter, 10).await.unwrap().is_empty());
-    assert!(index.vector_hits(&vector[1..], "model-b", &filter, 10).await.unwrap().is_empty());
+    assert!(
+        index
+            .vector_hits(&vector, "model-c", &filter, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        index
+            .vector_hits(&vector[1..], "model-b", &filter, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let by_words = index
         .keyword_hits("words", Some((&vector, "model-b")), &filter, 10)
         .await
@@ -330,10 +415,16 @@ async fn what_has_no_words_waits_for_no_vector() {
     let index = place.open().await;
     let (silent, spoken) = (recording_at(1, &[]), recording_at(2, &[]));
     for (recording, text) in [(&silent, " "), (&spoken, "words")] {
-        index.upsert(recording, Some(&transcript(recording, text)), &[], "").await.unwrap();
+        index
+            .upsert(recording, Some(&transcript(recording, text)), &[], "")
+            .await
+            .unwrap();
     }
     index.update(&recording_at(3, &[])).await.unwrap();
-    assert_eq!(index.not_embedded_by(MODEL, 10).await.unwrap(), [spoken.recording_id]);
+    assert_eq!(
+        index.not_embedded_by(MODEL, 10).await.unwrap(),
+        [spoken.recording_id]
+    );
 }
 
 #[tokio::test]
@@ -348,11 +439,25 @@ async fn a_new_tag_holds_for_words_and_vectors_and_leaves_the_text() {
     index.update(&recording).await.unwrap();
     let id = recording.recording_id;
     assert_eq!(found_by(&index, "alpha", &tagged(&["new"])).await, [id]);
-    assert_eq!(found_by(&index, "alpha", &tagged(&["Both", "new"])).await, [id]);
-    assert!(!found_by(&index, "alpha", &tagged(&["old"])).await.contains(&id));
-    assert!(found_by(&index, "alpha", &tagged(&["both"])).await.is_empty());
+    assert_eq!(
+        found_by(&index, "alpha", &tagged(&["Both", "new"])).await,
+        [id]
+    );
+    assert!(
+        !found_by(&index, "alpha", &tagged(&["old"]))
+            .await
+            .contains(&id)
+    );
+    assert!(
+        found_by(&index, "alpha", &tagged(&["both"]))
+            .await
+            .is_empty()
+    );
     let query = numbers.vector();
-    let by_vector = index.vector_hits(&query, MODEL, &tagged(&["new"]), 9).await.unwrap();
+    let by_vector = index
+        .vector_hits(&query, MODEL, &tagged(&["new"]), 9)
+        .await
+        .unwrap();
     assert_eq!(by_vector.len(), 2);
     assert_eq!(index.entries(&[id]).await.unwrap()[0].text, "alpha beta");
 }
@@ -366,7 +471,13 @@ async fn keyword_hits_within_times_are_not_lost_behind_better_ones_outside() {
         put(&index, &recording_at(i, &[]), &["apple"], &mut numbers).await;
     }
     let wanted = recording_at(1_000, &[]);
-    put(&index, &wanted, &["an apple among many other things in a long note"], &mut numbers).await;
+    put(
+        &index,
+        &wanted,
+        &["an apple among many other things in a long note"],
+        &mut numbers,
+    )
+    .await;
     let filter = Filter {
         since: Some(Timestamp::from_second(500).unwrap()),
         ..Filter::default()
@@ -382,7 +493,13 @@ async fn what_is_removed_leaves_no_byte_in_any_file() {
     let index = place.open().await;
     let mut numbers = Numbers(11);
     for i in 0..20 {
-        put(&index, &recording_at(i, &[]), &["harmless words"], &mut numbers).await;
+        put(
+            &index,
+            &recording_at(i, &[]),
+            &["harmless words"],
+            &mut numbers,
+        )
+        .await;
     }
     let secret = recording_at(99, &["xylophone"]);
     let vector = numbers.vector();
@@ -414,11 +531,26 @@ async fn what_is_removed_leaves_no_byte_in_any_file() {
     assert_eq!(index.remove(secret.recording_id).await.unwrap(), 1);
     let after = bytes();
     for needle in needles {
-        assert!(!holds(&after, needle), "{}", String::from_utf8_lossy(needle));
+        assert!(
+            !holds(&after, needle),
+            "{}",
+            String::from_utf8_lossy(needle)
+        );
     }
     assert_eq!(index.remove(secret.recording_id).await.unwrap(), 0);
-    assert!(found_by(&index, "xylophone", &Filter::default()).await.is_empty());
-    assert_eq!(index.vector_hits(&vector, MODEL, &Filter::default(), 99).await.unwrap().len(), 20);
+    assert!(
+        found_by(&index, "xylophone", &Filter::default())
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        index
+            .vector_hits(&vector, MODEL, &Filter::default(), 99)
+            .await
+            .unwrap()
+            .len(),
+        20
+    );
 }
 
 #[tokio::test]
@@ -429,6 +561,12 @@ async fn a_vector_of_the_wrong_length_is_refused_and_changes_nothing() {
     put(&index, &recording, &["alpha"], &mut Numbers(12)).await;
     let short = [passage(0, "beta", vec![1.0; DIMENSIONS - 1])];
     let text = transcript(&recording, "beta");
-    index.upsert(&recording, Some(&text), &short, MODEL).await.unwrap_err();
-    assert_eq!(index.entries(&[recording.recording_id]).await.unwrap()[0].text, "alpha");
+    index
+        .upsert(&recording, Some(&text), &short, MODEL)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        index.entries(&[recording.recording_id]).await.unwrap()[0].text,
+        "alpha"
+    );
 }

@@ -50,7 +50,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
 
     let bytes = std::fs::metadata(home.join("index.sqlite3"))?.len();
     println!("{} passages, {} MB", args.passages, bytes / 1_000_000);
-    println!("{:<30}{:>10}{:>10}{:>10}{:>9}", "", "open ms", "work ms", "sum ms", "results");
+    println!(
+        "{:<30}{:>10}{:>10}{:>10}{:>9}",
+        "", "open ms", "work ms", "sum ms", "results"
+    );
     let mut worst: f64 = 0.0;
     for (name, place, what, tag) in [
         ("list, empty index", empty.path(), "list", ""),
@@ -77,7 +80,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     }
     let reached = worst <= args.budget_ms;
     if !reached {
-        eprintln!("a search took {worst:.1} ms, more than {} ms", args.budget_ms);
+        eprintln!(
+            "a search took {worst:.1} ms, more than {} ms",
+            args.budget_ms
+        );
     }
     Ok(reached)
 }
@@ -86,7 +92,10 @@ fn fill(home: &Path, passages: usize) -> Result<(), Failure> {
     let start = Instant::now();
     let progress = |done: usize| {
         if done % 10_000 == 0 {
-            eprintln!("{done} of {passages} passages after {:.0?}", start.elapsed());
+            eprintln!(
+                "{done} of {passages} passages after {:.0?}",
+                start.elapsed()
+            );
         }
     };
     let runtime = tokio::runtime::Runtime::new()?;

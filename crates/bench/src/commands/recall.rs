@@ -48,7 +48,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         collection.recordings.len(),
         collection.distractors.len()
     );
-    println!("{:<10}{:>10}{:>10}{:>11}", "mode", "recall@1", "recall@3", "recall@10");
+    println!(
+        "{:<10}{:>10}{:>10}{:>11}",
+        "mode", "recall@1", "recall@3", "recall@10"
+    );
     for mode in &modes {
         println!(
             "{:<10}{:>10.3}{:>10.3}{:>11.3}",
@@ -106,7 +109,11 @@ async fn measure_all(
     };
     let searchable = SearchableCollection::file(collection, embedder, &progress).await?;
     let mut modes = Vec::new();
-    for mode in [SearchMode::Hybrid, SearchMode::Semantic, SearchMode::Keyword] {
+    for mode in [
+        SearchMode::Hybrid,
+        SearchMode::Semantic,
+        SearchMode::Keyword,
+    ] {
         modes.push(recall::measure(&searchable, &collection.queries, mode).await?);
     }
     Ok(modes)

@@ -60,7 +60,7 @@ pub struct Passage {
 pub struct EmbeddedPassage {
     /// The passage.
     pub passage: Passage,
-    /// Its vector, of unit length.
+    /// Its vector, of unit length; empty where it waits for one and is found by its words alone.
     pub vector: Vec<f32>,
 }
 

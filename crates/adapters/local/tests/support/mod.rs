@@ -42,7 +42,9 @@ pub fn open(home: &Path) -> FolderArchive {
 pub fn recording() -> Recording {
     Recording::begin(
         CorrelationId::random(),
-        "2026-01-02T03:04:05.678901234Z".parse::<Timestamp>().unwrap(),
+        "2026-01-02T03:04:05.678901234Z"
+            .parse::<Timestamp>()
+            .unwrap(),
         Tags::default(),
         DecodeOptions::default(),
     )
@@ -90,7 +92,9 @@ pub struct FfmpegCodec;
 impl SoundEncoder for FfmpegCodec {
     async fn pcm_to_flac(&self, pcm: &Path, flac: &Path) -> Result<(), SoundError> {
         let status = Command::new("ffmpeg")
-            .args(["-v", "error", "-y", "-f", "s16le", "-ar", "16000", "-ac", "1", "-i"])
+            .args([
+                "-v", "error", "-y", "-f", "s16le", "-ar", "16000", "-ac", "1", "-i",
+            ])
             .arg(pcm)
             .args(["-f", "flac"])
             .arg(flac)

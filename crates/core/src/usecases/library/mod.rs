@@ -4,33 +4,23 @@
 //! every change reaches the archive first, and [`Library::reconcile`] mends an index that a crash
 //! left behind.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+mod search;
+mod upkeep;
 
-use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+
+pub use upkeep::{Progress, Reconciled, Reindexed};
 
 use crate::{
     passages,
     ports::{
         archive::{Archive, ArchiveError, Deleted},
         embedding::{Embedder, EmbeddingError},
-        index::{EmbeddedPassage, Entry, Filter, Index, IndexError, Passage, PassageHit},
+        index::{EmbeddedPassage, Entry, Filter, Index, IndexError, Passage},
     },
     recording::{Recording, RecordingId, RecordingState, Tags},
-    search::{self, SearchMode, SearchRequest, SearchResponse, SearchResult},
     transcript::{Segment, Transcript},
 };
-
-/// Fewest passages asked of the index, so that fusion has something to choose from.
-const MIN_CANDIDATES: usize = 50;
-
-/// Passages asked of the index per result wanted.
-const CANDIDATES_PER_RESULT: usize = 5;
-
-/// How much wider the next look is when too few recordings came of it.
-const WIDENING: usize = 8;
 
 /// Why the library didn't do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +61,26 @@ fn short(candidates: &[RecordingId]) -> String {
     names.join(", ")
 }
 
+/// The passages of a text; where it has no segments, all of it is one.
+fn cut(
+    transcript: &Transcript,
+    max_tokens: usize,
+    count_tokens: &dyn Fn(&str) -> usize,
+) -> Vec<Passage> {
+    let whole = [Segment {
+        start_ms: 0,
+        end_ms: transcript.duration_ms,
+        text: transcript.text.clone(),
+        words: None,
+    }];
+    let segments = if transcript.segments.is_empty() {
+        &whole[..]
+    } else {
+        &transcript.segments
+    };
+    passages::cut(segments, max_tokens, count_tokens)
+}
+
 /// What [`Library::file`] did.
 #[derive(Debug)]
 pub struct Filed {
@@ -87,37 +97,6 @@ pub struct Removed {
     pub deleted: Deleted,
     /// Passages with their vectors, from the index.
     pub passages: u64,
-}
-
-/// What [`Library::reconcile`] mended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Put into the index; those with a text still need [`Library::embed_pending`].
-    pub added: Vec<RecordingId>,
-    /// Taken out: they are no longer in the archive.
-    pub removed: Vec<RecordingId>,
-}
-
-/// How far a long task has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Recordings done.
-    pub done: usize,
-    /// Recordings in all.
-    pub total: usize,
-}
-
-/// What [`Library::reindex`] did.
-#[derive(Debug, Default)]
-pub struct Reindexed {
-    /// Recordings in the index now.
-    pub recordings: usize,
-    /// Passages in the index now.
-    pub passages: usize,
-    /// Recordings taken out, for they are no longer in the archive.
-    pub removed: usize,
-    /// Recordings, or texts of them, that can't be read.
-    pub failed: Vec<(RecordingId, ArchiveError)>,
 }
 
 /// A recording as `show` shows it.
@@ -202,7 +181,7 @@ impl Library {
     ///
     /// # Errors
     /// [`LibraryError::Archive`] when the text couldn't be kept. With any other error it is kept
-    /// and listed, and [`Library::embed_pending`] makes it findable.
+    /// and found by its words, and by its meaning after [`Library::embed_pending`].
     pub async fn file(&self, transcript: &Transcript) -> Result<Filed, LibraryError> {
         let recording = self.keep(transcript).await?;
         self.settle(&recording, transcript).await
@@ -236,31 +215,18 @@ impl Library {
         transcript: &Transcript,
     ) -> Result<usize, LibraryError> {
         let embedder = &self.embedder;
+        // Silence needs no model.
         let passages = if transcript.text.trim().is_empty() {
-            Vec::new() // Silence needs no model.
+            Vec::new()
         } else {
-            let whole = [Segment {
-                start_ms: 0,
-                end_ms: transcript.duration_ms,
-                text: transcript.text.clone(),
-                words: None,
-            }];
-            let segments = if transcript.segments.is_empty() {
-                &whole[..]
-            } else {
-                &transcript.segments
-            };
-            passages::cut(segments, embedder.max_tokens(), &|text| {
+            cut(transcript, embedder.max_tokens(), &|text| {
                 embedder.count_tokens(text)
             })
         };
         let embedded = match self.embed(passages).await {
             Ok(embedded) => embedded,
             Err(error) => {
-                // Listed at least, and known as not embedded.
-                self.index
-                    .upsert(recording, Some(transcript), &[], "")
-                    .await?;
+                self.index_words(recording, Some(transcript)).await?;
                 return Err(error);
             }
         };
@@ -273,6 +239,28 @@ impl Library {
             .upsert(recording, Some(transcript), &embedded, model)
             .await?;
         Ok(embedded.len())
+    }
+
+    /// Makes a recording listable and findable by its words, without the embedder: its passages
+    /// wait for [`Library::embed_pending`].
+    async fn index_words(
+        &self,
+        recording: &Recording,
+        transcript: Option<&Transcript>,
+    ) -> Result<(), LibraryError> {
+        let waiting: Vec<_> = transcript
+            .map(|t| cut(t, usize::MAX, &passages::estimate_tokens))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|passage| EmbeddedPassage {
+                passage,
+                vector: Vec::new(),
+            })
+            .collect();
+        self.index
+            .upsert(recording, transcript, &waiting, "")
+            .await?;
+        Ok(())
     }
 
     /// All passages of one recording in one batch: a vector may depend, by a hair, on its company
@@ -304,99 +292,6 @@ impl Library {
             )
             .into(),
         }))
-    }
-
-    /// Searches.
-    ///
-    /// # Errors
-    /// [`LibraryError::EmptyQuery`]; [`LibraryError::Embedding`] (not in keyword mode);
-    /// [`LibraryError::Index`].
-    pub async fn search(&self, request: &SearchRequest) -> Result<SearchResponse, LibraryError> {
-        let query = request.query.trim();
-        if query.is_empty() {
-            return Err(LibraryError::EmptyQuery);
-        }
-        let vector = match request.mode {
-            SearchMode::Keyword => None,
-            SearchMode::Hybrid | SearchMode::Semantic => {
-                self.embed_texts(&[query.to_owned()]).await?.pop()
-            }
-        };
-        let mut candidates = (request.limit * CANDIDATES_PER_RESULT).max(MIN_CANDIDATES);
-        let found = loop {
-            let (keyword, semantic) = self
-                .candidates(request, query, vector.as_deref(), candidates)
-                .await?;
-            let more = keyword.len() >= candidates || semantic.len() >= candidates;
-            let found = search::fuse(request.mode, keyword, semantic);
-            // A few long recordings can take up all candidates: look further then.
-            if found.len() >= request.limit || !more {
-                break found;
-            }
-            candidates *= WIDENING;
-        };
-        self.answer(found, request.limit).await
-    }
-
-    async fn candidates(
-        &self,
-        request: &SearchRequest,
-        query: &str,
-        vector: Option<&[f32]>,
-        limit: usize,
-    ) -> Result<(Vec<PassageHit>, Vec<PassageHit>), LibraryError> {
-        let filter = &request.filter;
-        let with_model = vector.map(|v| (v, self.embedder.model_id()));
-        let keyword = async {
-            match request.mode {
-                SearchMode::Semantic => Ok(Vec::new()),
-                _ => {
-                    self.index
-                        .keyword_hits(query, with_model, filter, limit)
-                        .await
-                }
-            }
-        };
-        let semantic = async {
-            match with_model {
-                None => Ok(Vec::new()),
-                Some((vector, model)) => self.index.vector_hits(vector, model, filter, limit).await,
-            }
-        };
-        Ok(futures::try_join!(keyword, semantic)?)
-    }
-
-    async fn answer(
-        &self,
-        mut found: Vec<search::RecordingHit>,
-        limit: usize,
-    ) -> Result<SearchResponse, LibraryError> {
-        found.truncate(limit);
-        let ids: Vec<_> = found.iter().map(|hit| hit.recording_id).collect();
-        let mut entries: HashMap<_, _> = self
-            .index
-            .entries(&ids)
-            .await?
-            .into_iter()
-            .map(|entry| (entry.recording.recording_id, entry))
-            .collect();
-        let results: Vec<_> = found
-            .into_iter()
-            // One that another process deleted meanwhile has no entry any more.
-            .filter_map(|hit| entries.remove(&hit.recording_id).map(|entry| (hit, entry)))
-            .map(|(hit, entry)| SearchResult {
-                recording_id: hit.recording_id,
-                similarity: hit.similarity,
-                created_at: entry.recording.created_at,
-                tags: entry.recording.tags,
-                text: entry.text,
-                passages: hit.passages,
-            })
-            .collect();
-        Ok(SearchResponse {
-            count: results.len(),
-            results,
-        })
     }
 
     /// Recordings that pass `filter`, newest first, at most `limit`.
@@ -514,167 +409,5 @@ impl Library {
         };
         let passages = self.index.remove(id).await?;
         Ok(Removed { deleted, passages })
-    }
-
-    /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
-    /// What is still being captured stays, and so does what bears a time to come (a clock that
-    /// was wrong).
-    ///
-    /// # Errors
-    /// [`LibraryError`] of the first that can't be deleted.
-    pub async fn expire(
-        &self,
-        retention_days: u32,
-        now: Timestamp,
-    ) -> Result<Vec<RecordingId>, LibraryError> {
-        let age = SignedDuration::from_hours(i64::from(retention_days) * 24);
-        let Ok(until) = now.checked_sub(age) else {
-            return Ok(Vec::new()); // Longer ago than time is told.
-        };
-        let filter = Filter {
-            until: Some(until),
-            states: vec![
-                RecordingState::Captured,
-                RecordingState::Transcribed,
-                RecordingState::Failed,
-            ],
-            ..Filter::default()
-        };
-        let mut expired = Vec::new();
-        for entry in self.index.list(&filter, usize::MAX).await? {
-            self.delete(entry.recording.recording_id).await?;
-            expired.push(entry.recording.recording_id);
-        }
-        Ok(expired)
-    }
-
-    /// Mends what a crash between archive and index left: recordings that only one of them knows.
-    /// Compares ids alone, so it costs little where nothing is amiss; the embedder isn't used.
-    ///
-    /// # Errors
-    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Index`].
-    pub async fn reconcile(&self) -> Result<Reconciled, LibraryError> {
-        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
-        let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
-        let mut mended = Reconciled::default();
-        for &id in indexed.difference(&archived) {
-            self.index.remove(id).await?;
-            mended.removed.push(id);
-        }
-        for &id in archived.difference(&indexed) {
-            let (recording, transcript) = match self.read(id).await {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%id, %error, "can't be indexed");
-                    continue;
-                }
-            };
-            self.index
-                .upsert(&recording, transcript.as_ref(), &[], "")
-                .await?;
-            mended.added.push(id);
-        }
-        Ok(mended)
-    }
-
-    /// Makes findable, with the embedder at hand, what isn't yet: at most `limit` recordings.
-    /// Gives how many it did.
-    ///
-    /// # Errors
-    /// [`LibraryError::Embedding`], [`LibraryError::Index`].
-    pub async fn embed_pending(
-        &self,
-        limit: usize,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<usize, LibraryError> {
-        let pending = self
-            .index
-            .not_embedded_by(self.embedder.model_id(), limit)
-            .await?;
-        let total = pending.len();
-        let mut embedded = 0;
-        for (done, id) in pending.into_iter().enumerate() {
-            progress(Progress { done, total });
-            match self.read(id).await {
-                Ok((recording, Some(transcript))) => {
-                    self.index_text(&recording, &transcript).await?;
-                    embedded += 1;
-                }
-                Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
-                Err(error) => tracing::warn!(%id, %error, "can't be indexed"),
-            }
-        }
-        progress(Progress { done: total, total });
-        Ok(embedded)
-    }
-
-    /// Makes the index again from the archive, to the same search results. Recordings that aren't
-    /// in the archive any more leave the index; damaged ones are told, and don't stop the rest.
-    ///
-    /// # Errors
-    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Embedding`];
-    /// [`LibraryError::Index`].
-    pub async fn reindex(
-        &self,
-        progress: &(dyn Fn(Progress) + Send + Sync),
-    ) -> Result<Reindexed, LibraryError> {
-        let mut ids = self.archive.ids().await?;
-        ids.sort_unstable();
-        let archived: HashSet<_> = ids.iter().copied().collect();
-        let total = ids.len();
-        let mut report = Reindexed::default();
-        for id in self.index.ids().await? {
-            if !archived.contains(&id) {
-                self.index.remove(id).await?;
-                report.removed += 1;
-            }
-        }
-        for (done, id) in ids.into_iter().enumerate() {
-            progress(Progress { done, total });
-            match self.read(id).await {
-                Ok((recording, Some(transcript))) => {
-                    report.passages += self.index_text(&recording, &transcript).await?;
-                }
-                Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
-                // Deleted by another process meanwhile.
-                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
-                    self.index.remove(id).await?;
-                    continue;
-                }
-                Err(error) => {
-                    report.failed.push((id, error));
-                    continue;
-                }
-            }
-            report.recordings += 1;
-        }
-        progress(Progress { done: total, total });
-        Ok(report)
-    }
-
-    /// A recording and its text from the archive, brought into agreement: a text that is there
-    /// makes it transcribed (a crash came before that was written), and one that is damaged makes
-    /// it failed, so that `retry` makes the text again from the sound.
-    async fn read(&self, id: RecordingId) -> Result<(Recording, Option<Transcript>), ArchiveError> {
-        let mut recording = self.archive.recording(id).await?;
-        let (transcript, state, error) = match self.archive.transcript(id).await {
-            Ok(Some(transcript)) => (Some(transcript), RecordingState::Transcribed, None),
-            Ok(None) if recording.state == RecordingState::Transcribed => (
-                None,
-                RecordingState::Failed,
-                Some("its text is missing".to_owned()),
-            ),
-            Ok(None) => (None, recording.state, recording.error.clone()),
-            Err(damage @ ArchiveError::Damaged { .. }) => {
-                (None, RecordingState::Failed, Some(damage.to_string()))
-            }
-            Err(error) => return Err(error),
-        };
-        if recording.state != state || recording.error != error {
-            recording.state = state;
-            recording.error = error;
-            self.archive.update(&recording).await?;
-        }
-        Ok((recording, transcript))
     }
 }

@@ -1,0 +1,206 @@
+//! Keeping archive and index in agreement, and both as small as was asked for.
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Library, LibraryError};
+use crate::{
+    ports::{archive::ArchiveError, index::Filter},
+    recording::{Recording, RecordingId, RecordingState},
+    transcript::Transcript,
+};
+
+/// What [`Library::reconcile`] mended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Put into the index, findable by their words; by their meaning after
+    /// [`Library::embed_pending`].
+    pub added: Vec<RecordingId>,
+    /// Taken out: they are no longer in the archive.
+    pub removed: Vec<RecordingId>,
+}
+
+/// How far a long task has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Recordings done.
+    pub done: usize,
+    /// Recordings in all.
+    pub total: usize,
+}
+
+/// What [`Library::reindex`] did.
+#[derive(Debug, Default)]
+pub struct Reindexed {
+    /// Recordings in the index now.
+    pub recordings: usize,
+    /// Passages in the index now.
+    pub passages: usize,
+    /// Recordings taken out, for they are no longer in the archive.
+    pub removed: usize,
+    /// Recordings, or texts of them, that can't be read.
+    pub failed: Vec<(RecordingId, ArchiveError)>,
+}
+
+impl Library {
+    /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
+    /// What is still being captured stays, and so does what bears a time to come (a clock that
+    /// was wrong).
+    ///
+    /// # Errors
+    /// [`LibraryError`] of the first that can't be deleted.
+    pub async fn expire(
+        &self,
+        retention_days: u32,
+        now: Timestamp,
+    ) -> Result<Vec<RecordingId>, LibraryError> {
+        let age = SignedDuration::from_hours(i64::from(retention_days) * 24);
+        let Ok(until) = now.checked_sub(age) else {
+            return Ok(Vec::new()); // Longer ago than time is told.
+        };
+        let filter = Filter {
+            until: Some(until),
+            states: vec![
+                RecordingState::Captured,
+                RecordingState::Transcribed,
+                RecordingState::Failed,
+            ],
+            ..Filter::default()
+        };
+        let mut expired = Vec::new();
+        for entry in self.index.list(&filter, usize::MAX).await? {
+            self.delete(entry.recording.recording_id).await?;
+            expired.push(entry.recording.recording_id);
+        }
+        Ok(expired)
+    }
+
+    /// Mends what a crash between archive and index left: recordings that only one of them knows.
+    /// Compares ids alone, so it costs little where nothing is amiss; the embedder isn't used.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Index`].
+    pub async fn reconcile(&self) -> Result<Reconciled, LibraryError> {
+        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
+        let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
+        let mut mended = Reconciled::default();
+        for &id in indexed.difference(&archived) {
+            self.index.remove(id).await?;
+            mended.removed.push(id);
+        }
+        for &id in archived.difference(&indexed) {
+            let (recording, transcript) = match self.read(id).await {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::warn!(%id, %error, "can't be indexed");
+                    continue;
+                }
+            };
+            self.index_words(&recording, transcript.as_ref()).await?;
+            mended.added.push(id);
+        }
+        Ok(mended)
+    }
+
+    /// Makes findable, with the embedder at hand, what isn't yet: at most `limit` recordings.
+    /// Gives how many it did.
+    ///
+    /// # Errors
+    /// [`LibraryError::Embedding`], [`LibraryError::Index`].
+    pub async fn embed_pending(
+        &self,
+        limit: usize,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<usize, LibraryError> {
+        let pending = self
+            .index
+            .not_embedded_by(self.embedder.model_id(), limit)
+            .await?;
+        let total = pending.len();
+        let mut embedded = 0;
+        for (done, id) in pending.into_iter().enumerate() {
+            progress(Progress { done, total });
+            match self.read(id).await {
+                Ok((recording, Some(transcript))) => {
+                    self.index_text(&recording, &transcript).await?;
+                    embedded += 1;
+                }
+                Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
+                Err(error) => tracing::warn!(%id, %error, "can't be indexed"),
+            }
+        }
+        progress(Progress { done: total, total });
+        Ok(embedded)
+    }
+
+    /// Makes the index again from the archive, to the same search results. Recordings that aren't
+    /// in the archive any more leave the index; damaged ones are told, and don't stop the rest.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Embedding`];
+    /// [`LibraryError::Index`].
+    pub async fn reindex(
+        &self,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reindexed, LibraryError> {
+        let mut ids = self.archive.ids().await?;
+        ids.sort_unstable();
+        let archived: HashSet<_> = ids.iter().copied().collect();
+        let total = ids.len();
+        let mut report = Reindexed::default();
+        for id in self.index.ids().await? {
+            if !archived.contains(&id) {
+                self.index.remove(id).await?;
+                report.removed += 1;
+            }
+        }
+        for (done, id) in ids.into_iter().enumerate() {
+            progress(Progress { done, total });
+            match self.read(id).await {
+                Ok((recording, Some(transcript))) => {
+                    report.passages += self.index_text(&recording, &transcript).await?;
+                }
+                Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
+                // Deleted by another process meanwhile.
+                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
+                    self.index.remove(id).await?;
+                    continue;
+                }
+                Err(error) => {
+                    report.failed.push((id, error));
+                    continue;
+                }
+            }
+            report.recordings += 1;
+        }
+        progress(Progress { done: total, total });
+        Ok(report)
+    }
+
+    /// A recording and its text from the archive, brought into agreement: a text that is there
+    /// makes it transcribed (a crash came before that was written), and one that is damaged makes
+    /// it failed, so that `retry` makes the text again from the sound.
+    async fn read(&self, id: RecordingId) -> Result<(Recording, Option<Transcript>), ArchiveError> {
+        let mut recording = self.archive.recording(id).await?;
+        let (transcript, state, error) = match self.archive.transcript(id).await {
+            Ok(Some(transcript)) => (Some(transcript), RecordingState::Transcribed, None),
+            Ok(None) if recording.state == RecordingState::Transcribed => (
+                None,
+                RecordingState::Failed,
+                Some("its text is missing".to_owned()),
+            ),
+            Ok(None) => (None, recording.state, recording.error.clone()),
+            Err(damage @ ArchiveError::Damaged { .. }) => {
+                (None, RecordingState::Failed, Some(damage.to_string()))
+            }
+            Err(error) => return Err(error),
+        };
+        if recording.state != state || recording.error != error {
+            recording.state = state;
+            recording.error = error;
+            self.archive.update(&recording).await?;
+        }
+        Ok((recording, transcript))
+    }
+}
