@@ -2,8 +2,11 @@
 
 pub mod accuracy;
 pub mod index_speed;
+pub mod latency;
 pub mod manifest;
 pub mod normaliser;
+pub mod peer;
 pub mod process_cpu;
 pub mod recall;
+pub mod thresholds;
 pub mod wer;

@@ -16,6 +16,10 @@ struct Cli {
 enum Command {
     /// Word error rate over a folder of speech, as files and live.
     Accuracy(commands::accuracy::Args),
+    /// From the end of the sound to the whole text, as a speaker waits for it.
+    Latency(commands::latency::Args),
+    /// Processor time and memory, side by side with a peer.
+    Speed(commands::speed::Args),
     /// Searches of a large index by processes that have just started.
     Index(commands::index_speed::Args),
     /// Paraphrase queries among distractors, in every mode.
@@ -25,6 +29,8 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Accuracy(args) => commands::accuracy::run(&args),
+        Command::Latency(args) => commands::latency::run(&args),
+        Command::Speed(args) => commands::speed::run(&args),
         Command::Index(args) => commands::index_speed::run(&args),
         Command::Recall(args) => commands::recall::run(&args),
     };

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::ValueEnum;
 use speakr_bench::{
     accuracy::{self, Accuracy, Measurement},
-    manifest,
+    manifest, thresholds,
 };
 use speakr_core::{segmenter::SegmenterConfig, usecases::transcribe::Pace};
 use speakr_whisper::{ModelBytes, SileroModel};
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Write all figures as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Fail where a word error rate is above the limits of this file.
+    #[arg(long)]
+    thresholds: Option<PathBuf>,
     /// Longest piece.
     #[arg(long)]
     longest_ms: Option<u64>,
@@ -129,7 +132,14 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_vec_pretty(&all)?)?;
     }
-    Ok(true)
+    let Some(path) = &args.thresholds else {
+        return Ok(true);
+    };
+    let breaches = thresholds::breaches(&thresholds::read(path)?, &all);
+    for breach in &breaches {
+        eprintln!("error: {breach}");
+    }
+    Ok(breaches.is_empty())
 }
 
 fn print(result: &Accuracy, texts: bool) {

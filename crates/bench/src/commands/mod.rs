@@ -4,7 +4,9 @@
 
 pub(crate) mod accuracy;
 pub(crate) mod index_speed;
+pub(crate) mod latency;
 pub(crate) mod recall;
+pub(crate) mod speed;
 
 use std::path::{Path, PathBuf};
 
