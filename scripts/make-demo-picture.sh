@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes docs/images/demo.gif, the moving picture of the README: a real session of the release
-# binary, with a bundled clip as the microphone, recorded as it runs.
+# Makes docs/images/demo.gif, the moving picture of the README: a real session of the program that
+# "make demo" builds, with a bundled clip as the microphone, recorded as it runs.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -17,7 +17,7 @@ session() {
         [ "$name" = SPEAKR_PICTURE_HOME ] || unset "$name"
     done
     export SPEAKR_HOME=$SPEAKR_PICTURE_HOME SPEAKR_CONFIG=$SPEAKR_PICTURE_HOME/config.toml
-    PATH=$TARGET_DIR/release:$PATH
+    PATH=$TARGET_DIR/debug:$PATH
     # The picture is made where there may be neither microphone nor clipboard: a clip plays the
     # one, and the other is left out.
     printf 'device = "file:%s"\nclipboard = false\n' "$ROOT/assets/speech/jfk.wav" >"$SPEAKR_CONFIG"
@@ -50,7 +50,8 @@ fi
 need_rust
 scripts/setup.sh demo
 bin=$(scripts/tools.sh picture)
-scripts/build-native.sh >&2
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+cargo build $LOCKED --workspace --bin speakr
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$(dirname "$PICTURE")"
@@ -58,7 +59,7 @@ mkdir -p "$(dirname "$PICTURE")"
 step "Recording a session"
 # One recording is there already, so that the search has something to choose from.
 SPEAKR_HOME=$scratch SPEAKR_CONFIG=$scratch/none.toml \
-    "$TARGET_DIR/release/speakr" --quiet transcribe "$ROOT"/assets/speech/austen-*.wav >/dev/null
+    "$TARGET_DIR/debug/speakr" --quiet transcribe "$ROOT"/assets/speech/austen-*.wav >/dev/null
 SPEAKR_PICTURE_HOME=$scratch TERM=xterm-256color "$bin/asciinema" rec --quiet --overwrite \
     --cols "$COLUMNS_SHOWN" --rows "$ROWS_SHOWN" --idle-time-limit 2 \
     --command "'$ROOT/scripts/make-demo-picture.sh' session" "$CAST"
