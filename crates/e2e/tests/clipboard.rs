@@ -7,6 +7,7 @@ use std::process::Command;
 use speakr_clipboard::{Desktop, SystemClipboard};
 use speakr_core::ports::clipboard::{Clipboard as _, ClipboardError};
 use speakr_e2e::{
+    Speakr, clip,
     display::{Compositor, XServer},
     requirement::need,
 };
@@ -166,4 +167,53 @@ async fn under_wayland_without_wl_copy_the_shared_x_server_serves() {
         .await
         .unwrap();
     assert_eq!(server.paste(), "shared");
+}
+
+/// Records a clip with the program on this desktop; the text that it gave.
+fn record(speakr: &Speakr, more: &[&str]) -> String {
+    let device = format!("file:{}", clip("jfk.wav").display());
+    let mut arguments = vec!["record", "--json", "--device", &device];
+    arguments.extend_from_slice(more);
+    let done = speakr.run(arguments).success();
+    done.json()["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn after_a_recording_the_text_is_on_the_clipboard_of_x11() {
+    let (Some(server), Some(_)) = (XServer::start(), need("xclip", "xclip")) else { return };
+    let speakr = Speakr::new().env("DISPLAY", &server.display);
+    let text = record(&speakr, &[]);
+    assert!(text.contains("country"), "{text}");
+    assert_eq!(server.paste(), text);
+}
+
+#[test]
+fn after_a_recording_the_text_is_on_the_clipboard_of_wayland() {
+    let (Some(compositor), Some(_)) = (Compositor::start(), need("wl-copy", "wl-clipboard")) else {
+        return;
+    };
+    let speakr = Speakr::new()
+        .env("WAYLAND_DISPLAY", &compositor.display)
+        .env("XDG_RUNTIME_DIR", compositor.runtime_dir().to_string_lossy());
+    let text = record(&speakr, &[]);
+    assert!(text.contains("country"), "{text}");
+    assert_eq!(compositor.paste(), text);
+}
+
+#[tokio::test]
+async fn a_recording_leaves_the_clipboard_alone_when_told_so() {
+    let (Some(server), Some(_)) = (XServer::start(), need("xclip", "xclip")) else { return };
+    x11(&server).set_text("what was there").await.unwrap();
+    let speakr = Speakr::new().env("DISPLAY", &server.display);
+    record(&speakr, &["--no-clipboard"]);
+    assert_eq!(server.paste(), "what was there");
+}
+
+#[test]
+fn without_a_clipboard_there_is_a_warning_and_the_text() {
+    let speakr = Speakr::new();
+    let device = format!("file:{}", clip("jfk.wav").display());
+    let done = speakr.run(["record", "--json", "--device", &device]).success();
+    assert!(done.json()["text"].as_str().unwrap().contains("country"));
+    assert!(done.stderr.contains("no clipboard here"), "{}", done.stderr);
 }

@@ -8,7 +8,13 @@ use speakr_core::{
     audio::{SAMPLE_RATE_HZ, level_dbfs},
     ports::sound::{Device, DeviceInfo, Microphone as _, SoundError, SoundSource},
 };
-use speakr_e2e::audio_server::{AudioServer, DESCRIPTION, Hardware, MICROPHONE};
+use speakr_e2e::{
+    Speakr,
+    audio_server::{AudioServer, DESCRIPTION, Hardware, MICROPHONE},
+    clip,
+    requirement::need,
+    wav,
+};
 use speakr_ffmpeg::{Ffmpeg, FfmpegMicrophone};
 
 fn microphone(server: &AudioServer) -> FfmpegMicrophone {
@@ -243,4 +249,102 @@ async fn a_server_that_does_not_answer_is_told_with_the_mend() {
         reason.contains("no sound server answers; start"),
         "{reason}"
     );
+}
+
+/// A spoken sentence of eleven seconds.
+fn speech() -> Vec<i16> {
+    wav::read(&clip("jfk.wav"))
+}
+
+#[test]
+fn a_sentence_said_into_the_microphone_becomes_text() {
+    let Some(server) = AudioServer::start(Hardware::Microphone) else { return };
+    let speakr = Speakr::new().env("PULSE_SERVER", server.address());
+    let mut recording = speakr.start(["record", "--json", "--no-clipboard"]);
+    recording.wait_for("Recording");
+    server.play(&speech()).wait();
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = speakr.run(["stop"]).success();
+    let transcript = recording.wait().success().json();
+    let text = transcript["text"].as_str().unwrap().to_lowercase();
+    assert!(text.contains("ask not") && text.contains("your country"), "{text}");
+    let length = transcript["duration_ms"].as_u64().unwrap();
+    assert!((11_000..=30_000).contains(&length), "{length} ms");
+}
+
+#[test]
+fn a_sound_server_that_dies_loses_nothing_of_what_was_said() {
+    let Some(mut server) = AudioServer::start(Hardware::Microphone) else { return };
+    let speakr = Speakr::new().env("PULSE_SERVER", server.address());
+    let mut recording = speakr.start(["record", "--json", "--no-clipboard"]);
+    recording.wait_for("Recording");
+    server.play(&speech()).wait();
+    std::thread::sleep(Duration::from_millis(300));
+    server.kill();
+    let done = recording.wait();
+    assert_ne!(done.code, None, "{done:?}");
+    let listed = speakr.run(["list", "--json"]).success().json();
+    let text = listed["recordings"][0]["text"].as_str().unwrap().to_lowercase();
+    assert!(text.contains("your country"), "{listed}\n{}", done.stderr);
+}
+
+#[test]
+fn without_a_microphone_nothing_is_recorded_and_the_mend_is_told() {
+    let Some(server) = AudioServer::start(Hardware::Loudspeaker) else { return };
+    let speakr = Speakr::new().env("PULSE_SERVER", server.address());
+    let done = speakr.run(["record", "--no-clipboard"]).failure(4);
+    assert!(done.stderr.contains("no microphone"), "{}", done.stderr);
+    let listed = speakr.run(["list", "--json"]).success().json();
+    assert_eq!(listed["count"], 0);
+}
+
+#[test]
+fn the_program_lists_the_microphones() {
+    let Some(server) = AudioServer::start(Hardware::Microphone) else { return };
+    let speakr = Speakr::new().env("PULSE_SERVER", server.address());
+    let listed = speakr.run(["devices", "--json"]).success().json();
+    assert_eq!(
+        listed["devices"][0],
+        serde_json::json!({
+            "name": MICROPHONE, "description": DESCRIPTION, "system": "pulse", "default": true,
+        })
+    );
+    assert_eq!(listed["count"].as_u64().unwrap(), listed["devices"].as_array().unwrap().len() as u64);
+    let said = speakr.run(["devices"]).success();
+    assert!(said.stdout.starts_with("* vmic"), "{}", said.stdout);
+}
+
+#[test]
+fn a_recording_is_played_from_the_moment_that_is_asked_for() {
+    if need("ffplay", "ffmpeg").is_none() {
+        return;
+    }
+    let Some(server) = AudioServer::start(Hardware::Microphone) else { return };
+    let speakr = Speakr::new()
+        .env("PULSE_SERVER", server.address())
+        .env("SDL_AUDIODRIVER", "pulseaudio");
+    let made = speakr.run(["transcribe".into(), "--json".into(), clip("jfk.wav")]).success().json();
+    let id = made["recording_id"].as_str().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut source = runtime.block_on(microphone(&server).open(&Device::Default)).unwrap();
+    let begun = Instant::now();
+    let played = speakr.run(["play", &id[..8], "--at", "0:08", "--json"]).success();
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    assert_eq!(played.json()["from_ms"], 8_000);
+    // The room heard the last three seconds.
+    let heard = runtime.block_on(async {
+        source.stop().await;
+        let mut heard = Vec::new();
+        while let Some(chunk) = source.next().await.unwrap() {
+            heard.extend(chunk);
+        }
+        heard
+    });
+    let loud = heard.chunks(1600).filter(|chunk| is_loud(chunk)).count();
+    assert!((10..=32).contains(&loud), "{loud} tenths of a second were loud");
+    let late = speakr.run(["play", &id[..8], "--at", "1:00"]).failure(2);
+    assert!(late.stderr.contains("only 0:11 long"), "{}", late.stderr);
+    drop(server);
+    let silent = speakr.run(["play", &id[..8]]).failure(1);
+    assert!(silent.stderr.contains("loudspeaker"), "{}", silent.stderr);
 }

@@ -6,12 +6,16 @@ use speakr_clipboard::SystemClipboard;
 use speakr_core::{
     Recording, RecordingId, Transcript,
     ports::{
+        archive::Archive,
         clipboard::Clipboard,
         sound::SoundDecoder,
         speech::{DecodeOptions, SpeechEngine},
         voice_activity::{VoiceActivityDetector, VoiceActivityError},
     },
-    usecases::{library::Library, transcribe::Transcriber},
+    usecases::{
+        library::{self, Library},
+        transcribe::Transcriber,
+    },
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
 use speakr_local::{FolderArchive, Home};
@@ -114,13 +118,20 @@ impl App {
         recording: &mut Recording,
         transcript: &Transcript,
     ) -> Result<(), Failure> {
-        *recording = self.library().await?.keep(transcript).await?;
+        *recording = library::keep(self.archive()?.as_ref(), transcript).await?;
         Ok(())
     }
 
     /// Deletes a recording: sound, text and vectors.
     pub(crate) async fn delete(&self, id: RecordingId) -> Result<(), Failure> {
-        self.library().await?.delete(id).await?;
+        match self.library().await {
+            Ok(library) => library.delete(id).await.map(drop)?,
+            // The index will follow when it can be opened again.
+            Err(failure) => {
+                tracing::warn!(%failure, "deleting from the archive alone");
+                self.archive()?.delete(id).await.map(drop)?;
+            }
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use speakr_core::{
     ports::{archive::Archive, sound::SoundSource},
 };
 use speakr_ffmpeg::{install_line, on_path};
-use tokio::process::Command;
+use tokio::{io::AsyncReadExt, process::Command};
 
 use crate::{
     args::parse_duration,
@@ -82,6 +82,9 @@ const PLAYERS: &[Player] = &[
         start: None,
     },
 ];
+
+/// What of a player's complaints is read, in bytes.
+const MOST_COMPLAINTS: u64 = 64 * 1024;
 
 /// Plays one recording to its end.
 pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
@@ -163,29 +166,43 @@ fn find_player() -> Result<(&'static Player, PathBuf), Failure> {
 
 async fn play(mut command: Command, name: &str) -> Result<(), Failure> {
     let failed = |cause: io::Error| {
-        Failure::new(ExitCode::Failed, format!("{name} couldn't be run: {cause}"))
+        Failure::new(
+            ExitCode::Failed,
+            format!("{name} couldn't be run: {cause}"),
+        )
     };
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let status = tokio::select! {
-        status = child.wait() => status.map_err(failed)?,
-        _ = asked_to_end() => {
-            // The player has heard it too where it shares the terminal.
-            child.kill().await.map_err(failed)?;
-            return Err(Failure::new(ExitCode::Cancelled, "stopped"));
+    let stderr = child.stderr.take();
+    let played = async {
+        let mut said = Vec::new();
+        if let Some(stderr) = stderr {
+            stderr.take(MOST_COMPLAINTS).read_to_end(&mut said).await?;
         }
+        let status = child.wait().await?;
+        Ok((status, String::from_utf8_lossy(&said).into_owned()))
     };
-    if status.success() {
+    let (status, said) = tokio::select! {
+        played = played => played.map_err(failed)?,
+        // Dropping the child ends it; in a terminal it has heard Ctrl-C itself.
+        _ = asked_to_end() => return Err(Failure::new(ExitCode::Cancelled, "stopped")),
+    };
+    // ffplay ends well when there is nothing to play on.
+    if status.success() && !said.contains("audio open failed") {
         return Ok(());
     }
-    Err(
-        Failure::new(ExitCode::Failed, format!("{name} failed ({status})"))
-            .hint("its own message is above; is there a loudspeaker, and a sound server?"),
+    let why = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+    let why = why.map_or_else(|| status.to_string(), str::to_owned);
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!("{name} can't play it: {why}"),
     )
+    .hint("is there a loudspeaker, and does the sound server run?"))
 }
 
 /// The sound from `from_ms` on as a WAV file, which goes with the value.

@@ -108,6 +108,24 @@ pub struct Shown {
     pub transcript: Option<Transcript>,
 }
 
+/// Keeps a text in the archive. After this it is safe: it needs no index and no model, which may
+/// fail when the archive doesn't.
+///
+/// # Errors
+/// [`ArchiveError`].
+pub async fn keep(
+    archive: &dyn Archive,
+    transcript: &Transcript,
+) -> Result<Recording, ArchiveError> {
+    archive.put_transcript(transcript).await?;
+    let mut recording = archive.recording(transcript.recording_id).await?;
+    recording.state = RecordingState::Transcribed;
+    recording.error = None;
+    recording.duration_ms = Some(transcript.duration_ms);
+    archive.update(&recording).await?;
+    Ok(recording)
+}
+
 /// All recordings of one person (or one deployment).
 #[derive(Clone)]
 pub struct Library {
@@ -163,18 +181,12 @@ impl Library {
         Ok(self.index.update(recording).await?)
     }
 
-    /// Keeps a text: in the archive, where nothing but the disk can fail. After this it is safe.
+    /// [`keep`], in this library's archive.
     ///
     /// # Errors
     /// [`LibraryError::Archive`].
     pub async fn keep(&self, transcript: &Transcript) -> Result<Recording, LibraryError> {
-        self.archive.put_transcript(transcript).await?;
-        let mut recording = self.archive.recording(transcript.recording_id).await?;
-        recording.state = RecordingState::Transcribed;
-        recording.error = None;
-        recording.duration_ms = Some(transcript.duration_ms);
-        self.archive.update(&recording).await?;
-        Ok(recording)
+        Ok(keep(self.archive.as_ref(), transcript).await?)
     }
 
     /// Keeps a text, makes it findable, and brings its sound into its lasting form.

@@ -362,7 +362,13 @@ impl<'a> Session<'a> {
         if let Some(doubt) = decoding.doubt() {
             output.warn(&doubt);
         }
-        kept?;
+        if let Err(failure) = kept {
+            let again = format!(
+                "The sound is kept: with room on the disk, `speakr retry {}` makes its text again.",
+                id.short()
+            );
+            return Err(failure.hint(again));
+        }
         let settled = self.app.settle(&self.recording, &transcript).await;
         drop(text_lock);
         if let Err(failure) = settled {
