@@ -18,4 +18,4 @@ mod sandbox;
 pub use decoder::{DecodeLimits, FfmpegDecoder};
 pub use encoder::FlacEncoder;
 pub use microphone::FfmpegMicrophone;
-pub use program::{FFMPEG_VARIABLE, Ffmpeg, install_line};
+pub use program::{FFMPEG_VARIABLE, Ffmpeg, install_line, on_path};

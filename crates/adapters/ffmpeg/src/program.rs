@@ -4,12 +4,18 @@ use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use speakr_core::ports::sound::SoundError;
 
+use crate::{process::run, sandbox::Bounds};
+
 /// The variable that names another ffmpeg than the one on `PATH`.
 pub const FFMPEG_VARIABLE: &str = "SPEAKR_FFMPEG";
+
+/// How long it may take to tell its version.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The ffmpeg to run. Looked for when it is needed, so that commands without sound work where it
 /// isn't installed.
@@ -85,6 +91,26 @@ impl Ffmpeg {
         }
     }
 
+    /// Its version, as it tells it ("7.1.1", "n8.0-19-gdd00a614e1", …).
+    ///
+    /// # Errors
+    /// [`SoundError::MissingProgram`]; [`SoundError::Broken`] when it doesn't run.
+    pub async fn version(&self) -> Result<String, SoundError> {
+        let name = self.path()?.display().to_string();
+        let mut command = self.command()?;
+        command.arg("-version");
+        let broken = |cause: std::io::Error| SoundError::Broken {
+            input: name.clone(),
+            cause: Box::new(cause),
+        };
+        let output = run(command, Bounds::default(), PATIENCE)
+            .await
+            .map_err(broken)?;
+        version_in(&output.text)
+            .map(str::to_owned)
+            .ok_or_else(|| broken(std::io::Error::other("it doesn't tell its version")))
+    }
+
     /// A command that runs it with nothing of the caller's environment changing what it does.
     pub(crate) fn command(&self) -> Result<Command, SoundError> {
         let mut command = Command::new(self.path()?);
@@ -96,6 +122,11 @@ impl Ffmpeg {
             .arg("-hide_banner");
         Ok(command)
     }
+}
+
+/// "ffmpeg version 5.1.9-0+deb12u1 Copyright …".
+fn version_in(text: &str) -> Option<&str> {
+    text.strip_prefix("ffmpeg version ")?.split(' ').next()
 }
 
 fn missing(program: &OsStr) -> SoundError {
@@ -133,8 +164,9 @@ pub fn install_line(package: &str) -> String {
     }
 }
 
-/// The first program of that name on `PATH`.
-pub(crate) fn on_path(name: &OsStr) -> Option<PathBuf> {
+/// The first program of that name on `PATH`; on Windows with or without `.exe`.
+#[must_use]
+pub fn on_path(name: &OsStr) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).find_map(|folder| {
         let candidate = folder.join(name);
@@ -185,6 +217,13 @@ mod tests {
                 Err(SoundError::MissingProgram { .. })
             ));
         }
+    }
+
+    #[test]
+    fn the_version_is_the_third_word() {
+        let said = "ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026 the FFmpeg developers\n";
+        assert_eq!(version_in(said), Some("5.1.9-0+deb12u1"));
+        assert_eq!(version_in("something else 1 2 3"), None);
     }
 
     #[test]

@@ -166,10 +166,7 @@ fn find_player() -> Result<(&'static Player, PathBuf), Failure> {
 
 async fn play(mut command: Command, name: &str) -> Result<(), Failure> {
     let failed = |cause: io::Error| {
-        Failure::new(
-            ExitCode::Failed,
-            format!("{name} couldn't be run: {cause}"),
-        )
+        Failure::new(ExitCode::Failed, format!("{name} couldn't be run: {cause}"))
     };
     let mut child = command
         .stdin(Stdio::null())
@@ -185,7 +182,7 @@ async fn play(mut command: Command, name: &str) -> Result<(), Failure> {
             stderr.take(MOST_COMPLAINTS).read_to_end(&mut said).await?;
         }
         let status = child.wait().await?;
-        Ok((status, String::from_utf8_lossy(&said).into_owned()))
+        Ok::<_, io::Error>((status, String::from_utf8_lossy(&said).into_owned()))
     };
     let (status, said) = tokio::select! {
         played = played => played.map_err(failed)?,
@@ -198,11 +195,10 @@ async fn play(mut command: Command, name: &str) -> Result<(), Failure> {
     }
     let why = said.lines().map(str::trim).rfind(|line| !line.is_empty());
     let why = why.map_or_else(|| status.to_string(), str::to_owned);
-    Err(Failure::new(
-        ExitCode::Failed,
-        format!("{name} can't play it: {why}"),
+    Err(
+        Failure::new(ExitCode::Failed, format!("{name} can't play it: {why}"))
+            .hint("is there a loudspeaker, and does the sound server run?"),
     )
-    .hint("is there a loudspeaker, and does the sound server run?"))
 }
 
 /// The sound from `from_ms` on as a WAV file, which goes with the value.

@@ -31,7 +31,7 @@ pub(super) async fn ffmpeg(app: &App) -> Check {
         Err(SoundError::MissingProgram { program, mend }) => {
             Check::failed(NAME, format!("{program} isn't installed"), mend)
         }
-        Err(error) => Check::failed(NAME, chain(&error), None),
+        Err(error) => Check::failed(NAME, chain(&error), None::<String>),
     }
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn microphone(app: &App) -> Check {
             "it can't be tried without ffmpeg",
             "install ffmpeg first".to_owned(),
         ),
-        Ok(Err(SoundError::NoDevice { reason, .. })) => Check::failed(NAME, reason, None),
+        Ok(Err(SoundError::NoDevice { reason, .. })) => Check::failed(NAME, reason, None::<String>),
         Ok(Err(error)) => Check::of_failure(NAME, &Failure::from(error)),
         Err(_) => Check::failed(
             NAME,
@@ -108,6 +108,6 @@ pub(super) async fn clipboard(app: &App) -> Check {
             "without one, text is printed and saved; --no-clipboard silences the warning"
                 .to_owned(),
         ),
-        Err(error) => Check::warning(NAME, chain(&error), None),
+        Err(error) => Check::warning(NAME, chain(&error), None::<String>),
     }
 }
