@@ -71,7 +71,7 @@ fn a_full_disk_while_recording_keeps_what_was_written_and_says_so() {
 mount -t tmpfs -o size=4m,mode=700 tmpfs "$SPEAKR_HOME"
 "$SPEAKR" list --json >"$OUT/list-before"
 room=$(df --output=avail -B1024 "$SPEAKR_HOME" | tail -n 1)
-head -c "$(( (room - 200) * 1024 ))" /dev/zero >"$SPEAKR_HOME/ballast"
+head -c "$(( (room - 400) * 1024 ))" /dev/zero >"$SPEAKR_HOME/ballast"
 set +e
 "$SPEAKR" record --json --no-clipboard --device "file:$SOUND" >"$OUT/stdout" 2>"$OUT/stderr"
 echo $? >"$OUT/code"

@@ -41,6 +41,14 @@ impl Speech {
             .transcriber
             .run(sound, pace, options, observer, cancel)
             .await?;
+        tracing::info!(
+            duration_ms = sound.duration_ms,
+            speech_ms = sound.speech_ms,
+            segments = sound.segments.len(),
+            mean_log_probability = sound.mean_log_probability,
+            model = self.model.id,
+            "transcribed"
+        );
         Ok(Decoding {
             sound,
             model: self.model.clone(),
