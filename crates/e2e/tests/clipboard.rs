@@ -180,7 +180,9 @@ fn record(speakr: &Speakr, more: &[&str]) -> String {
 
 #[test]
 fn after_a_recording_the_text_is_on_the_clipboard_of_x11() {
-    let (Some(server), Some(_)) = (XServer::start(), need("xclip", "xclip")) else { return };
+    let (Some(server), Some(_)) = (XServer::start(), need("xclip", "xclip")) else {
+        return;
+    };
     let speakr = Speakr::new().env("DISPLAY", &server.display);
     let text = record(&speakr, &[]);
     assert!(text.contains("country"), "{text}");
@@ -194,7 +196,10 @@ fn after_a_recording_the_text_is_on_the_clipboard_of_wayland() {
     };
     let speakr = Speakr::new()
         .env("WAYLAND_DISPLAY", &compositor.display)
-        .env("XDG_RUNTIME_DIR", compositor.runtime_dir().to_string_lossy());
+        .env(
+            "XDG_RUNTIME_DIR",
+            compositor.runtime_dir().to_string_lossy(),
+        );
     let text = record(&speakr, &[]);
     assert!(text.contains("country"), "{text}");
     assert_eq!(compositor.paste(), text);
@@ -202,7 +207,9 @@ fn after_a_recording_the_text_is_on_the_clipboard_of_wayland() {
 
 #[tokio::test]
 async fn a_recording_leaves_the_clipboard_alone_when_told_so() {
-    let (Some(server), Some(_)) = (XServer::start(), need("xclip", "xclip")) else { return };
+    let (Some(server), Some(_)) = (XServer::start(), need("xclip", "xclip")) else {
+        return;
+    };
     x11(&server).set_text("what was there").await.unwrap();
     let speakr = Speakr::new().env("DISPLAY", &server.display);
     record(&speakr, &["--no-clipboard"]);
@@ -213,7 +220,9 @@ async fn a_recording_leaves_the_clipboard_alone_when_told_so() {
 fn without_a_clipboard_there_is_a_warning_and_the_text() {
     let speakr = Speakr::new();
     let device = format!("file:{}", clip("jfk.wav").display());
-    let done = speakr.run(["record", "--json", "--device", &device]).success();
+    let done = speakr
+        .run(["record", "--json", "--device", &device])
+        .success();
     assert!(done.json()["text"].as_str().unwrap().contains("country"));
     assert!(done.stderr.contains("no clipboard here"), "{}", done.stderr);
 }

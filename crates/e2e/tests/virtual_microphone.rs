@@ -258,7 +258,9 @@ fn speech() -> Vec<i16> {
 
 #[test]
 fn a_sentence_said_into_the_microphone_becomes_text() {
-    let Some(server) = AudioServer::start(Hardware::Microphone) else { return };
+    let Some(server) = AudioServer::start(Hardware::Microphone) else {
+        return;
+    };
     let speakr = Speakr::new().env("PULSE_SERVER", server.address());
     let mut recording = speakr.start(["record", "--json", "--no-clipboard"]);
     recording.wait_for("Recording");
@@ -267,14 +269,19 @@ fn a_sentence_said_into_the_microphone_becomes_text() {
     let _ = speakr.run(["stop"]).success();
     let transcript = recording.wait().success().json();
     let text = transcript["text"].as_str().unwrap().to_lowercase();
-    assert!(text.contains("ask not") && text.contains("your country"), "{text}");
+    assert!(
+        text.contains("ask not") && text.contains("your country"),
+        "{text}"
+    );
     let length = transcript["duration_ms"].as_u64().unwrap();
     assert!((11_000..=30_000).contains(&length), "{length} ms");
 }
 
 #[test]
 fn a_sound_server_that_dies_loses_nothing_of_what_was_said() {
-    let Some(mut server) = AudioServer::start(Hardware::Microphone) else { return };
+    let Some(mut server) = AudioServer::start(Hardware::Microphone) else {
+        return;
+    };
     let speakr = Speakr::new().env("PULSE_SERVER", server.address());
     let mut recording = speakr.start(["record", "--json", "--no-clipboard"]);
     recording.wait_for("Recording");
@@ -284,13 +291,18 @@ fn a_sound_server_that_dies_loses_nothing_of_what_was_said() {
     let done = recording.wait();
     assert_ne!(done.code, None, "{done:?}");
     let listed = speakr.run(["list", "--json"]).success().json();
-    let text = listed["recordings"][0]["text"].as_str().unwrap().to_lowercase();
+    let text = listed["recordings"][0]["text"]
+        .as_str()
+        .unwrap()
+        .to_lowercase();
     assert!(text.contains("your country"), "{listed}\n{}", done.stderr);
 }
 
 #[test]
 fn without_a_microphone_nothing_is_recorded_and_the_mend_is_told() {
-    let Some(server) = AudioServer::start(Hardware::Loudspeaker) else { return };
+    let Some(server) = AudioServer::start(Hardware::Loudspeaker) else {
+        return;
+    };
     let speakr = Speakr::new().env("PULSE_SERVER", server.address());
     let done = speakr.run(["record", "--no-clipboard"]).failure(4);
     assert!(done.stderr.contains("no microphone"), "{}", done.stderr);
@@ -300,7 +312,9 @@ fn without_a_microphone_nothing_is_recorded_and_the_mend_is_told() {
 
 #[test]
 fn the_program_lists_the_microphones() {
-    let Some(server) = AudioServer::start(Hardware::Microphone) else { return };
+    let Some(server) = AudioServer::start(Hardware::Microphone) else {
+        return;
+    };
     let speakr = Speakr::new().env("PULSE_SERVER", server.address());
     let listed = speakr.run(["devices", "--json"]).success().json();
     assert_eq!(
@@ -309,7 +323,10 @@ fn the_program_lists_the_microphones() {
             "name": MICROPHONE, "description": DESCRIPTION, "system": "pulse", "default": true,
         })
     );
-    assert_eq!(listed["count"].as_u64().unwrap(), listed["devices"].as_array().unwrap().len() as u64);
+    assert_eq!(
+        listed["count"].as_u64().unwrap(),
+        listed["devices"].as_array().unwrap().len() as u64
+    );
     let said = speakr.run(["devices"]).success();
     assert!(said.stdout.starts_with("* vmic"), "{}", said.stdout);
 }
@@ -319,17 +336,30 @@ fn a_recording_is_played_from_the_moment_that_is_asked_for() {
     if need("ffplay", "ffmpeg").is_none() {
         return;
     }
-    let Some(server) = AudioServer::start(Hardware::Microphone) else { return };
+    let Some(server) = AudioServer::start(Hardware::Microphone) else {
+        return;
+    };
     let speakr = Speakr::new()
         .env("PULSE_SERVER", server.address())
         .env("SDL_AUDIODRIVER", "pulseaudio");
-    let made = speakr.run(["transcribe".into(), "--json".into(), clip("jfk.wav")]).success().json();
+    let made = speakr
+        .run(["transcribe".into(), "--json".into(), clip("jfk.wav")])
+        .success()
+        .json();
     let id = made["recording_id"].as_str().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut source = runtime.block_on(microphone(&server).open(&Device::Default)).unwrap();
+    let mut source = runtime
+        .block_on(microphone(&server).open(&Device::Default))
+        .unwrap();
     let begun = Instant::now();
-    let played = speakr.run(["play", &id[..8], "--at", "0:08", "--json"]).success();
-    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    let played = speakr
+        .run(["play", &id[..8], "--at", "0:08", "--json"])
+        .success();
+    assert!(
+        begun.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(played.json()["from_ms"], 8_000);
     // The room heard the last three seconds.
     let heard = runtime.block_on(async {
@@ -341,7 +371,10 @@ fn a_recording_is_played_from_the_moment_that_is_asked_for() {
         heard
     });
     let loud = heard.chunks(1600).filter(|chunk| is_loud(chunk)).count();
-    assert!((10..=32).contains(&loud), "{loud} tenths of a second were loud");
+    assert!(
+        (10..=32).contains(&loud),
+        "{loud} tenths of a second were loud"
+    );
     let late = speakr.run(["play", &id[..8], "--at", "1:00"]).failure(2);
     assert!(late.stderr.contains("only 0:11 long"), "{}", late.stderr);
     drop(server);
