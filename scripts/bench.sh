@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures accuracy, search and the index with the release build.
+# Measures accuracy, speed, latency and search with the release build, beside a peer.
 #
 #   scripts/bench.sh              all of them; speech from SPEAKR_SPEECH_DIR, else the bundled clips
 #   scripts/bench.sh COMMAND …    one of them: see "scripts/bench.sh --help"
@@ -17,11 +17,29 @@ bench=$TARGET_DIR/release/speakr-bench
 if [ "$#" -gt 0 ]; then
     exec "$bench" "$@"
 fi
+speech=${SPEAKR_SPEECH_DIR:-$ROOT/assets/speech}
 failed=""
-step "Word error rate, as files and live"
-"$bench" accuracy --speech "${SPEAKR_SPEECH_DIR:-$ROOT/assets/speech}" || failed="$failed accuracy"
-step "Found in other words"
-"$bench" recall || failed="$failed recall"
-step "A large index"
-"$bench" index || failed="$failed index"
+measure() {
+    step "$1"
+    shift
+    "$bench" "$@" || failed="$failed $1"
+}
+
+# The peer runs on the same weights. Without it the rest is measured all the same, and says so.
+if [ -z "${SPEAKR_PEER_PYTHON:-}" ] && peer=$(scripts/tools.sh peer); then
+    model=$TOOLS_DIR/peer-model-tiny.en
+    if [ -d "$model" ] || "$peer/python" crates/bench/peer/ggml_to_ctranslate2.py \
+        assets/models/ggml-tiny.en-q8_0.bin "$model" >&2; then
+        export SPEAKR_PEER_PYTHON=$peer/python SPEAKR_PEER_MODEL=$model
+    else
+        rm -rf "$model"
+        say "The peer's model could not be made: speakr is measured alone."
+    fi
+fi
+
+measure "Word error rate, as files and live" accuracy --speech "$speech"
+measure "Processor time and memory, beside faster-whisper" speed --speech "$speech"
+measure "From Enter to the text" latency --speech "$speech" --limit-ms 500
+measure "Found in other words" recall
+measure "A large index" index
 [ -z "$failed" ] || die "not reached:$failed."
