@@ -41,7 +41,7 @@ impl SegmenterConfig {
             min_gap_ms: 96,
             min_speech_ms: 96,
             padding_ms: 320,
-            longest_ms: 20_000,
+            longest_ms: 28_000,
             earliest_cut_ms: 8_000,
             pauses: vec![(0, 2_000)],
         }
@@ -51,9 +51,9 @@ impl SegmenterConfig {
     #[must_use]
     pub fn live() -> Self {
         Self {
-            longest_ms: 12_000,
-            earliest_cut_ms: 5_000,
-            pauses: vec![(0, 900), (2_000, 700), (4_000, 500), (7_000, 350)],
+            longest_ms: 16_000,
+            earliest_cut_ms: 8_000,
+            pauses: vec![(0, 1_200), (7_000, 700), (11_000, 400)],
             ..Self::file()
         }
     }

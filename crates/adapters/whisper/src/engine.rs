@@ -34,6 +34,9 @@ use crate::{
 const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 /// Where the temperature begins when a decode ended in a loop.
 const LOOP_TEMPERATURE: f32 = 0.4;
+/// A decode that is less sure than this (mean log probability of its tokens) is tried again with a
+/// search; the surer of both counts. Speech in a clear voice stays above.
+const SECOND_OPINION_BELOW: f32 = -0.65;
 /// States that are kept for the next decode; each holds some ten megabytes.
 const KEPT_STATES: usize = 2;
 
@@ -214,6 +217,7 @@ impl Inner {
             word_timestamps: options.word_timestamps,
             prompt: &prompt,
             temperature: 0.0,
+            search: false,
         };
         let mut state = self.take_state()?;
         let mut probability = None;
@@ -229,6 +233,14 @@ impl Inner {
             end_of_text: self.context.token_eot(),
         };
         let mut decoded = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
+        if decoded.mean_log_probability < SECOND_OPINION_BELOW {
+            settings.search = true;
+            let other = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
+            settings.search = false;
+            if other.mean_log_probability > decoded.mean_log_probability {
+                decoded = other;
+            }
+        }
         let ratio = repetition::compression_ratio(&join_texts(&decoded.segments));
         if ratio > repetition::LIMIT {
             tracing::debug!(ratio, "a repetition loop: decoding again");
@@ -240,8 +252,8 @@ impl Inner {
             decoded
                 .segments
                 .retain(|s| repetition::compression_ratio(&s.text) <= repetition::LIMIT);
-            decoded.segments.dedup_by(|b, a| a.text == b.text);
         }
+        repetition::drop_echoes(&mut decoded.segments);
         self.keep_state(state);
         decoded.language = Some(Language::new(settings.language));
         decoded.language_probability = probability;
@@ -329,7 +341,8 @@ impl SpeechEngine for WhisperEngine {
         let model = &self.inner.model;
         match &options.language {
             Some(language)
-                if get_lang_id(language.as_str()).is_none()
+                if language.as_str().contains('\0')
+                    || get_lang_id(language.as_str()).is_none()
                     || (!model.multilingual && language.as_str() != "en") =>
             {
                 Err(SpeechError::UnknownLanguage {

@@ -109,7 +109,7 @@ mod tests {
             busy: 500,
             own: 100,
         };
-        let after = |busy, own| Sample {
+        let after = |busy: u64, own: u64| Sample {
             total: 1_400,
             busy: 500 + busy,
             own: 100 + own,

@@ -105,9 +105,9 @@ fn speech_goes_on_between_the_two_thresholds_and_over_short_gaps() {
 fn a_file_is_merged_over_pauses_that_end_a_live_piece() {
     let parts = [
         (40, 0.9),
-        (frames(1_000), 0.0),
+        (frames(1_500), 0.0),
         (40, 0.9),
-        (frames(1_000), 0.0),
+        (frames(1_500), 0.0),
         (40, 0.9),
     ];
     assert_eq!(whole(&SegmenterConfig::file(), &parts).len(), 1);
@@ -116,7 +116,7 @@ fn a_file_is_merged_over_pauses_that_end_a_live_piece() {
 
 #[test]
 fn a_live_piece_ends_before_the_stream_does() {
-    let (pcm, probabilities) = runs(&[(60, 0.9), (frames(1_100), 0.0)]);
+    let (pcm, probabilities) = runs(&[(60, 0.9), (frames(1_500), 0.0)]);
     let mut segmenter = Segmenter::new(SegmenterConfig::live(), FRAME);
     assert_eq!(segmenter.push(&pcm, &probabilities).len(), 1);
     assert_eq!(segmenter.finish(), []);
@@ -124,7 +124,10 @@ fn a_live_piece_ends_before_the_stream_does() {
 
 #[test]
 fn a_piece_that_grows_too_long_is_cut_in_its_longest_gap() {
-    let config = SegmenterConfig::file();
+    let config = SegmenterConfig {
+        longest_ms: 20_000,
+        ..SegmenterConfig::file()
+    };
     let (talk, short, long) = (frames(4_000), frames(200), frames(600));
     let parts = [
         (talk, 0.9),
@@ -154,7 +157,7 @@ fn a_piece_that_grows_too_long_is_cut_in_its_longest_gap() {
 fn speech_without_a_pause_is_cut_where_it_is_most_quiet() {
     let config = SegmenterConfig::live();
     let dip = frames(9_000);
-    let total = frames(15_000);
+    let total = frames(25_000);
     let probabilities: Vec<f32> = (0..total)
         .map(|f| if f.abs_diff(dip) <= 1 { 0.6 } else { 0.95 })
         .collect();
