@@ -74,7 +74,7 @@ impl SentenceEmbedder {
         let model = model_id.to_owned();
         runtime.install()?;
         let dimensions = hidden_size(&model, &files.config)?;
-        let onnx = match graph::look_up_before_scaling(&files.onnx) {
+        let onnx = match graph::unpack_quantised(&files.onnx) {
             Ok(Some(rewritten)) => rewritten,
             Ok(None) => files.onnx.into_owned(),
             Err(cause) => {

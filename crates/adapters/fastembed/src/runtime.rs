@@ -117,13 +117,17 @@ mod sys {
             path: path.to_owned(),
             reason,
         };
+        // What the system said is in the cause.
+        let unloadable = |cause: libloading::Error| {
+            let system = std::error::Error::source(&cause).map(ToString::to_string);
+            error(system.unwrap_or_else(|| cause.to_string()))
+        };
         // SAFETY: loading a library runs its initialisers; the user named it as ONNX Runtime.
-        let library =
-            unsafe { libloading::Library::new(path) }.map_err(|cause| error(cause.to_string()))?;
+        let library = unsafe { libloading::Library::new(path) }.map_err(unloadable)?;
         // SAFETY: this is the symbol's signature in onnxruntime_c_api.h.
         let base =
             unsafe { library.get::<unsafe extern "C" fn() -> *const OrtApiBase>(b"OrtGetApiBase") }
-                .map_err(|cause| error(cause.to_string()))?;
+                .map_err(unloadable)?;
         // SAFETY: as above; it takes nothing and gives a pointer to a static.
         let base = unsafe { base() };
         if base.is_null() {

@@ -99,6 +99,8 @@ pub struct PullOptions {
     pub endpoint: Endpoint,
     /// With how much patience.
     pub retry: RetryPolicy,
+    /// Downloads also what is here already.
+    pub again: bool,
     /// With [`Trust::AllowUnverified`], a model without a known digest is kept as it comes. A
     /// digest that is known must always be met.
     pub trust: Trust,
@@ -168,7 +170,9 @@ impl ModelStore {
             id: id.into(),
             similar: self.registry.similar(id),
         })?;
-        if let Some(pulled) = self.already_there(model)? {
+        if !options.again
+            && let Some(pulled) = self.already_there(model)?
+        {
             return Ok(pulled);
         }
         if !model.is_published() {
@@ -188,7 +192,9 @@ impl ModelStore {
             .map_err(|cause| ModelError::io("make the folder", &folder, cause))?;
         let _lock = self.lock(model, options, progress, cancel).await?;
         // The other process may have done it while this one waited.
-        if let Some(pulled) = self.already_there(model)? {
+        if !options.again
+            && let Some(pulled) = self.already_there(model)?
+        {
             return Ok(pulled);
         }
         let client = download::client(&options.retry)?;
@@ -315,7 +321,8 @@ impl FilePull<'_> {
         let path = self.store.home.join(self.model.relative_path(self.entry));
         let name = self.entry.name.clone();
         // Files that models share, or that came before the last attempt broke off.
-        if let Ok(digest) = self.store.memory.digest(&path)
+        if !self.options.again
+            && let Ok(digest) = self.store.memory.digest(&path)
             && digest.matches(self.entry)
         {
             return Ok((path, digest.sha256));
