@@ -23,7 +23,7 @@ use whisper_rs::{
 use crate::{
     ModelBytes, cpu,
     free_cores::FreeCores,
-    log_hook,
+    header, log_hook,
     params::{self, Settings},
     prompt::{self, CappedPrompt},
     repetition,
@@ -46,6 +46,18 @@ pub enum EngineError {
     /// The processor is too old for this build.
     #[error("this processor lacks {}, which the speech engine needs", .0.join(", "))]
     Processor(Vec<&'static str>),
+    /// The model's file can't be read.
+    #[error("can't read the speech model \"{model}\"")]
+    Unreadable {
+        /// Its id.
+        model: String,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file is something else.
+    #[error("the file of the speech model \"{0}\" is no Whisper model of whisper.cpp")]
+    NotWhisper(String),
     /// The model can't be loaded.
     #[error("can't load the speech model \"{model}\"{}", .path.as_ref().map_or_else(String::new, |p| format!(" from {}", p.display())))]
     Load {
@@ -110,6 +122,13 @@ impl WhisperEngine {
         let missing = cpu::missing_features();
         if !missing.is_empty() {
             return Err(EngineError::Processor(missing));
+        }
+        let whisper = header::is_whisper(source).map_err(|cause| EngineError::Unreadable {
+            model: model_id.to_owned(),
+            cause,
+        })?;
+        if !whisper {
+            return Err(EngineError::NotWhisper(model_id.to_owned()));
         }
         log_hook::install();
         let mut parameters = WhisperContextParameters::default();

@@ -3,6 +3,7 @@
 pub mod cpu;
 mod engine;
 mod free_cores;
+mod header;
 mod log_hook;
 mod params;
 mod prompt;

@@ -245,7 +245,7 @@ fn a_model_in_memory_is_loaded_and_a_broken_one_is_refused() {
             false,
             ModelBytes::File("/nonexistent/ggml.bin".into())
         ),
-        EngineError::Load { .. }
+        EngineError::Unreadable { .. }
     ));
     assert!(matches!(
         error(
@@ -253,11 +253,11 @@ fn a_model_in_memory_is_loaded_and_a_broken_one_is_refused() {
             false,
             ModelBytes::File(asset("models/ggml-silero-v6.2.0.bin"))
         ),
-        EngineError::Load { .. }
+        EngineError::NotWhisper(_)
     ));
     assert!(matches!(
         error("wav", false, ModelBytes::File(asset("speech/jfk.wav"))),
-        EngineError::Load { .. }
+        EngineError::NotWhisper(_)
     ));
 }
 

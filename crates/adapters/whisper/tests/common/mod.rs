@@ -119,7 +119,11 @@ impl TranscriptionObserver for Heard {
 }
 
 /// Transcribes `pcm`, in chunks as a microphone gives them.
-pub(crate) async fn transcribe(pcm: &[i16], pace: Pace, options: &DecodeOptions) -> TranscribedSound {
+pub(crate) async fn transcribe(
+    pcm: &[i16],
+    pace: Pace,
+    options: &DecodeOptions,
+) -> TranscribedSound {
     let chunks: Vec<Vec<i16>> = pcm.chunks(1_600).map(<[i16]>::to_vec).collect();
     transcriber()
         .run(
