@@ -223,7 +223,10 @@ fn multiplied(graph: &GraphProto, found: &ScaledMatrix) -> TensorProto {
 #[cfg(test)]
 mod tests {
     use tract_onnx::{
-        pb::{AttributeProto, OperatorSetIdProto, ValueInfoProto, attribute_proto::AttributeType},
+        pb::{
+            AttributeProto, OperatorSetIdProto, TypeProto, ValueInfoProto,
+            attribute_proto::AttributeType, type_proto,
+        },
         prelude::*,
     };
 
@@ -269,6 +272,22 @@ mod tests {
             .collect()
     }
 
+    fn ids_input() -> ValueInfoProto {
+        let tensor = type_proto::Tensor {
+            elem_type: DataType::Int64 as i32,
+            shape: None,
+        };
+        let value = Some(type_proto::Value::TensorType(tensor));
+        ValueInfoProto {
+            name: "ids".into(),
+            r#type: Some(TypeProto {
+                value,
+                ..TypeProto::default()
+            }),
+            ..ValueInfoProto::default()
+        }
+    }
+
     /// `lookup(ids) × weights`, with both matrices in int8: the table scaled by rows, the weights
     /// by columns.
     fn quantised() -> ModelProto {
@@ -305,10 +324,7 @@ mod tests {
                         floats(&[0.1, 10.0]),
                     ),
                 ],
-                input: vec![ValueInfoProto {
-                    name: "ids".into(),
-                    ..ValueInfoProto::default()
-                }],
+                input: vec![ids_input()],
                 output: vec![ValueInfoProto {
                     name: "result".into(),
                     ..ValueInfoProto::default()
