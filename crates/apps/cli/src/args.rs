@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Doctor,
     /// Show the settings and where each comes from
     Config(commands::config::ConfigArgs),
+    /// List, pull, verify and remove models
+    Models(commands::models::ModelsArgs),
     /// Print a shell's completions
     Completions(commands::completions::CompletionsArgs),
     /// Print the manual page, or write all of them into a folder

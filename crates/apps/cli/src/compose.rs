@@ -40,7 +40,7 @@ pub(crate) struct App(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
-    trust: Trust,
+    pub(crate) trust: Trust,
     home: Home,
     library: tokio::sync::OnceCell<Library>,
     archive: std::sync::OnceLock<Arc<FolderArchive>>,

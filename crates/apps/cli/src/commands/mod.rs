@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod man;
+pub(crate) mod models;
 pub(crate) mod play;
 pub(crate) mod record;
 pub(crate) mod reindex;
