@@ -116,6 +116,8 @@ pub struct Segmenter {
     speech: Vec<Range<u64>>,
     /// The stretch that is going on: its first frame, and the frame after its last speech.
     current: Option<Range<u64>>,
+    /// Where a stretch begins that goes on over a cut: it is speech however short it still is.
+    continued: Option<u64>,
     /// Where the last piece ended: no later piece begins before.
     cut_sample: u64,
     speech_samples: u64,
@@ -135,6 +137,7 @@ impl Segmenter {
             decided: 0,
             speech: Vec::new(),
             current: None,
+            continued: None,
             cut_sample: 0,
             speech_samples: 0,
         }
@@ -242,7 +245,8 @@ impl Segmenter {
     }
 
     fn is_speech(&self, stretch: &Range<u64>) -> bool {
-        stretch.end - stretch.start >= self.frames_in(self.config.min_speech_ms)
+        self.continued == Some(stretch.start)
+            || stretch.end - stretch.start >= self.frames_in(self.config.min_speech_ms)
     }
 
     fn first_frame(&self) -> Option<u64> {
@@ -362,6 +366,7 @@ impl Segmenter {
         {
             let head = current.start..frame.min(current.end);
             current.start = frame;
+            self.continued = Some(frame);
             current.end = current.end.max(frame);
             self.speech.push(head);
         }

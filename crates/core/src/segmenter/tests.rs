@@ -157,7 +157,7 @@ fn a_piece_that_grows_too_long_is_cut_in_its_longest_gap() {
 fn speech_without_a_pause_is_cut_where_it_is_most_quiet() {
     let config = SegmenterConfig::live();
     let dip = frames(9_000);
-    let total = frames(25_000);
+    let total = frames(22_000);
     let probabilities: Vec<f32> = (0..total)
         .map(|f| if f.abs_diff(dip) <= 1 { 0.6 } else { 0.95 })
         .collect();
@@ -165,6 +165,25 @@ fn speech_without_a_pause_is_cut_where_it_is_most_quiet() {
     assert_eq!(pieces.len(), 2);
     assert_eq!(pieces[0].end_sample(), (dip * FRAME) as u64);
     assert_eq!(pieces[1].start_sample, pieces[0].end_sample());
+}
+
+#[test]
+fn the_last_words_after_a_cut_count_however_short_they_are() {
+    let config = SegmenterConfig::live();
+    // The limit is reached one frame before the speech ends, and the cut falls right there.
+    let longest = (config.longest_ms * 16) as usize / FRAME;
+    let mut probabilities = vec![0.95; longest];
+    probabilities[longest - 2] = 0.4;
+    probabilities[longest - 1] = 0.4;
+    probabilities.extend([0.02; 40]);
+    let pieces = cut(
+        &config,
+        &vec![100; probabilities.len() * FRAME],
+        &probabilities,
+        &[FRAME],
+    );
+    let speech: u64 = pieces.iter().map(Piece::speech_samples).sum();
+    assert_eq!(speech, (longest * FRAME) as u64);
 }
 
 #[test]
