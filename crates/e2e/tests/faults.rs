@@ -10,31 +10,50 @@ use serde_json::Value;
 use speakr_e2e::{Speakr, clip, program, wav};
 
 fn transcribe(speakr: &Speakr, name: &str) -> Value {
-    speakr.run(["transcribe", "--json", clip(name).to_str().unwrap()]).success().json()
+    speakr
+        .run(["transcribe", "--json", clip(name).to_str().unwrap()])
+        .success()
+        .json()
 }
 
 fn count(speakr: &Speakr, args: &[&str]) -> u64 {
-    speakr.run(args.iter().copied()).success().json()["count"].as_u64().unwrap()
+    speakr.run(args.iter().copied()).success().json()["count"]
+        .as_u64()
+        .unwrap()
 }
 
 #[test]
 fn a_damaged_index_is_set_aside_and_made_anew_from_the_recordings() {
     let speakr = Speakr::new();
     let _ = transcribe(&speakr, "austen-0880.wav");
-    let before = speakr.run(["search", "--json", "temperament of a gentleman"]).success().stdout;
+    let before = speakr
+        .run(["search", "--json", "temperament of a gentleman"])
+        .success()
+        .stdout;
     let index = speakr.home().join("index.sqlite3");
     for file in fs::read_dir(speakr.home()).unwrap() {
         let path = file.unwrap().path();
-        if path.file_name().unwrap().to_str().unwrap().starts_with("index.sqlite3-") {
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("index.sqlite3-")
+        {
             fs::remove_file(path).unwrap();
         }
     }
     let length = usize::try_from(fs::metadata(&index).unwrap().len()).unwrap();
     fs::write(&index, vec![0x5a; length]).unwrap();
 
-    let after = speakr.run(["search", "--json", "temperament of a gentleman"]).success();
+    let after = speakr
+        .run(["search", "--json", "temperament of a gentleman"])
+        .success();
     assert!(after.stderr.contains("damaged"), "{}", after.stderr);
-    assert_eq!(after.stdout, before, "the same search gives the same results");
+    assert_eq!(
+        after.stdout, before,
+        "the same search gives the same results"
+    );
     let kept = fs::read_dir(speakr.home().join("backups")).unwrap().count();
     assert!(kept > 0, "the damaged index is kept");
 }
@@ -101,7 +120,10 @@ rm "$SPEAKR_HOME/ballast"
     assert!(bytes > 100_000, "only {bytes} bytes of sound are kept");
     let retried: Value = serde_json::from_str(&read("retry")).unwrap();
     assert_eq!(retried["count"], 1, "{retried} {}", read("retry-stderr"));
-    let text = retried["recordings"][0]["text"].as_str().unwrap().to_lowercase();
+    let text = retried["recordings"][0]["text"]
+        .as_str()
+        .unwrap()
+        .to_lowercase();
     assert!(text.contains("fellow americans"), "{text}");
 }
 
@@ -118,7 +140,9 @@ fn unprivileged(speakr: &Speakr, args: &[&str]) -> Command {
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         let mut as_nobody = Command::new(copy);
         as_nobody.args(args).envs(
-            command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))),
         );
         as_nobody
             .env_remove("DISPLAY")
@@ -150,7 +174,11 @@ fn a_home_that_can_not_be_written_is_named() {
     let local = speakr.scratch().join("jfk.wav");
     fs::copy(sound, &local).unwrap();
     let device = format!("file:{}", local.display());
-    for args in [&["record", "--device", &device][..], &["list"], &["search", "anything"]] {
+    for args in [
+        &["record", "--device", &device][..],
+        &["list"],
+        &["search", "anything"],
+    ] {
         let done = speakr.run_command(unprivileged(&speakr, args)).failure(1);
         assert!(done.stderr.contains("home"), "{args:?}: {}", done.stderr);
     }
@@ -164,15 +192,27 @@ fn a_file_that_can_not_be_read_is_named_and_the_rest_is_done() {
     fs::create_dir(&folder).unwrap();
     for name in ["open.wav", "closed.wav"] {
         fs::copy(clip("austen-0880.wav"), folder.join(name)).unwrap();
-        forbid(&folder.join(name), if name == "open.wav" { 0o644 } else { 0o000 });
+        forbid(
+            &folder.join(name),
+            if name == "open.wav" { 0o644 } else { 0o000 },
+        );
     }
     let closed_folder = folder.join("closed");
     fs::create_dir(&closed_folder).unwrap();
     forbid(&closed_folder, 0o000);
-    let args = ["transcribe", "--no-save", "--recursive", folder.to_str().unwrap()];
+    let args = [
+        "transcribe",
+        "--no-save",
+        "--recursive",
+        folder.to_str().unwrap(),
+    ];
     let done = speakr.run_command(unprivileged(&speakr, &args)).failure(1);
     forbid(&closed_folder, 0o755);
-    assert!(done.stdout.to_lowercase().contains("young man"), "{}", done.stdout);
+    assert!(
+        done.stdout.to_lowercase().contains("young man"),
+        "{}",
+        done.stdout
+    );
     assert!(done.stderr.contains("closed.wav"), "{}", done.stderr);
     assert!(done.stderr.contains("2 inputs failed"), "{}", done.stderr);
 }
@@ -180,11 +220,18 @@ fn a_file_that_can_not_be_read_is_named_and_the_rest_is_done() {
 #[test]
 fn ids_are_shortened_like_those_of_git_and_wrong_ones_are_told() {
     let speakr = Speakr::new();
-    let id = transcribe(&speakr, "austen-0880.wav")["recording_id"].as_str().unwrap().to_owned();
+    let id = transcribe(&speakr, "austen-0880.wav")["recording_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let shown = speakr.run(["show", "--json", &id[..6]]).success().json();
     assert_eq!(shown["recording_id"], id.as_str());
     let _ = speakr.run(["show", "zzzz"]).failure(2);
-    let unknown = if id.starts_with("00000000") { "11111111" } else { "00000000" };
+    let unknown = if id.starts_with("00000000") {
+        "11111111"
+    } else {
+        "00000000"
+    };
     let _ = speakr.run(["show", unknown]).failure(3);
     let _ = speakr.run(["show", "../../etc/passwd"]).failure(2);
 }
@@ -192,7 +239,10 @@ fn ids_are_shortened_like_those_of_git_and_wrong_ones_are_told() {
 #[test]
 fn a_deleted_recording_is_gone_everywhere_and_stays_gone() {
     let speakr = Speakr::new();
-    let id = transcribe(&speakr, "austen-0880.wav")["recording_id"].as_str().unwrap().to_owned();
+    let id = transcribe(&speakr, "austen-0880.wav")["recording_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let other = transcribe(&speakr, "jfk.wav");
     let deleted = speakr.run(["rm", "--json", &id[..8]]).success().json();
     assert_eq!(deleted["deleted"][0]["sound"], true);
@@ -201,25 +251,43 @@ fn a_deleted_recording_is_gone_everywhere_and_stays_gone() {
     assert_eq!(count(&speakr, &["list", "--json"]), 1);
     let _ = speakr.run(["reindex", "--json"]).success();
     let _ = speakr.run(["show", &id]).failure(3);
-    let found = speakr.run(["search", "--json", "young man"]).success().json();
+    let found = speakr
+        .run(["search", "--json", "young man"])
+        .success()
+        .json();
     for result in found["results"].as_array().unwrap() {
         assert_eq!(result["recording_id"], other["recording_id"]);
     }
     // Not a word of it is left on disk.
-    let words = Command::new("grep").args(["-rilE", "disposed young man"]).arg(speakr.home()).output();
+    let words = Command::new("grep")
+        .args(["-rilE", "disposed young man"])
+        .arg(speakr.home())
+        .output();
     assert_eq!(String::from_utf8_lossy(&words.unwrap().stdout), "");
 }
 
 #[test]
 fn tags_are_added_removed_and_searched() {
     let speakr = Speakr::new();
-    let id = transcribe(&speakr, "austen-0880.wav")["recording_id"].as_str().unwrap().to_owned();
+    let id = transcribe(&speakr, "austen-0880.wav")["recording_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let _ = speakr.run(["tag", &id, "novel,שלום", "🎙"]).success();
-    let tagged = speakr.run(["tag", "--json", &id, "--remove", "novel"]).success().json();
+    let tagged = speakr
+        .run(["tag", "--json", &id, "--remove", "novel"])
+        .success()
+        .json();
     assert_eq!(tagged["tags"], serde_json::json!(["שלום", "🎙"]));
     assert_eq!(count(&speakr, &["list", "--json", "--tags", "🎙"]), 1);
     assert_eq!(count(&speakr, &["list", "--json", "--tags", "🎙,novel"]), 0);
-    assert_eq!(count(&speakr, &["search", "--json", "--tags", "🎙", "young gentleman"]), 1);
+    assert_eq!(
+        count(
+            &speakr,
+            &["search", "--json", "--tags", "🎙", "young gentleman"]
+        ),
+        1
+    );
     let shown = speakr.run(["show", "--json", &id]).success().json();
     assert_eq!(shown["tags"], serde_json::json!(["שלום", "🎙"]));
 }
@@ -228,7 +296,17 @@ fn tags_are_added_removed_and_searched() {
 fn any_text_is_a_query() {
     let speakr = Speakr::new();
     let _ = transcribe(&speakr, "austen-0880.wav");
-    for query in ["\"", "a AND", "*", "NEAR(", "(young", "🎙", "שלום", "-- -x", "'; DROP TABLE"] {
+    for query in [
+        "\"",
+        "a AND",
+        "*",
+        "NEAR(",
+        "(young",
+        "🎙",
+        "שלום",
+        "-- -x",
+        "'; DROP TABLE",
+    ] {
         let done = speakr.run(["search", "--json", "--", query]);
         assert_eq!(done.code, Some(0), "{query}: {}", done.stderr);
     }

@@ -356,3 +356,24 @@ fn two_processes_fill_one_library_at_once() {
     ]);
     assert_eq!(found.success().json()["count"], 3);
 }
+
+#[test]
+fn an_english_only_model_says_so_when_it_hears_another_language() {
+    let speakr = Speakr::new();
+    let german = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/german.wav");
+    let done = speakr
+        .run(["transcribe", "--no-save", german.to_str().unwrap()])
+        .success();
+    assert!(done.stderr.contains("English only"), "{}", done.stderr);
+    assert!(done.stderr.contains("models pull base"), "{}", done.stderr);
+    for english in ["jfk.wav", "austen-0880.wav"] {
+        let done = speakr
+            .run(["transcribe", "--no-save", clip(english).to_str().unwrap()])
+            .success();
+        assert!(
+            !done.stderr.contains("English only"),
+            "{english}: {}",
+            done.stderr
+        );
+    }
+}

@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -228,6 +228,7 @@ impl Inner {
         }
         let prompt = prompt::tokens(&self.context, options.prompt.as_deref(), preceding)?;
         let threads = self.threads.min(self.free_cores.count());
+        let readings = AtomicU32::new(0);
         let mut settings = Settings {
             seconds: sound.len() as f32 / SAMPLE_RATE_HZ as f32,
             threads: i32::try_from(threads).unwrap_or(1),
@@ -237,6 +238,7 @@ impl Inner {
             prompt: &prompt,
             temperature: 0.0,
             search: false,
+            readings: &readings,
         };
         let mut state = self.take_state()?;
         let mut probability = None;
@@ -251,7 +253,9 @@ impl Inner {
             first_timestamp: self.context.token_beg(),
             end_of_text: self.context.token_eot(),
         };
+        readings.store(0, Ordering::Relaxed);
         let mut decoded = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
+        let guessed = readings.load(Ordering::Relaxed) > 1;
         if decoded.mean_log_probability < SECOND_OPINION_BELOW {
             settings.search = true;
             let other = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
@@ -276,6 +280,7 @@ impl Inner {
         self.keep_state(state);
         decoded.language = Some(Language::new(settings.language));
         decoded.language_probability = probability;
+        decoded.guessed = guessed;
         Ok(decoded)
     }
 }

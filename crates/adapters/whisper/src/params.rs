@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 use std::{
-    ffi::c_void,
-    sync::atomic::{AtomicBool, Ordering},
+    ffi::{c_int, c_void},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use whisper_rs::{FullParams, SamplingStrategy, whisper_rs_sys as sys};
@@ -43,6 +43,9 @@ pub(crate) struct Settings<'a> {
     pub(crate) temperature: f32,
     /// Whether this is a second opinion: a search over several hypotheses.
     pub(crate) search: bool,
+    /// Counts the readings: the first, and one for each rise of the temperature because the one
+    /// before failed Whisper's own checks.
+    pub(crate) readings: &'a AtomicU32,
 }
 
 /// whisper.cpp's parameters for `settings`. Raising `abort` breaks the decode off.
@@ -86,6 +89,14 @@ pub(crate) fn full<'a>(settings: &Settings<'a>, abort: &'a AtomicBool) -> FullPa
         p.set_abort_callback(Some(is_raised));
         p.set_abort_callback_user_data(std::ptr::from_ref(abort).cast_mut().cast());
     }
+    // SAFETY: `count_reading` changes an `AtomicU32` through the user data, which is `readings`;
+    // the parameters borrow it for `'a`, so that it outlives every call.
+    unsafe {
+        p.set_filter_logits_callback(Some(count_reading));
+        p.set_filter_logits_callback_user_data(
+            std::ptr::from_ref(settings.readings).cast_mut().cast(),
+        );
+    }
     p
 }
 
@@ -107,6 +118,22 @@ unsafe extern "C" fn is_raised(user_data: *mut c_void) -> bool {
     // SAFETY: set together with this callback in `full`, to a live `AtomicBool`.
     let flag = unsafe { &*user_data.cast::<AtomicBool>() };
     flag.load(Ordering::Relaxed)
+}
+
+unsafe extern "C" fn count_reading(
+    _: *mut sys::whisper_context,
+    _: *mut sys::whisper_state,
+    _: *const sys::whisper_token_data,
+    tokens: c_int,
+    _: *mut f32,
+    user_data: *mut c_void,
+) {
+    // Called for each token that is to be chosen: a reading begins with none.
+    if tokens == 0 {
+        // SAFETY: set together with this callback in `full`, to a live `AtomicU32`.
+        let readings = unsafe { &*user_data.cast::<AtomicU32>() };
+        readings.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 unsafe extern "C" fn never(

@@ -6,14 +6,16 @@ use speakr_clipboard::SystemClipboard;
 use speakr_core::{
     Recording, RecordingId, Transcript,
     ports::{
+        BoxedCause,
         archive::Archive,
         clipboard::Clipboard,
+        index::IndexError,
         sound::SoundDecoder,
         speech::{DecodeOptions, SpeechEngine},
         voice_activity::{VoiceActivityDetector, VoiceActivityError},
     },
     usecases::{
-        library::{self, Library},
+        library::{self, Library, LibraryError, Reconciled},
         transcribe::Transcriber,
     },
 };
@@ -69,30 +71,31 @@ impl App {
         }))
     }
 
+    /// The same program with nothing opened yet.
+    pub(crate) fn afresh(&self) -> Self {
+        Self::new(self.settings.clone(), self.output, self.trust)
+    }
+
     /// The library, with an index that agrees with the archive.
     pub(crate) async fn library(&self) -> Result<&Library, Failure> {
         self.library.get_or_try_init(|| self.open_library()).await
     }
 
     async fn open_library(&self) -> Result<Library, Failure> {
-        let archive = self.archive()?;
-        let index = match SqliteIndex::open(&self.home.index(), &self.home.backups()).await {
-            Ok(index) => index,
-            Err(speakr_core::ports::index::IndexError::Damaged { place, cause }) => {
+        let (library, mended) = match self.open_agreeing_index().await {
+            Err(OpenError::Damaged { place, cause }) => {
                 self.output.warn(&format!(
                     "the index {place} is damaged ({cause}); it is set aside and made anew from \
                      the recordings"
                 ));
-                let aside = speakr_sqlite::set_aside(&self.home.index(), &self.home.backups())
-                    .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
-                tracing::info!(?aside, "the damaged index is kept");
-                SqliteIndex::open(&self.home.index(), &self.home.backups()).await?
+                self.set_index_aside()?;
+                self.open_agreeing_index()
+                    .await
+                    .map_err(OpenError::into_failure)?
             }
-            Err(error) => return Err(error.into()),
+            Err(OpenError::Other(failure)) => return Err(failure),
+            Ok(opened) => opened,
         };
-        let embedder = LazyEmbedder::new(EmbeddingModel::find(&self.models()?)?);
-        let library = Library::new(archive, Arc::new(index), Arc::new(embedder));
-        let mended = library.reconcile().await?;
         if !mended.added.is_empty() || !mended.removed.is_empty() {
             tracing::info!(
                 added = mended.added.len(),
@@ -110,6 +113,23 @@ impl App {
             }
         }
         Ok(library)
+    }
+
+    async fn open_agreeing_index(&self) -> Result<(Library, Reconciled), OpenError> {
+        let archive = self.archive()?;
+        let index = SqliteIndex::open(&self.home.index(), &self.home.backups()).await?;
+        let embedder = LazyEmbedder::new(EmbeddingModel::of(self.models()?));
+        let library = Library::new(archive, Arc::new(index), Arc::new(embedder));
+        let mended = library.reconcile().await?;
+        Ok((library, mended))
+    }
+
+    /// Moves the index away, so that the next opening makes one from the recordings.
+    pub(crate) fn set_index_aside(&self) -> Result<(), Failure> {
+        let aside = speakr_sqlite::set_aside(&self.home.index(), &self.home.backups())
+            .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
+        tracing::info!(?aside, "the damaged index is kept");
+        Ok(())
     }
 
     /// Keeps `transcript` on disk, where nothing but the disk can fail.
@@ -220,6 +240,47 @@ impl App {
             ));
         }
         Ok(())
+    }
+}
+
+/// Why the library can't be opened.
+enum OpenError {
+    /// The index has to be made anew.
+    Damaged { place: String, cause: BoxedCause },
+    /// Anything else.
+    Other(Failure),
+}
+
+impl OpenError {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Damaged { place, cause } => IndexError::Damaged { place, cause }.into(),
+            Self::Other(failure) => failure,
+        }
+    }
+}
+
+impl From<IndexError> for OpenError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Damaged { place, cause } => Self::Damaged { place, cause },
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<LibraryError> for OpenError {
+    fn from(error: LibraryError) -> Self {
+        match error {
+            LibraryError::Index(error) => error.into(),
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
     }
 }
 

@@ -111,7 +111,6 @@ failure_from!(ArchiveError, |e| match &e {
 });
 failure_from!(ClipboardError, |_e| ExitCode::Failed);
 failure_from!(EmbeddingError, |_e| ExitCode::Failed);
-failure_from!(IndexError, |_e| ExitCode::Failed);
 failure_from!(VoiceActivityError, |_e| ExitCode::Failed);
 failure_from!(SoundError, |e| match &e {
     SoundError::MissingProgram { .. } | SoundError::NoDevice { .. } => ExitCode::Missing,
@@ -133,6 +132,18 @@ impl From<TranscribeError> for Failure {
         match error {
             TranscribeError::Speech(error) => error.into(),
             TranscribeError::VoiceActivity(error) => error.into(),
+        }
+    }
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        let failure = Self::from_error(ExitCode::Failed, &error);
+        match error {
+            IndexError::Damaged { .. } => {
+                failure.hint("`speakr reindex` sets it aside and makes it anew from the recordings")
+            }
+            _ => failure,
         }
     }
 }

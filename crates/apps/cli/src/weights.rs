@@ -1,6 +1,6 @@
 //! Model files for the engines.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use speakr_core::ports::speech::{DecodeOptions, Task};
 use speakr_fastembed::{ModelFiles, OnnxRuntime, SentenceEmbedder};
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const VOICE_ACTIVITY: &str = "silero-vad-v6.2.0";
 
 /// The registry id of the embedder.
-const EMBEDDER: &str = "all-minilm-l6-v2-int8-speakr";
+pub(crate) const EMBEDDER: &str = "all-minilm-l6-v2-int8-speakr";
 
 /// The models of this machine.
 pub(crate) fn store(home: &Home, settings: &Settings) -> Result<ModelStore, Failure> {
@@ -80,47 +80,55 @@ pub(crate) fn check_language(model: &LocatedModel, options: &DecodeOptions) -> R
     Err(Failure::new(ExitCode::Missing, sentence).hint(hint))
 }
 
-/// The embedder's files, found but not read.
+/// The embedder, which is looked for when it is first used: what needs no meaning works without.
 #[derive(Debug, Clone)]
-pub(crate) struct EmbeddingModel(LocatedModel);
+pub(crate) struct EmbeddingModel(Arc<ModelStore>);
 
 impl EmbeddingModel {
-    /// The configured embedding model.
-    pub(crate) fn find(store: &ModelStore) -> Result<Self, Failure> {
-        Ok(Self(store.locate(EMBEDDER, Trust::Verified)?))
+    /// The embedding model among those of `store`.
+    pub(crate) fn of(store: ModelStore) -> Self {
+        Self(Arc::new(store))
     }
 
     /// Its registry id, as stored beside each vector.
-    pub(crate) fn id(&self) -> &str {
-        &self.0.id
+    #[allow(
+        clippy::unused_self,
+        reason = "an id belongs to a model, even where there is one"
+    )]
+    pub(crate) const fn id(&self) -> &'static str {
+        EMBEDDER
     }
 
     /// Length of its vectors.
     pub(crate) fn dimensions(&self) -> usize {
-        self.0.dimensions.unwrap_or_default()
+        self.0
+            .registry()
+            .get(EMBEDDER)
+            .and_then(|entry| entry.dimensions)
+            .unwrap_or_default()
     }
 
     /// Loads it; takes CPU time.
     pub(crate) fn load(&self) -> Result<SentenceEmbedder, Failure> {
-        let sequence = self.0.max_sequence_tokens.unwrap_or_default();
-        let files = ModelFiles {
-            onnx: self.file(FileRole::Weights)?,
-            tokenizer: self.file(FileRole::Tokenizer)?,
-            config: self.file(FileRole::Config)?,
-            special_tokens_map: self.file(FileRole::SpecialTokensMap)?,
-            tokenizer_config: self.file(FileRole::TokenizerConfig)?,
+        let model = self.0.locate(EMBEDDER, Trust::Verified)?;
+        let sequence = model.max_sequence_tokens.unwrap_or_default();
+        let file = |role| -> Result<Cow<'static, [u8]>, Failure> {
+            let source = model.file(role).ok_or_else(|| {
+                Failure::new(
+                    ExitCode::Missing,
+                    format!("the model \"{EMBEDDER}\" isn't whole"),
+                )
+            })?;
+            Ok(source.read()?)
         };
-        SentenceEmbedder::load(self.id(), sequence, files, &OnnxRuntime::from_env())
+        let files = ModelFiles {
+            onnx: file(FileRole::Weights)?,
+            tokenizer: file(FileRole::Tokenizer)?,
+            config: file(FileRole::Config)?,
+            special_tokens_map: file(FileRole::SpecialTokensMap)?,
+            tokenizer_config: file(FileRole::TokenizerConfig)?,
+        };
+        SentenceEmbedder::load(EMBEDDER, sequence, files, &OnnxRuntime::from_env())
             .map_err(|e| Failure::from_error(ExitCode::Failed, &e))
-    }
-
-    fn file(&self, role: FileRole) -> Result<Cow<'static, [u8]>, Failure> {
-        let source = self.0.file(role).ok_or_else(|| {
-            Failure::new(
-                ExitCode::Missing,
-                format!("the model \"{}\" isn't whole", self.id()),
-            )
-        })?;
-        Ok(source.read()?)
     }
 }

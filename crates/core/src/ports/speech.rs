@@ -54,6 +54,9 @@ pub struct Decoded {
     pub segments: Vec<Segment>,
     /// Mean log probability of the tokens: low where the engine was unsure of what it heard.
     pub mean_log_probability: f32,
+    /// Whether the most probable reading failed the engine's own checks, so that it went on to
+    /// guess (Whisper's temperature fallback). Guesses look surer than they are.
+    pub guessed: bool,
 }
 
 /// Why a piece has no text.

@@ -107,6 +107,10 @@ pub struct TranscribedSound {
     pub speech_ms: u64,
     /// Mean log probability of the tokens, weighted by the length of the text; 0 without text.
     pub mean_log_probability: f32,
+    /// How much of it the engine could only guess at ([`Decoded::guessed`]).
+    ///
+    /// [`Decoded::guessed`]: crate::ports::speech::Decoded::guessed
+    pub guessed_ms: u64,
 }
 
 /// Makes a detector for one stream.

@@ -2,6 +2,10 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use speakr_core::{
+    ports::index::IndexError,
+    usecases::library::{LibraryError, Progress},
+};
 
 use crate::{
     compose::App,
@@ -28,13 +32,16 @@ pub(crate) async fn run(app: &App) -> Result<(), Failure> {
     if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} recordings, {eta} left") {
         bar.set_style(style);
     }
-    let library = app.library().await?;
-    let report = library
-        .reindex(&|progress| {
-            bar.set_length(progress.total as u64);
-            bar.set_position(progress.done as u64);
-        })
-        .await;
+    let progress = |progress: Progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+    };
+    let mut report = app.library().await?.reindex(&progress).await;
+    if let Err(LibraryError::Index(error @ IndexError::Damaged { .. })) = &report {
+        output.warn(&format!("{}; it is set aside", chain(error)));
+        app.set_index_aside()?;
+        report = app.afresh().library().await?.reindex(&progress).await;
+    }
     bar.finish_and_clear();
     let report = report?;
     for (id, error) in &report.failed {

@@ -113,6 +113,9 @@ impl<'a> Assembly<'a> {
         let length: usize = decoded.segments.iter().map(|s| s.text.len()).sum();
         self.weighted.0 += f64::from(decoded.mean_log_probability) * length as f64;
         self.weighted.1 += length as f64;
+        if decoded.guessed {
+            self.result.guessed_ms += piece_end - piece_start;
+        }
         for segment in decoded.segments {
             self.add(segment, piece_start, piece_end);
         }

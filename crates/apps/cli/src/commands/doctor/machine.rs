@@ -6,11 +6,7 @@ use speakr_models::Trust;
 use speakr_whisper::cpu;
 
 use super::Check;
-use crate::{
-    compose::App,
-    failure::Failure,
-    weights::{self, EmbeddingModel},
-};
+use crate::{compose::App, failure::Failure, weights};
 
 /// Below this a recording may run into a full disk: a few hours of raw sound (115 MB an hour).
 const LITTLE_SPACE_BYTES: u64 = 1 << 30;
@@ -38,7 +34,10 @@ pub(super) fn models(app: &App) -> Vec<Check> {
         .locate(weights::VOICE_ACTIVITY, Trust::Verified)
         .map(|_| format!("{} for pauses", weights::VOICE_ACTIVITY))
         .map_err(Failure::from);
-    let embedder = EmbeddingModel::find(&store).map(|model| format!("{} for search", model.id()));
+    let embedder = store
+        .locate(weights::EMBEDDER, Trust::Verified)
+        .map(|model| format!("{} for search", model.id))
+        .map_err(Failure::from);
     [speech, detector, embedder]
         .into_iter()
         .map(|found| match found {
