@@ -27,7 +27,7 @@ const WINDOW_STEP: i32 = 64;
 pub(crate) fn audio_ctx(seconds: f32) -> i32 {
     let wanted = (seconds * POSITIONS_PER_SECOND).ceil() as i32 + MARGIN;
     let stepped = (wanted + WINDOW_STEP - 1) / WINDOW_STEP * WINDOW_STEP;
-    stepped.max(SMALLEST_WINDOW).min(FULL_WINDOW)
+    stepped.clamp(SMALLEST_WINDOW, FULL_WINDOW)
 }
 
 /// What differs between decodes.

@@ -226,11 +226,9 @@ pub(crate) fn parse_clock(text: &str) -> Option<u64> {
     for part in before {
         minutes = minutes.checked_mul(60)?.checked_add(part.parse().ok()?)?;
     }
-    Some(
-        minutes
-            .checked_mul(60_000)?
-            .checked_add((seconds * 1_000.0).round() as u64)?,
-    )
+    minutes
+        .checked_mul(60_000)?
+        .checked_add((seconds * 1_000.0).round() as u64)
 }
 
 /// A time: RFC 3339, a date or date and time in the local zone, or an age (`3d`, `2 weeks ago`).
