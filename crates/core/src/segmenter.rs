@@ -40,7 +40,7 @@ impl SegmenterConfig {
             speech_off: 0.35,
             min_gap_ms: 96,
             min_speech_ms: 96,
-            padding_ms: 320,
+            padding_ms: 480,
             longest_ms: 28_000,
             earliest_cut_ms: 8_000,
             pauses: vec![(0, 2_000)],

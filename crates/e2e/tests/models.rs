@@ -156,7 +156,7 @@ fn a_killed_download_goes_on_where_it_was() {
     drop(running);
     let kept = usize::try_from(fs::metadata(&part).unwrap().len()).unwrap();
     assert!(kept < model_bytes().len());
-    pull(&speakr).success();
+    let _ = pull(&speakr).success();
     assert_eq!(fs::read(pulled_path(&speakr)).unwrap(), model_bytes());
     assert_eq!(server.requests()[1].range_start(), Some(kept));
 }
@@ -190,7 +190,7 @@ fn proxies_are_honoured_and_what_is_excepted_from_them() {
         .env("HF_ENDPOINT", "http://hub.invalid")
         .env("HTTP_PROXY", &server.address)
         .env("NO_PROXY", "");
-    pull(&speakr).success();
+    let _ = pull(&speakr).success();
     assert!(
         server.requests()[0]
             .path
@@ -201,7 +201,7 @@ fn proxies_are_honoured_and_what_is_excepted_from_them() {
         .env("HF_ENDPOINT", &server.address)
         .env("HTTP_PROXY", "http://127.0.0.1:1")
         .env("NO_PROXY", "127.0.0.1");
-    pull(&speakr).success();
+    let _ = pull(&speakr).success();
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_folder_of_the_user_is_searched_by_digest_and_left_alone() {
     if let Some(found) = path["path"].as_str() {
         assert_eq!(found, folder.join("anything").to_str().unwrap());
     }
-    speakr
+    let _ = speakr
         .run(["models", "rm", "tiny.en-q8_0-speakr"])
         .failure(1);
     assert!(folder.join("anything").exists());

@@ -34,9 +34,6 @@ use crate::{
 const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 /// Where the temperature begins when a decode ended in a loop.
 const LOOP_TEMPERATURE: f32 = 0.4;
-/// A decode that is less sure than this (mean log probability of its tokens) is tried again with a
-/// search; the surer of both counts. Speech in a clear voice stays above.
-const SECOND_OPINION_BELOW: f32 = -0.65;
 /// States that are kept for the next decode; each holds some ten megabytes.
 const KEPT_STATES: usize = 2;
 
@@ -237,7 +234,6 @@ impl Inner {
             word_timestamps: options.word_timestamps,
             prompt: &prompt,
             temperature: 0.0,
-            search: false,
             readings: &readings,
         };
         let mut state = self.take_state()?;
@@ -256,14 +252,6 @@ impl Inner {
         readings.store(0, Ordering::Relaxed);
         let mut decoded = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
         let guessed = readings.load(Ordering::Relaxed) > 1;
-        if decoded.mean_log_probability < SECOND_OPINION_BELOW {
-            settings.search = true;
-            let other = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
-            settings.search = false;
-            if other.mean_log_probability > decoded.mean_log_probability {
-                decoded = other;
-            }
-        }
         let ratio = repetition::compression_ratio(&join_texts(&decoded.segments));
         if ratio > repetition::LIMIT {
             tracing::debug!(ratio, "a repetition loop: decoding again");

@@ -17,8 +17,6 @@ const MARGIN: i32 = 64;
 const SMALLEST_WINDOW: i32 = 384;
 /// The window the model was trained with.
 const FULL_WINDOW: i32 = 1_500;
-/// Hypotheses of a second opinion: more cost more and were not better.
-const BEAMS: i32 = 3;
 /// Windows are multiples of this.
 const WINDOW_STEP: i32 = 64;
 
@@ -41,23 +39,11 @@ pub(crate) struct Settings<'a> {
     pub(crate) prompt: &'a [i32],
     /// Where the temperature begins.
     pub(crate) temperature: f32,
-    /// Whether this is a second opinion: a search over several hypotheses.
-    pub(crate) search: bool,
-    /// Counts the readings: the first, and one for each rise of the temperature because the one
-    /// before failed Whisper's own checks.
-    pub(crate) readings: &'a AtomicU32,
 }
 
 /// whisper.cpp's parameters for `settings`. Raising `abort` breaks the decode off.
 pub(crate) fn full<'a>(settings: &Settings<'a>, abort: &'a AtomicBool) -> FullParams<'a, 'a> {
-    let mut p = FullParams::new(if settings.search {
-        SamplingStrategy::BeamSearch {
-            beam_size: BEAMS,
-            patience: -1.0,
-        }
-    } else {
-        SamplingStrategy::Greedy { best_of: 1 }
-    });
+    let mut p = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
     p.set_n_threads(settings.threads);
     p.set_audio_ctx(audio_ctx(settings.seconds));
     p.set_language(Some(settings.language));
