@@ -51,6 +51,7 @@ impl SegmenterConfig {
     #[must_use]
     pub fn live() -> Self {
         Self {
+            padding_ms: 320,
             longest_ms: 16_000,
             earliest_cut_ms: 8_000,
             pauses: vec![(0, 1_200), (7_000, 700), (11_000, 400)],

@@ -33,14 +33,22 @@ fn commands() -> BTreeSet<String> {
 
 /// The words that follow `speakr ` where code calls it: in backticks, or at a line's start.
 fn called_in(text: &str) -> BTreeSet<String> {
-    text.lines()
-        .flat_map(|line| {
-            let in_code = line.split('`').skip(1).step_by(2);
-            in_code.chain([line]).filter_map(|code| {
-                let code = code.trim_start_matches("$ ");
-                code.strip_prefix("speakr ")?.split_whitespace().next()
-            })
-        })
+    let mut fenced = false;
+    let mut called = BTreeSet::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        // Prose may begin a line with the name; in a block of code such a line is a command.
+        let whole = fenced.then_some(line);
+        let in_code = line.split('`').skip(1).step_by(2);
+        called.extend(in_code.chain(whole).filter_map(|code| {
+            let code = code.trim_start_matches("$ ");
+            code.strip_prefix("speakr ")?.split_whitespace().next()
+        }));
+    }
+    called
+        .into_iter()
         .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
         .map(str::to_owned)
         .collect()
