@@ -39,6 +39,9 @@ pub(crate) struct Settings<'a> {
     pub(crate) prompt: &'a [i32],
     /// Where the temperature begins.
     pub(crate) temperature: f32,
+    /// Counts the readings: the first, and one for each rise of the temperature because the one
+    /// before failed Whisper's own checks.
+    pub(crate) readings: &'a AtomicU32,
 }
 
 /// whisper.cpp's parameters for `settings`. Raising `abort` breaks the decode off.
