@@ -1,5 +1,14 @@
 //! The bundled engine may not get worse on the bundled speech.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{path::Path, sync::Arc};
 
 use speakr_bench::{

@@ -1,5 +1,13 @@
 //! Text on real clipboards: an X server, and a Wayland compositor, both without a screen.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(target_os = "linux")]
 
 use std::process::Command;

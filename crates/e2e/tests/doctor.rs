@@ -1,5 +1,13 @@
 //! What `speakr doctor` finds, and which mend it names.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(target_os = "linux")]
 
 use std::{fs, os::unix::fs::PermissionsExt as _};

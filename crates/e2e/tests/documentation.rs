@@ -1,5 +1,14 @@
 //! The documentation names what is there: commands, variables, files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

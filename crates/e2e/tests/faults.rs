@@ -1,5 +1,14 @@
 //! What goes wrong on real machines: full disks, damaged files, forbidden folders, kills.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{
     fs,
     path::Path,

@@ -1,5 +1,14 @@
 //! What `--json` prints is what `docs/json` says, for every command and kind of answer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};

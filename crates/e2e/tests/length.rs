@@ -1,4 +1,13 @@
 //! Three hours of sound: memory must not grow with length.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(target_os = "linux")]
 
 use std::{fs, process::Command, thread, time::Duration};

@@ -1,5 +1,14 @@
 //! Recording, driven as a person and a global shortcut drive it; a file plays the microphone.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{
     fs,
     io::{BufRead, BufReader},

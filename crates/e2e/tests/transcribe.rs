@@ -1,5 +1,14 @@
 //! Text from files, good and bad ones.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

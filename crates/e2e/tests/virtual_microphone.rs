@@ -1,5 +1,13 @@
 //! A real sound server with a microphone that hears what the test plays.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,15 @@
 //! Prints what loading and embedding cost here: `cargo run --release -p speakr-fastembed --example
 //! measure [FOLDER]`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 use std::{borrow::Cow, env, error::Error, fs, path::PathBuf, time::Instant};
 
 use speakr_core::ports::embedding::Embedder;

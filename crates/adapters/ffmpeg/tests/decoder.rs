@@ -1,5 +1,14 @@
 //! What comes out of files: every format, broken ones, and odd names.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 mod support;
 
 use std::{fs, io, path::Path, time::Duration};
@@ -233,7 +242,7 @@ async fn a_file_without_permission_says_so() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = tone(folder.path(), "a.wav", 1);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     // root may read everything: nothing to see then.
     if fs::File::open(&path).is_ok() {
         return;

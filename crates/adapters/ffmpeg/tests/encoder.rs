@@ -1,5 +1,14 @@
 //! Samples to FLAC and back.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 mod support;
 
 use std::{fs, path::Path};

@@ -1,5 +1,13 @@
 //! No ffmpeg stays behind, however speakr ends.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(target_os = "linux")]
 
 mod support;

@@ -1,5 +1,14 @@
 //! A file as the microphone: it plays by the clock.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,13 @@
 //! The archive through crashes, full disks, damage and deletion.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(unix)]
 
 mod support;

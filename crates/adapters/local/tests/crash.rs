@@ -1,5 +1,13 @@
 //! A writer that is killed in the middle: what it had written is there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
 #![cfg(unix)]
 
 mod support;

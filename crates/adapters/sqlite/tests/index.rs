@@ -1,5 +1,14 @@
 //! The index: what goes in comes out, by words and by meaning, and nothing else.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 mod support;
 
 use std::collections::HashSet;

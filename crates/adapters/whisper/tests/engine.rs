@@ -1,5 +1,14 @@
 //! The engine's port on the bundled model.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 mod common;
 
 use std::time::{Duration, Instant};

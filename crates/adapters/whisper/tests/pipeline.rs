@@ -1,5 +1,14 @@
 //! The whole way from sound to text on the bundled models.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
 mod common;
 
 use std::{sync::Arc, time::Duration};

@@ -81,7 +81,7 @@ fn a_piece_is_padded_on_both_sides() {
     let padding = config.padding_ms * 16;
     assert_eq!(piece.start_sample, 100 * 512 - padding);
     assert_eq!(piece.end_sample(), 160 * 512 + padding);
-    assert_eq!(piece.speech, [100 * 512..160 * 512]);
+    assert_eq!(piece.speech, std::slice::from_ref(&(100 * 512..160 * 512)));
 }
 
 #[test]
@@ -98,7 +98,10 @@ fn speech_goes_on_between_the_two_thresholds_and_over_short_gaps() {
         ],
     );
     assert_eq!(pieces.len(), 1);
-    assert_eq!(pieces[0].speech, [30 * 512..102 * 512]);
+    assert_eq!(
+        pieces[0].speech,
+        std::slice::from_ref(&(30 * 512..102 * 512))
+    );
 }
 
 #[test]

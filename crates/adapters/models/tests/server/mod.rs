@@ -1,5 +1,4 @@
 //! A small HTTP server that behaves, or misbehaves as it is told. It counts what it was asked.
-
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{

@@ -1,5 +1,4 @@
 //! The bundled models and clips, and sound made by arithmetic.
-
 #![allow(dead_code)]
 
 use std::{
