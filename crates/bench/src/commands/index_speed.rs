@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
 fn fill(home: &Path, passages: usize) -> Result<(), Failure> {
     let start = Instant::now();
     let progress = |done: usize| {
-        if done % 10_000 == 0 {
+        if done.is_multiple_of(10_000) {
             eprintln!(
                 "{done} of {passages} passages after {:.0?}",
                 start.elapsed()

@@ -103,7 +103,7 @@ async fn measure_all(
 ) -> Result<Vec<ModeRecall>, recall::Failure> {
     let total = collection.recordings.len() + collection.distractors.len();
     let progress = |done: usize| {
-        if done % 100 == 0 || done == total {
+        if done.is_multiple_of(100) || done == total {
             eprintln!("filed {done} of {total}");
         }
     };
