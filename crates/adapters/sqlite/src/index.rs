@@ -266,12 +266,12 @@ async fn find_by_keywords(
     };
     let mut hits = keyword::search(connection, query, &filter.tags, ranked).await?;
     if let Some(passing) = &passing {
-        let nums: Vec<u32> = hits.iter().map(|(num, _)| *num).collect();
+        let nums: Vec<u32> = hits.iter().map(|hit| hit.passage).collect();
         let kept = passages_passing(connection, &nums, passing).await?;
-        hits.retain(|(num, _)| kept.contains(num));
+        hits.retain(|hit| kept.contains(&hit.passage));
     }
-    hits.truncate(limit);
-    let nums: Vec<u32> = hits.iter().map(|(num, _)| *num).collect();
+    vectors::cut(&mut hits, limit, |hit| (hit.coverage, hit.bm25));
+    let nums: Vec<u32> = hits.iter().map(|hit| hit.passage).collect();
     let mut cosines = std::collections::HashMap::new();
     if let Some((vector, model)) = vector
         && let Some(model) = vectors::model(connection, model).await?
@@ -280,10 +280,10 @@ async fn find_by_keywords(
     }
     let found = hits
         .into_iter()
-        .map(|(passage, coverage)| Found {
-            passage,
-            cosine: cosines.get(&passage).copied(),
-            coverage: Some(coverage),
+        .map(|hit| Found {
+            passage: hit.passage,
+            cosine: cosines.get(&hit.passage).copied(),
+            coverage: Some(hit.coverage),
         })
         .collect();
     read_hits(connection, found).await

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use speakr_core::Tags;
 use sqlx::{Row, SqliteConnection};
 
-use crate::fault::Fault;
+use crate::{fault::Fault, vectors::cut};
 
 /// Most words of a query that are looked at: longer ones are pasted texts.
 const MAX_TERMS: usize = 32;
@@ -17,6 +17,9 @@ const COUNT_CAP: u32 = 5_000;
 const COMMON_SHARE: f64 = 0.05;
 /// … once there are this many: in a small library every word tells.
 const COMMON_FROM: u32 = 2_000;
+
+/// Equals of the last passage wanted that are looked at without asking again.
+const TIES_AT_FIRST: usize = 64;
 
 /// Bytes of a tag are spelt with these in the full-text index, two letters a byte. Without vowels
 /// and without "s" the Porter stemmer finds nothing to cut off.
@@ -213,14 +216,26 @@ const FUNCTION_WORDS: &[&str] = &[
     "yourselves",
 ];
 
-/// Passages that hold words of `query`, with the share of the query's words (by weight) that each
-/// holds; best first: by that share, then by BM25. Only passages that bear all of `tags`.
+/// A passage that holds words of the query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Hit {
+    /// Its number.
+    pub passage: u32,
+    /// The share of the query's words (by weight) that it holds.
+    pub coverage: f32,
+    /// BM25 as FTS5 has it: lower is better.
+    pub bm25: f64,
+}
+
+/// The best `limit` passages by BM25 that hold words of `query` and bear all of `tags`, and all
+/// that are as good as the last of them; sorted by the share of the words that they hold, then by
+/// BM25.
 pub(crate) async fn search(
     connection: &mut SqliteConnection,
     query: &str,
     tags: &Tags,
     limit: usize,
-) -> Result<Vec<(u32, f32)>, Fault> {
+) -> Result<Vec<Hit>, Fault> {
     let mut words = words(query);
     if words.iter().any(|word| !is_function_word(word)) {
         words.retain(|word| !is_function_word(word));
@@ -238,23 +253,46 @@ pub(crate) async fn search(
         return Ok(Vec::new());
     };
 
-    // Tags have weight 0: they choose, they don't rank.
-    let ranked: Vec<u32> = sqlx::query_scalar(
-        "SELECT rowid FROM passages_text WHERE passages_text MATCH ? \
-         AND rank MATCH 'bm25(1.0, 0.0)' ORDER BY rank LIMIT ?",
-    )
-    .bind(expression)
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(&mut *connection)
-    .await?;
-    let shares = shares(connection, &terms, passages, &ranked).await?;
-    let mut hits: Vec<(u32, f32)> = ranked
+    let ranked = ranked(connection, &expression, limit).await?;
+    let nums: Vec<u32> = ranked.iter().map(|(passage, _)| *passage).collect();
+    let shares = shares(connection, &terms, passages, &nums).await?;
+    let mut hits: Vec<Hit> = ranked
         .into_iter()
-        .map(|passage| (passage, shares.get(&passage).copied().unwrap_or(0.0)))
+        .map(|(passage, bm25)| Hit {
+            passage,
+            coverage: shares.get(&passage).copied().unwrap_or(0.0),
+            bm25,
+        })
         .collect();
     // Stable: equals stay in the order of BM25.
-    hits.sort_by(|a, b| b.1.total_cmp(&a.1));
+    hits.sort_by(|a, b| b.coverage.total_cmp(&a.coverage));
     Ok(hits)
+}
+
+/// The best `limit` matches of `expression` with their BM25, and all that equal the last of them.
+async fn ranked(
+    connection: &mut SqliteConnection,
+    expression: &str,
+    limit: usize,
+) -> Result<Vec<(u32, f64)>, Fault> {
+    let mut asked = limit.saturating_add(TIES_AT_FIRST);
+    loop {
+        // Tags have weight 0: they choose, they don't rank.
+        let mut found: Vec<(u32, f64)> = sqlx::query_as(
+            "SELECT rowid, rank FROM passages_text WHERE passages_text MATCH ? \
+             AND rank MATCH 'bm25(1.0, 0.0)' ORDER BY rank LIMIT ?",
+        )
+        .bind(expression)
+        .bind(i64::try_from(asked).unwrap_or(i64::MAX))
+        .fetch_all(&mut *connection)
+        .await?;
+        let all = found.len() < asked;
+        cut(&mut found, limit, |(_, bm25)| *bm25);
+        if all || found.len() < asked {
+            return Ok(found);
+        }
+        asked = asked.saturating_mul(4);
+    }
 }
 
 async fn count(connection: &mut SqliteConnection, quoted: &str) -> Result<u32, Fault> {

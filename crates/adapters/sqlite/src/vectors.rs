@@ -271,7 +271,8 @@ pub(crate) async fn remove(connection: &mut SqliteConnection, recording: i64) ->
 }
 
 /// The best `limit` passages by cosine with `query` among the recordings in `passing` (all where
-/// absent), best first, with exact cosines.
+/// absent), best first, with exact cosines; and all that are as good as the last of them, so that
+/// what is found doesn't depend on the order in which passages were stored.
 pub(crate) async fn nearest(
     connection: &mut SqliteConnection,
     model: Model,
@@ -286,14 +287,32 @@ pub(crate) async fn nearest(
     let mut scored = scan(connection, model, &query_codes, passing).await?;
     let rescored = limit.saturating_mul(RESCORE_FACTOR).max(RESCORE_MIN);
     if scored.len() > rescored {
-        scored.select_nth_unstable_by(rescored, |a, b| b.0.total_cmp(&a.0));
-        scored.truncate(rescored);
+        let (_, (least, _), _) =
+            scored.select_nth_unstable_by(rescored, |a, b| b.0.total_cmp(&a.0));
+        let least = *least;
+        scored.retain(|(score, _)| *score >= least);
     }
     let passages: Vec<u32> = scored.into_iter().map(|(_, passage)| passage).collect();
     let mut exact = cosines(connection, model, query, &passages).await?;
-    exact.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    exact.truncate(limit);
+    exact.sort_by(|a, b| b.1.total_cmp(&a.1));
+    cut(&mut exact, limit, |(_, cosine)| *cosine);
     Ok(exact)
+}
+
+/// Cuts `sorted` to its first `limit` items and those that rank the same as the last of them.
+pub(crate) fn cut<T, K: PartialEq>(sorted: &mut Vec<T>, limit: usize, rank: impl Fn(&T) -> K) {
+    let Some(last) = limit.checked_sub(1).and_then(|last| sorted.get(last)) else {
+        if limit == 0 {
+            sorted.clear();
+        }
+        return;
+    };
+    let least = rank(last);
+    let ties = sorted[limit..]
+        .iter()
+        .take_while(|item| rank(item) == least)
+        .count();
+    sorted.truncate(limit + ties);
 }
 
 /// Every passage with its approximate score, in no order.

@@ -153,7 +153,8 @@ pub trait Index: Send + Sync {
     /// [`IndexError`].
     async fn ids_with_prefix(&self, prefix: &str) -> Result<Vec<RecordingId>, IndexError>;
 
-    /// Best passages by keywords, best first. With a `vector`, hits bear their cosine.
+    /// The best `limit` passages by keywords, best first, and all that rank the same as the last
+    /// of them (so the order of storing never shows). With a `vector`, hits bear their cosine.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -165,7 +166,8 @@ pub trait Index: Send + Sync {
         limit: usize,
     ) -> Result<Vec<PassageHit>, IndexError>;
 
-    /// Best passages by cosine among those embedded by `model`, best first.
+    /// The best `limit` passages by cosine among those embedded by `model`, best first, and all
+    /// that rank the same as the last of them.
     ///
     /// # Errors
     /// [`IndexError`].
