@@ -1,0 +1,6 @@
+//! Starts the real servers that the platform stands on, each on a free port of the loopback
+//! device, in a scratch folder, as a child process that ends with its handle.
+//!
+//! Nothing here is a mock: tests, benches and `make up` use what production uses.
+
+pub mod process;

@@ -1,0 +1,141 @@
+//! Child processes that never outlive who started them.
+
+use std::{
+    io,
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+/// Why a server isn't there.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program isn't installed.
+    #[error("{program} isn't on PATH; \"scripts/setup.sh test\" installs it")]
+    NotInstalled {
+        /// Its name.
+        program: &'static str,
+    },
+    /// It couldn't be started.
+    #[error("{program} can't be started")]
+    Start {
+        /// Its name.
+        program: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended, or wasn't ready in time.
+    #[error("{program} {what}; its log: {log}")]
+    NotReady {
+        /// Its name.
+        program: &'static str,
+        /// What happened instead.
+        what: String,
+        /// The end of what it printed.
+        log: String,
+    },
+}
+
+/// The program `name` on PATH.
+///
+/// # Errors
+/// [`StartError::NotInstalled`].
+pub fn find(name: &'static str) -> Result<PathBuf, StartError> {
+    std::env::var_os("PATH")
+        .iter()
+        .flat_map(std::env::split_paths)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .ok_or(StartError::NotInstalled { program: name })
+}
+
+/// A port of the loopback device that was free just now.
+///
+/// # Errors
+/// Whatever the system says when there is none.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}
+
+/// A server that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    program: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `command`, whose output goes into the file `log`, and waits until `ready` says so.
+    ///
+    /// # Errors
+    /// [`StartError::Start`] and [`StartError::NotReady`].
+    pub fn start(
+        program: &'static str,
+        command: &mut Command,
+        log: PathBuf,
+        patience: Duration,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Start { program, source };
+        let output = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(failed)?;
+        let child = command
+            .stdin(std::process::Stdio::null())
+            .stdout(output.try_clone().map_err(failed)?)
+            .stderr(output)
+            .spawn()
+            .map_err(failed)?;
+        let mut server = Self {
+            program,
+            child,
+            log,
+        };
+        let began = Instant::now();
+        while !ready() {
+            if let Some(status) = server.child.try_wait().map_err(failed)? {
+                return Err(server.not_ready(format!("ended with {status}")));
+            }
+            if began.elapsed() > patience {
+                return Err(server.not_ready(format!("wasn't ready after {patience:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    fn not_ready(&self, what: String) -> StartError {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let start = log.len().saturating_sub(2_000);
+        StartError::NotReady {
+            program: self.program,
+            what,
+            log: log.get(start..).unwrap_or(&log).to_owned(),
+        }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
