@@ -47,14 +47,15 @@ impl SegmenterConfig {
         }
     }
 
-    /// For a microphone: pieces end at the speaker's pauses, so that little is left at the end.
+    /// For a microphone: pieces as long as the engine understands best (shorter ones cost words:
+    /// `speakr-bench accuracy --pace live --pauses …` shows how many), ended by a shorter pause
+    /// the longer they get.
     #[must_use]
     pub fn live() -> Self {
         Self {
-            padding_ms: 320,
-            longest_ms: 16_000,
-            earliest_cut_ms: 8_000,
-            pauses: vec![(0, 1_200), (7_000, 700), (11_000, 400)],
+            longest_ms: 24_000,
+            earliest_cut_ms: 10_000,
+            pauses: vec![(0, 2_000), (16_000, 600)],
             ..Self::file()
         }
     }
