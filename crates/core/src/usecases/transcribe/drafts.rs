@@ -108,6 +108,10 @@ impl Drafts {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::single_range_in_vec_init,
+    reason = "a piece with one stretch of speech is a list of one range"
+)]
 mod tests {
     use std::ops::Range;
 
