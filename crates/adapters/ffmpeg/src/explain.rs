@@ -66,6 +66,10 @@ pub(crate) fn failure(complaint: &Complaint) -> io::Error {
             io::ErrorKind::TimedOut,
             "decoding it takes more computing time than is allowed",
         ),
+        Complaint::Stopped => io::Error::new(
+            io::ErrorKind::TimedOut,
+            "decoding it takes more computing time than is allowed, or somebody ended ffmpeg",
+        ),
         Complaint::Killed(signal) => {
             io::Error::other(format!("ffmpeg was ended from outside (signal {signal})"))
         }
