@@ -60,6 +60,16 @@ impl SegmenterConfig {
         }
     }
 
+    /// The same for a model: those of many languages want more of the sound around the speech
+    /// (`speakr-bench accuracy --padding-ms …` shows what it costs each of them).
+    #[must_use]
+    pub fn for_model(mut self, multilingual: bool) -> Self {
+        if multilingual {
+            self.padding_ms = 800;
+        }
+        self
+    }
+
     fn pause_after(&self, speech_ms: u64) -> u64 {
         self.pauses
             .iter()

@@ -131,11 +131,12 @@ impl Transcriber {
     /// A transcriber on `engine`, with a new detector from `detector` for each stream.
     #[must_use]
     pub fn new(engine: Arc<dyn SpeechEngine>, detector: DetectorFactory) -> Self {
+        let multilingual = engine.model().multilingual;
         Self {
             engine,
             detector,
-            file: SegmenterConfig::file(),
-            live: SegmenterConfig::live(),
+            file: SegmenterConfig::file().for_model(multilingual),
+            live: SegmenterConfig::live().for_model(multilingual),
         }
     }
 
