@@ -7,6 +7,8 @@
 need_rust
 scripts/setup.sh test
 bin=$(scripts/tools.sh nextest)
+# OpenAI's own client, for the tests of the endpoint that is compatible with theirs.
+scripts/tools.sh openai >/dev/null
 PATH=$bin:$PATH
 export PATH
 
