@@ -42,7 +42,7 @@ impl Nats {
                 folder.join("store").display()
             )
         };
-        Self::launch(config, Vec::new(), "nats")
+        Self::launch(config, Vec::new(), "nats", None)
     }
 
     /// Starts a server from the config file `shipped` as production does; only ports and folder
@@ -55,24 +55,17 @@ impl Nats {
         environment: Vec<(String, String)>,
     ) -> Result<Self, StartError> {
         let text = std::fs::read_to_string(shipped).map_err(failed)?;
-        let folder_of_shipped = shipped.parent().unwrap_or(Path::new(".")).to_owned();
         let config = |_: &Path, port: u16, monitor: u16| {
-            let text = text
-                .lines()
+            text.lines()
                 .map(|line| match line.split(':').next() {
                     Some("port") => format!("host: 127.0.0.1\nport: {port}"),
                     Some("http") => format!("http: \"127.0.0.1:{monitor}\""),
                     _ => line.to_owned(),
                 })
                 .collect::<Vec<_>>()
-                .join("\n");
-            // Included files lie beside the shipped one.
-            text.replace(
-                "include \"",
-                &format!("include \"{}/", folder_of_shipped.display()),
-            )
+                .join("\n")
         };
-        Self::launch(config, environment, "nats")
+        Self::launch(config, environment, "nats", shipped.parent())
     }
 
     /// Starts a server that speaks TLS alone, with the certificate and key in these PEM files,
@@ -99,15 +92,25 @@ impl Nats {
                 folder.join("store").display()
             )
         };
-        Self::launch(config, Vec::new(), "tls")
+        Self::launch(config, Vec::new(), "tls", None)
     }
 
     fn launch(
         config: impl Fn(&Path, u16, u16) -> String,
         mut environment: Vec<(String, String)>,
         scheme: &'static str,
+        beside: Option<&Path>,
     ) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().map_err(failed)?;
+        // The server looks for included files beside the one that includes them.
+        for file in beside.iter().flat_map(std::fs::read_dir).flatten() {
+            let file = file.map_err(failed)?.path();
+            if let Some(name) = file.file_name()
+                && file.extension().is_some_and(|e| e == "conf")
+            {
+                std::fs::copy(&file, folder.path().join(name)).map_err(failed)?;
+            }
+        }
         let (port, monitor) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
         let path = folder.path().join("nats-server.conf");
         std::fs::write(&path, config(folder.path(), port, monitor)).map_err(failed)?;

@@ -24,6 +24,8 @@ use crate::{
 
 /// Messages that may be on their way without the server's answer: 12.8 s of sound.
 const WINDOW: usize = 128;
+/// How often in a row the server's answer may be lost before the sender gives up.
+const LOST_ANSWERS: u32 = 5;
 /// Most messages asked for at once.
 const BATCH: usize = 200;
 /// After so long without sound the server is asked whether there is any.
@@ -41,6 +43,8 @@ pub struct AudioSender {
     next: u64,
     rest: Vec<i16>,
     in_flight: VecDeque<(Chunk, PublishAckFuture)>,
+    /// How often in a row the server's answer was lost.
+    lost: u32,
 }
 
 impl std::fmt::Debug for AudioSender {
@@ -64,6 +68,7 @@ impl AudioSender {
             next: 0,
             rest: Vec::new(),
             in_flight: VecDeque::new(),
+            lost: 0,
         }
     }
 
@@ -131,23 +136,28 @@ impl AudioSender {
             .map_err(|error| bus::not_stored(&subject, bytes, error))
     }
 
-    /// Waits until the oldest message is stored; one whose answer was lost is sent once more.
+    /// Waits until the oldest message is stored. When its answer was lost, those of the messages
+    /// after it most likely were too: all are sent again, and the server drops what it has.
     async fn confirm_oldest(&mut self) -> Result<(), BusError> {
         let Some((chunk, stored)) = self.in_flight.pop_front() else {
             return Ok(());
         };
-        let subject = subjects::audio(self.recording_id);
         let Err(error) = stored.await else {
+            self.lost = 0;
             return Ok(());
         };
-        if matches!(bus::not_stored(&subject, 0, error), BusError::Full { .. }) {
-            return Err(BusError::Full { subject });
+        let error = bus::not_stored(&subjects::audio(self.recording_id), 0, error);
+        self.lost += 1;
+        if matches!(error, BusError::Full { .. }) || self.lost > LOST_ANSWERS {
+            return Err(error);
         }
-        self.start(&chunk)
-            .await?
-            .await
-            .map(drop)
-            .map_err(|error| bus::not_stored(&subject, 0, error))
+        let rest = self.in_flight.drain(..).map(|(chunk, _)| chunk);
+        let again: Vec<Chunk> = std::iter::once(chunk).chain(rest).collect();
+        for chunk in again {
+            let stored = self.start(&chunk).await?;
+            self.in_flight.push_back((chunk, stored));
+        }
+        Ok(())
     }
 }
 
@@ -316,6 +326,8 @@ impl AudioListener {
         let stream = streams::stream(&self.bus, AUDIO).await?;
         stream
             .create_consumer(pull::Config {
+                // Named, so that a user's permission can name the stream.
+                name: Some(Uuid::new_v4().simple().to_string()),
                 // Nothing is lost by an answer that is lost: all stays until it is purged.
                 ack_policy: AckPolicy::None,
                 filter_subject: subjects::audio(self.recording_id),
