@@ -1,5 +1,7 @@
 //! A server and a connection to it.
 
+#![allow(dead_code, reason = "no test uses all of it")]
+
 use std::time::Duration;
 
 use speakr_contract::commands::{RecordingCancel, RecordingStart};
@@ -54,7 +56,6 @@ pub async fn send_start(bus: &Bus) -> Request {
 }
 
 /// Sends a cancel.
-#[allow(dead_code, reason = "not every test does")]
 pub async fn send_cancel(bus: &Bus, id: &str) {
     let cancel = RecordingCancel {
         recording_id: Uuid::from_u128(1),
