@@ -9,6 +9,7 @@ scripts/setup.sh test
 bin=$(scripts/tools.sh nextest)
 # OpenAI's own client, for the tests of the endpoint that is compatible with theirs.
 scripts/tools.sh openai >/dev/null
+bin=$bin:$(scripts/tools.sh nats)
 PATH=$bin:$PATH
 export PATH
 

@@ -3,4 +3,5 @@
 //!
 //! Nothing here is a mock: tests, benches and `make up` use what production uses.
 
+pub mod nats;
 pub mod process;
