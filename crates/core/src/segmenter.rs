@@ -6,7 +6,10 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use crate::audio::{level_dbfs, ms_to_samples};
+use crate::{
+    audio::{level_dbfs, ms_to_samples},
+    transcript::Language,
+};
 
 /// How a stream is cut. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,11 +63,11 @@ impl SegmenterConfig {
         }
     }
 
-    /// The same for a model: those of many languages want more of the sound around the speech
-    /// (`speakr-bench accuracy --padding-ms …` shows what it costs each of them).
+    /// The same for speech in `language`: the engine hears English best with little sound around
+    /// the speech, and other languages with more (`speakr-bench accuracy --padding-ms …`).
     #[must_use]
-    pub fn for_model(mut self, multilingual: bool) -> Self {
-        if multilingual {
+    pub fn for_language(mut self, language: Option<&Language>) -> Self {
+        if language.is_some_and(|language| *language != Language::english()) {
             self.padding_ms = 800;
         }
         self

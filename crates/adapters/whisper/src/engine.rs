@@ -229,7 +229,6 @@ impl Inner {
         let mut settings = Settings {
             seconds: sound.len() as f32 / SAMPLE_RATE_HZ as f32,
             threads: i32::try_from(threads).unwrap_or(1),
-            multilingual: self.model.multilingual,
             language: "en",
             translate: options.task == Task::Translate && self.model.multilingual,
             word_timestamps: options.word_timestamps,

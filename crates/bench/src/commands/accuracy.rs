@@ -7,9 +7,7 @@ use speakr_bench::{
     accuracy::{self, Accuracy, Measurement},
     manifest, thresholds,
 };
-use speakr_core::{
-    ports::speech::SpeechEngine as _, segmenter::SegmenterConfig, usecases::transcribe::Pace,
-};
+use speakr_core::{segmenter::SegmenterConfig, usecases::transcribe::Pace};
 use speakr_whisper::{ModelBytes, SileroModel};
 
 use super::{Failure, bundled_models, load_engine};
@@ -71,12 +69,11 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn segmentation(&self, pace: Pace, multilingual: bool) -> Result<SegmenterConfig, Failure> {
+    fn segmentation(&self, pace: Pace) -> Result<SegmenterConfig, Failure> {
         let mut config = match pace {
             Pace::File => SegmenterConfig::file(),
             Pace::Live => SegmenterConfig::live(),
-        }
-        .for_model(multilingual);
+        };
         config.longest_ms = self.longest_ms.unwrap_or(config.longest_ms);
         config.earliest_cut_ms = self.earliest_cut_ms.unwrap_or(config.earliest_cut_ms);
         config.padding_ms = self.padding_ms.unwrap_or(config.padding_ms);
@@ -124,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
                 engine: engine.clone(),
                 vad: &vad,
                 pace,
-                segmentation: Some(args.segmentation(pace, engine.model().multilingual)?),
+                segmentation: Some(args.segmentation(pace)?),
                 detect_language: args.detect_language,
             };
             let result = runtime.block_on(accuracy::measure(&measurement, &clips))?;

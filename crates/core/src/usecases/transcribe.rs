@@ -131,12 +131,11 @@ impl Transcriber {
     /// A transcriber on `engine`, with a new detector from `detector` for each stream.
     #[must_use]
     pub fn new(engine: Arc<dyn SpeechEngine>, detector: DetectorFactory) -> Self {
-        let multilingual = engine.model().multilingual;
         Self {
             engine,
             detector,
-            file: SegmenterConfig::file().for_model(multilingual),
-            live: SegmenterConfig::live().for_model(multilingual),
+            file: SegmenterConfig::file(),
+            live: SegmenterConfig::live(),
         }
     }
 
@@ -174,7 +173,10 @@ impl Transcriber {
         };
         let run = Run {
             engine: &self.engine,
-            segmenter: Segmenter::new(config.clone(), detector.frame_len()),
+            segmenter: Segmenter::new(
+                config.clone().for_language(options.language.as_ref()),
+                detector.frame_len(),
+            ),
             detector,
             pace,
             cancel,
