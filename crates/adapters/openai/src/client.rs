@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use reqwest::{RequestBuilder, Response, StatusCode, header, redirect};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -61,6 +62,9 @@ impl OpenAiConfig {
     }
 }
 
+/// A request while its body is made.
+pub(crate) type Filling<'a> = BoxFuture<'a, Result<RequestBuilder, OpenAiError>>;
+
 /// A client of the API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct OpenAiClient {
@@ -103,10 +107,10 @@ impl OpenAiClient {
     }
 
     /// Posts to `path` what `fill` puts into the request, as often as may help.
-    pub(crate) async fn post<T: DeserializeOwned>(
+    pub(crate) async fn post<'a, T: DeserializeOwned>(
         &self,
         path: &str,
-        fill: impl AsyncFn(RequestBuilder) -> Result<RequestBuilder, OpenAiError>,
+        fill: &(dyn Fn(RequestBuilder) -> Filling<'a> + Send + Sync),
     ) -> Result<T, OpenAiError> {
         let base = self.config.base_url.as_str().trim_end_matches('/');
         let url = format!("{base}/{path}");

@@ -1,6 +1,7 @@
 //! The API as an embedder.
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use serde_json::json;
 use speakr_core::{
     passages::estimate_tokens,
@@ -46,7 +47,10 @@ impl OpenAiEmbedder {
         let body = json!({"model": self.model, "input": texts, "encoding_format": "float"});
         let answer: Embeddings = self
             .client
-            .post("embeddings", async |request| Ok(request.json(&body)))
+            .post("embeddings", &|request| {
+                let filled = Ok(request.json(&body));
+                async { filled }.boxed()
+            })
             .await?;
         let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts.len()];
         for embedding in answer.data {

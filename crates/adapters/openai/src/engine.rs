@@ -1,6 +1,7 @@
 //! The API as a speech engine: piece by piece, while one still speaks.
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use reqwest::multipart::{Form, Part};
 use speakr_core::{
     audio::{SAMPLE_RATE_HZ, samples_to_ms},
@@ -50,13 +51,14 @@ impl OpenAiEngine {
             .join(" ");
         let answer: Transcribed = self
             .client
-            .post(path, async |request| {
-                let part = Part::bytes(wav.clone())
+            .post(path, &|request| {
+                let form = transcription::fields(Form::new(), &self.model.id, options, &prompt);
+                let filled = Part::bytes(wav.clone())
                     .file_name("piece.wav")
                     .mime_str("audio/wav")
-                    .map_err(|e| self.client.malformed(&e.to_string()))?;
-                let form = transcription::fields(Form::new(), &self.model.id, options, &prompt);
-                Ok(request.multipart(form.part("file", part)))
+                    .map(|part| request.multipart(form.part("file", part)))
+                    .map_err(|e| self.client.malformed(&e.to_string()));
+                async { filled }.boxed()
             })
             .await?;
         let duration_ms = samples_to_ms(pcm.len() as u64);

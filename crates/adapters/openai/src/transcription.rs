@@ -1,6 +1,7 @@
 //! The API for whole files.
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use reqwest::multipart::{Form, Part};
 use speakr_core::{
     RecordingId, Transcript,
@@ -47,17 +48,21 @@ impl OpenAiTranscription {
         let name = request.file_name.as_deref().unwrap_or("sound");
         let answer: Transcribed = self
             .client
-            .post(path, async |builder| {
-                // Streamed from disk, anew at each attempt.
-                let part = Part::file(&request.file)
-                    .await
-                    .map_err(|e| OpenAiError::Refused {
-                        server: "this machine".to_owned(),
-                        status: 0,
-                        reason: format!("can't read {}: {e}", request.file.display()),
-                    })?;
-                let form = fields(Form::new(), model, &request.options, prompt);
-                Ok(builder.multipart(form.part("file", part.file_name(name.to_owned()))))
+            .post(path, &|builder| {
+                async move {
+                    // Streamed from disk, anew at each attempt.
+                    let part =
+                        Part::file(&request.file)
+                            .await
+                            .map_err(|e| OpenAiError::Refused {
+                                server: "this machine".to_owned(),
+                                status: 0,
+                                reason: format!("can't read {}: {e}", request.file.display()),
+                            })?;
+                    let form = fields(Form::new(), model, &request.options, prompt);
+                    Ok(builder.multipart(form.part("file", part.file_name(name.to_owned()))))
+                }
+                .boxed()
             })
             .await?;
         let malformed = |reason: String| self.client.malformed(&reason);
