@@ -53,6 +53,8 @@ impl ApiServer {
             panic!("it didn't start: {}", said.join().unwrap_or_default());
         }
         let told: Value = serde_json::from_str(&line).expect("it tells in JSON where it is");
+        // Another test of this process may have done so already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(PATIENCE)
