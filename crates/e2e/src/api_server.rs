@@ -70,7 +70,6 @@ impl ApiServer {
     }
 
     /// A request without token.
-    #[must_use]
     pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
@@ -79,7 +78,6 @@ impl ApiServer {
     ///
     /// # Panics
     /// When it showed none.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let token = self.token.as_ref().expect("a token");
         self.bare(method, path).bearer_auth(token)
