@@ -134,7 +134,7 @@ impl LocalTranscription {
             .keep(&mut recording, &transcript)
             .await
             .map_err(failed)?;
-        unfinished.is_kept();
+        unfinished.keep();
         self.app
             .settle(&recording, &transcript)
             .await
@@ -222,7 +222,7 @@ impl Unfinished {
         }
     }
 
-    fn is_kept(mut self) {
+    fn keep(mut self) {
         self.recording = None;
     }
 }
