@@ -28,7 +28,7 @@ pub(crate) struct ServeArgs {
     /// Make a new token and print it; those before it work no longer
     #[arg(long)]
     new_token: bool,
-    /// Let web pages of this origin ask, such as https://notes.example; can come again
+    /// Let web pages of this origin ask, such as `https://notes.example`; can come again
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origin: Vec<String>,
     /// The largest file to transcribe, in megabytes
