@@ -1,22 +1,27 @@
 //! Keyword search: any text is a query, weighed by how rare its words are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use speakr_core::Tags;
-use sqlx::{Row, SqliteConnection};
+use speakr_core::{Tags, ports::index::Filter};
+use sqlx::{QueryBuilder, SqliteConnection};
 
-use crate::{fault::Fault, vectors::cut};
+use crate::{fault::Fault, recordings, vectors::cut};
 
 /// Most words of a query that are looked at: longer ones are pasted texts.
 const MAX_TERMS: usize = 32;
 
-/// Counting how many passages hold a word stops here: beyond, it is just common.
+/// Counting how many passages hold a word stops here: beyond, it is just common, and says nothing
+/// where the query has rarer words.
 const COUNT_CAP: u32 = 5_000;
 
 /// A word in more than this share of all passages doesn't bring passages in by itself …
 const COMMON_SHARE: f64 = 0.05;
 /// … once there are this many: in a small library every word tells.
 const COMMON_FROM: u32 = 2_000;
+
+/// About so many passages are ranked, those with the rarest words first: each costs some
+/// microseconds.
+const RANKED: u32 = 10_000;
 
 /// Equals of the last passage wanted that are looked at without asking again.
 const TIES_AT_FIRST: usize = 64;
@@ -227,13 +232,12 @@ pub(crate) struct Hit {
     pub bm25: f64,
 }
 
-/// The best `limit` passages by BM25 that hold words of `query` and bear all of `tags`, and all
-/// that are as good as the last of them; sorted by the share of the words that they hold, then by
-/// BM25.
+/// The best `limit` passages by BM25 that hold words of `query` and pass `filter`, and all that are
+/// as good as the last of them; sorted by the share of the words that they hold, then by BM25.
 pub(crate) async fn search(
     connection: &mut SqliteConnection,
     query: &str,
-    tags: &Tags,
+    filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Hit>, Fault> {
     let mut words = words(query);
@@ -243,17 +247,31 @@ pub(crate) async fn search(
     let mut terms = Vec::with_capacity(words.len());
     for word in words {
         let quoted = format!("\"{word}\"");
-        let count = count(connection, &quoted).await?;
+        let count = count(connection, &format!("text : {quoted}")).await?;
         terms.push(Term { quoted, count });
+    }
+    let tells = |term: &Term| (1..COUNT_CAP).contains(&term.count);
+    if terms.iter().any(tells) {
+        terms.retain(|term| term.count < COUNT_CAP);
     }
     let passages: u32 = sqlx::query_scalar("SELECT count(*) FROM passages")
         .fetch_one(&mut *connection)
         .await?;
-    let Some(expression) = expression(&terms, passages, tags) else {
+    let Some(mut expression) = expression(&terms, passages) else {
         return Ok(Vec::new());
     };
+    // A tag that few passages bear chooses them in the full-text index, before they are ranked.
+    // One that many bear costs more there than it saves: its whole list would be weighed.
+    let mut outside = filter.clone();
+    for tag in filter.tags.iter() {
+        let term = format!("tags : \"{}\"", tag_word(tag));
+        if count(connection, &term).await? < COUNT_CAP {
+            expression.push_str(&format!(" AND {term}"));
+            outside.tags.remove_all(&Tags::new([tag]));
+        }
+    }
 
-    let ranked = ranked(connection, &expression, limit).await?;
+    let ranked = ranked(connection, &expression, &outside, limit).await?;
     let nums: Vec<u32> = ranked.iter().map(|(passage, _)| *passage).collect();
     let shares = shares(connection, &terms, passages, &nums).await?;
     let mut hits: Vec<Hit> = ranked
@@ -269,23 +287,34 @@ pub(crate) async fn search(
     Ok(hits)
 }
 
-/// The best `limit` matches of `expression` with their BM25, and all that equal the last of them.
+/// The best `limit` matches of `expression` that pass `filter` with their BM25, and all that equal
+/// the last of them.
 async fn ranked(
     connection: &mut SqliteConnection,
     expression: &str,
+    filter: &Filter,
     limit: usize,
 ) -> Result<Vec<(u32, f64)>, Fault> {
     let mut asked = limit.saturating_add(TIES_AT_FIRST);
     loop {
         // Tags have weight 0: they choose, they don't rank.
-        let mut found: Vec<(u32, f64)> = sqlx::query_as(
-            "SELECT rowid, rank FROM passages_text WHERE passages_text MATCH ? \
-             AND rank MATCH 'bm25(1.0, 0.0)' ORDER BY rank LIMIT ?",
-        )
-        .bind(expression)
-        .bind(i64::try_from(asked).unwrap_or(i64::MAX))
-        .fetch_all(&mut *connection)
-        .await?;
+        let mut query = QueryBuilder::new(
+            "SELECT passages_text.rowid, rank FROM passages_text \
+             WHERE rank MATCH 'bm25(1.0, 0.0)' AND passages_text MATCH ",
+        );
+        query.push_bind(expression);
+        if *filter != Filter::default() {
+            query.push(
+                " AND EXISTS (SELECT 1 FROM passages p JOIN recordings r ON r.num = p.recording \
+                 WHERE p.num = passages_text.rowid",
+            );
+            recordings::push_filter(&mut query, filter);
+            query.push(")");
+        }
+        query
+            .push(" ORDER BY rank LIMIT ")
+            .push_bind(i64::try_from(asked).unwrap_or(i64::MAX));
+        let mut found: Vec<(u32, f64)> = query.build_query_as().fetch_all(&mut *connection).await?;
         let all = found.len() < asked;
         cut(&mut found, limit, |(_, bm25)| *bm25);
         if all || found.len() < asked {
@@ -295,44 +324,49 @@ async fn ranked(
     }
 }
 
-async fn count(connection: &mut SqliteConnection, quoted: &str) -> Result<u32, Fault> {
+/// How many passages match `expression`, counted up to [`COUNT_CAP`].
+async fn count(connection: &mut SqliteConnection, expression: &str) -> Result<u32, Fault> {
     let count: u32 = sqlx::query_scalar(
         "SELECT count(*) FROM (SELECT 1 FROM passages_text WHERE passages_text MATCH ? LIMIT ?)",
     )
-    .bind(format!("text : {quoted}"))
+    .bind(expression)
     .bind(COUNT_CAP)
     .fetch_one(connection)
     .await?;
     Ok(count)
 }
 
-/// The FTS5 query: passages with any of the rarer words, or with all of them; `None` when no
-/// passage can match.
-fn expression(terms: &[Term], passages: u32, tags: &Tags) -> Option<String> {
-    let known: Vec<&Term> = terms.iter().filter(|term| term.count > 0).collect();
-    if known.is_empty() {
-        return None;
-    }
+/// The FTS5 query: passages with any of the rarer words, or, where all are common, with all of
+/// them; `None` when no passage can match. Common words count for the share of the words that a
+/// passage holds; to rank by them would weigh their whole lists, and they say next to nothing.
+fn expression(terms: &[Term], passages: u32) -> Option<String> {
+    let mut known: Vec<&Term> = terms.iter().filter(|term| term.count > 0).collect();
+    known.sort_by_key(|term| term.count);
+    let rarest = known.first()?;
     let common = |term: &Term| {
-        passages >= COMMON_FROM && f64::from(term.count) > COMMON_SHARE * f64::from(passages)
+        term.count >= COUNT_CAP
+            || (passages >= COMMON_FROM
+                && f64::from(term.count) > COMMON_SHARE * f64::from(passages))
     };
     let join = |terms: &[&Term], with: &str| {
         let quoted: Vec<_> = terms.iter().map(|term| term.quoted.as_str()).collect();
         quoted.join(with)
     };
-    let rare: Vec<&Term> = known.iter().copied().filter(|t| !common(t)).collect();
-    let words = if rare.len() == known.len() {
-        join(&known, " OR ")
-    } else if rare.is_empty() {
+    let words = if common(rarest) {
         join(&known, " AND ")
     } else {
-        format!("({}) OR ({})", join(&rare, " OR "), join(&known, " AND "))
+        let mut room = RANKED;
+        let mut ranking = Vec::new();
+        for &term in &known {
+            let Some(left) = room.checked_sub(term.count).filter(|_| !common(term)) else {
+                break;
+            };
+            room = left;
+            ranking.push(term);
+        }
+        join(&ranking, " OR ")
     };
-    let mut expression = format!("text : ({words})");
-    for tag in tags.iter() {
-        expression.push_str(&format!(" AND tags : \"{}\"", tag_word(tag)));
-    }
-    Some(expression)
+    Some(format!("text : ({words})"))
 }
 
 /// The share of the words' weight that each of `passages_found` holds.
@@ -344,26 +378,22 @@ async fn shares(
 ) -> Result<HashMap<u32, f32>, Fault> {
     let weights: Vec<f64> = terms.iter().map(|term| term.weight(passages)).collect();
     let total: f64 = weights.iter().sum();
-    let queries: BTreeMap<usize, String> = terms
-        .iter()
-        .enumerate()
-        .map(|(i, term)| (i, format!("text : {}", term.quoted)))
-        .collect();
-    let queries = serde_json::to_string(&queries).map_err(|e| Fault::Damaged(Box::new(e)))?;
-    let rows = sqlx::query(
-        "SELECT found.value, CAST(term.key AS INTEGER) \
-         FROM json_each(?) term CROSS JOIN json_each(?) found CROSS JOIN passages_text \
-         WHERE passages_text MATCH term.value AND passages_text.rowid = found.value",
-    )
-    .bind(queries)
-    .bind(format!("{passages_found:?}"))
-    .fetch_all(connection)
-    .await?;
+    let found = format!("{passages_found:?}");
     let mut held: HashMap<u32, f64> = HashMap::new();
-    for row in rows {
-        let term: i64 = row.try_get(1)?;
-        let weight = usize::try_from(term).ok().and_then(|i| weights.get(i));
-        *held.entry(row.try_get(0)?).or_default() += weight.copied().unwrap_or(0.0);
+    for (term, weight) in terms.iter().zip(weights) {
+        // Each word's list is walked once. Looked up by row (which the "+" keeps it from) it would
+        // be opened anew for each passage, which takes ten times as long.
+        let holding: Vec<u32> = sqlx::query_scalar(
+            "SELECT rowid FROM passages_text WHERE passages_text MATCH ? \
+             AND +rowid IN (SELECT value FROM json_each(?))",
+        )
+        .bind(format!("text : {}", term.quoted))
+        .bind(&found)
+        .fetch_all(&mut *connection)
+        .await?;
+        for passage in holding {
+            *held.entry(passage).or_default() += weight;
+        }
     }
     Ok(held
         .into_iter()
@@ -386,6 +416,31 @@ mod tests {
             words("\"Buy* AND milk: NEAR(buy)^ -- שלום 🎉 naïve"),
             ["buy", "and", "milk", "near", "שלום", "naïve"]
         );
+    }
+
+    fn term(word: &str, count: u32) -> Term {
+        Term {
+            quoted: word.to_owned(),
+            count,
+        }
+    }
+
+    #[test]
+    fn the_rarest_words_bring_passages_in_as_many_as_can_be_ranked() {
+        let terms = |counts: &[u32]| -> Vec<Term> {
+            let names = ["a", "b", "c", "d"];
+            names.iter().zip(counts).map(|(w, c)| term(w, *c)).collect()
+        };
+        let of = |counts: &[u32], passages| expression(&terms(counts), passages);
+        assert_eq!(of(&[0, 0], 100), None, "no word is known");
+        assert_eq!(of(&[9, 0, 3], 10).unwrap(), "text : (c OR a)");
+        assert_eq!(of(&[4_000, 7, 500], 10_000).unwrap(), "text : (b OR c)");
+        assert_eq!(of(&[5_000, 4_000], 10_000).unwrap(), "text : (b AND a)");
+        let many = [4_900, 4_800, 4_700, 3];
+        assert_eq!(of(&many, 100_000).unwrap(), "text : (d OR c OR b)");
+        // Counting stops somewhere: how common such a word is, nobody knows.
+        assert_eq!(of(&[COUNT_CAP], 1_000_000).unwrap(), "text : (a)");
+        assert_eq!(of(&[COUNT_CAP, 9], 1_000_000).unwrap(), "text : (b)");
     }
 
     #[test]

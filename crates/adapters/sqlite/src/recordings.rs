@@ -129,8 +129,8 @@ pub(crate) async fn tags_of(
     tags.map(|text| from_json(&text)).transpose()
 }
 
-/// Adds the conditions of `filter` on recordings `r` to a query.
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+/// Adds the conditions of `filter` on the recording `r` to a query's WHERE.
+pub(crate) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     for tag in filter.tags.iter() {
         query
             .push(" AND r.num IN (SELECT recording FROM tags WHERE tag = ")
