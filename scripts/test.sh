@@ -7,6 +7,7 @@
 need_rust
 scripts/setup.sh test
 bin=$(scripts/tools.sh nextest)
+bin=$bin:$(scripts/tools.sh postgres):$(scripts/tools.sh s3)
 PATH=$bin:$PATH
 export PATH
 
