@@ -26,6 +26,8 @@ test|has sway|sway|-|a Wayland compositor without a screen, for the same tests
 test|has pulseaudio|pulseaudio|-|a virtual microphone, for the tests of recording
 test|has pactl|pulseaudio-utils|-|sets the virtual microphone up
 test|has arecord|alsa-utils|-|lists the microphones of ALSA, for the tests of that
+test|has faketime|faketime|-|makes the clock jump, for the tests of that
+test|has ip|iproute2|-|brings the loopback device up where the network is cut off
 test|has unshare|util-linux|-|cuts the network off, for the tests of working offline
 test|has_venv|python3-venv|python3|holds the ready-made test runner (cargo-nextest)
 tools|has_venv|python3-venv|python3|holds the ready-made tools for developers

@@ -46,8 +46,11 @@ pub struct Document {
 /// Everything of `data/recall`.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    /// The queries.
-    pub queries: Vec<Query>,
+    /// Queries that say what a recording says, in other words.
+    pub paraphrases: Vec<Query>,
+    /// Queries that hint at a recording as one vaguely recalls it; some ask for what its words
+    /// don't hold (an author's name, what follows from it).
+    pub hints: Vec<Query>,
     /// What they are about.
     pub recordings: Vec<Document>,
     /// What they aren't about.
@@ -65,6 +68,11 @@ fn rows(path: &Path) -> Result<Vec<Vec<String>>, Failure> {
 }
 
 impl Collection {
+    /// All queries.
+    pub fn queries(&self) -> impl Iterator<Item = &Query> {
+        self.paraphrases.iter().chain(&self.hints)
+    }
+
     /// Reads the tables in `folder`.
     ///
     /// # Errors
@@ -80,11 +88,15 @@ impl Collection {
                 })
                 .collect()
         };
-        Ok(Self {
-            queries: pair("queries.tsv", [0, 1])?
+        let queries = |name: &str| -> Result<Vec<Query>, Failure> {
+            Ok(pair(name, [0, 1])?
                 .into_iter()
                 .map(|(text, expected)| Query { text, expected })
-                .collect(),
+                .collect())
+        };
+        Ok(Self {
+            paraphrases: queries("paraphrases.tsv")?,
+            hints: queries("hints.tsv")?,
             recordings: pair("recordings.tsv", [0, 2])?
                 .into_iter()
                 .map(|(name, text)| Document { name, text })
@@ -252,6 +264,8 @@ fn transcript(recording: &Recording, text: &str) -> Transcript {
 pub struct ModeRecall {
     /// Which mode.
     pub mode: SearchMode,
+    /// How many queries were asked.
+    pub queries: usize,
     /// Share of the queries whose recording came first …
     pub recall_at_1: f64,
     /// … among the first three …
@@ -308,6 +322,7 @@ pub async fn measure(
     let share = |hit: usize| hit as f64 / queries.len().max(1) as f64;
     Ok(ModeRecall {
         mode,
+        queries: queries.len(),
         recall_at_1: share(hits[0]),
         recall_at_3: share(hits[1]),
         recall_at_10: share(hits[2]),
@@ -322,7 +337,7 @@ mod tests {
     #[test]
     fn there_are_enough_queries_and_distractors_and_all_are_in_order() {
         let collection = Collection::bundled().unwrap();
-        assert!(collection.queries.len() >= 40);
+        assert!(collection.paraphrases.len() >= 40);
         assert!(collection.distractors.len() >= 1_000);
         for distractor in &collection.distractors {
             let words = distractor.text.split_whitespace().count();
@@ -330,15 +345,15 @@ mod tests {
         }
         let names: BTreeSet<_> = collection.recordings.iter().map(|r| &r.name).collect();
         assert_eq!(names.len(), collection.recordings.len());
-        let texts: BTreeSet<_> = collection.queries.iter().map(|q| &q.text).collect();
-        assert_eq!(texts.len(), collection.queries.len());
+        let texts: BTreeSet<_> = collection.queries().map(|q| &q.text).collect();
+        assert_eq!(texts.len(), collection.queries().count());
     }
 
     #[test]
     fn no_query_shares_a_content_word_with_its_recording() {
         let collection = Collection::bundled().unwrap();
         let mut offenders = Vec::new();
-        for query in &collection.queries {
+        for query in collection.queries() {
             let recording = collection
                 .recordings
                 .iter()

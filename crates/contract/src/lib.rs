@@ -1,16 +1,29 @@
 //! What goes over the wire between speakr's programs: commands, events, subjects and headers.
 //!
-//! On one machine nothing goes over a wire, so there is little here yet. The crate has its place
-//! from the start because of who may use it: it depends on nothing of ours, so that a client can
-//! take the contract without the core, and the core never depends on it, so that the domain isn't
-//! shaped by a wire format. Adapters of buses translate between the two.
+//! The crate depends on nothing of ours, so that a client can take the contract without the core,
+//! and the core never depends on it, so that the domain isn't shaped by a wire format. Adapters of
+//! buses translate between the two.
+//!
+//! Every message is JSON. Receivers ignore fields that they don't know; a field that is missing or
+//! of the wrong kind is refused with its path ([`decode`]). The JSON Schemas under `schemas/`,
+//! `docs/CONTRACT.md` and `docs/asyncapi.yaml` are made from the types here ([`catalogue`],
+//! [`document`]); tests hold them together. A schema that was released only grows ([`growth`]).
 
-/// Header that names one request from its first command to its last event: a UUID made by the
-/// client and echoed on everything that the request causes.
-pub const CORRELATION_ID_HEADER: &str = "Speakr-Correlation-Id";
+pub mod audio;
+pub mod catalogue;
+pub mod commands;
+pub mod control;
+pub mod document;
+pub mod events;
+pub mod growth;
+pub mod headers;
+pub mod ids;
+mod message;
+mod parts;
+pub mod subjects;
+mod yaml;
 
-/// First part of every subject that asks for something to be done.
-pub const COMMAND_SUBJECT_PREFIX: &str = "speakr.command";
-
-/// First part of every subject that tells what happened.
-pub const EVENT_SUBJECT_PREFIX: &str = "speakr.event";
+pub use message::{Kind, Message, Refused, decode, encode};
+pub use parts::{
+    AudioData, CaptureSide, DecodeOptions, Metadata, OutputFormat, Segment, Task, Word,
+};

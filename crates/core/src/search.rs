@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ports::index::{Entry, Filter, PassageHit},
-    recording::{RecordingId, RecordingState, Tags},
+    recording::{Metadata, RecordingId, RecordingState, Tags},
 };
 
 /// Most passages that a result shows.
@@ -110,6 +110,9 @@ pub struct SearchResult {
     pub created_at: Timestamp,
     /// Its tags.
     pub tags: Tags,
+    /// What travels with it.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
     /// Its whole text.
     pub text: String,
     /// Its best passages, best first, at most [`PASSAGES_PER_RESULT`].
@@ -345,6 +348,7 @@ mod tests {
                 similarity: None,
                 created_at,
                 tags: Tags::new(["a"]),
+                metadata: Metadata::new(),
                 text: "t".to_owned(),
                 passages: vec![FoundPassage {
                     start_ms: 1,

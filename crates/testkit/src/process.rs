@@ -38,17 +38,32 @@ pub enum StartError {
     },
 }
 
-/// The program `name` on PATH.
+/// The program `name`: on PATH, or where `scripts/tools.sh` puts programs.
 ///
 /// # Errors
 /// [`StartError::NotInstalled`].
 pub fn find(name: &'static str) -> Result<PathBuf, StartError> {
-    std::env::var_os("PATH")
-        .iter()
-        .flat_map(std::env::split_paths)
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(tools())
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
         .ok_or(StartError::NotInstalled { program: name })
+}
+
+/// The folders of programs that `scripts/tools.sh` made.
+fn tools() -> Vec<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
+        PathBuf::from,
+    );
+    let Ok(entries) = std::fs::read_dir(target.join("tools")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .collect()
 }
 
 /// A port of the loopback device that was free just now.

@@ -101,6 +101,7 @@ impl Library {
                 similarity: hit.similarity,
                 created_at: entry.recording.created_at,
                 tags: entry.recording.tags,
+                metadata: entry.recording.metadata,
                 text: entry.text,
                 passages: hit.passages,
             })

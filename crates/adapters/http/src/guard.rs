@@ -1,0 +1,210 @@
+//! What is checked of every request before anything else: host, origin, size, token, rate.
+
+use std::{net::SocketAddr, time::Instant};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use speakr_core::ports::access::Scope;
+
+use crate::{
+    api::{Api, Hosts},
+    problem::Problem,
+    rate::Caller,
+};
+
+/// A web page elsewhere must not reach a server on this machine: neither by its own name that
+/// was made to point here (Host), nor by a plain request (Origin).
+pub(crate) async fn host_and_origin(
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let config = api.config();
+    if let Err(problem) = check_host(&config.hosts, request.headers(), request.uri()) {
+        return problem.into_response();
+    }
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
+        return next.run(request).await;
+    };
+    let text = origin.to_str().unwrap_or_default();
+    if config.allowed_origins.iter().any(|allowed| allowed == text) {
+        if request.method() == Method::OPTIONS {
+            return allow(StatusCode::NO_CONTENT.into_response(), origin);
+        }
+        return allow(next.run(request).await, origin);
+    }
+    if own_origin(text, request.headers()) {
+        return next.run(request).await;
+    }
+    Problem::forbidden("pages of other origins aren't served").into_response()
+}
+
+fn allow(mut response: Response, origin: HeaderValue) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    for (name, value) in [
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, POST, PATCH, DELETE",
+        ),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Range, Speakr-Correlation-Id",
+        ),
+        (
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "X-Request-Id, Speakr-Correlation-Id, Content-Range",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Whether a page of this very server asks.
+fn own_origin(origin: &str, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+    host.is_some_and(|host| {
+        origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"))
+            .is_some_and(|named| named.eq_ignore_ascii_case(host))
+    })
+}
+
+fn check_host(hosts: &Hosts, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+    let Hosts::Only(allowed) = hosts else {
+        return Ok(());
+    };
+    let named = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| uri.authority().map(|a| a.as_str()))
+        .unwrap_or_default();
+    let name = without_port(named);
+    if allowed.iter().any(|a| a.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    Err(Problem::misdirected(
+        "this server answers to the names of this machine only",
+    ))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) && !name.is_empty() => {
+            // "::1" without brackets is an address, not a name with a port.
+            if name.contains(':') && !name.starts_with('[') {
+                host
+            } else {
+                name
+            }
+        }
+        _ => host,
+    }
+}
+
+/// Refuses a body that says it is too large, before any of it is read.
+pub(crate) fn announced_size(headers: &HeaderMap, max_bytes: u64) -> Result<(), Problem> {
+    let Some(length) = headers.get(header::CONTENT_LENGTH) else {
+        return Ok(());
+    };
+    let length: u64 = length
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Problem::malformed("Content-Length is no number"))?;
+    if length > max_bytes {
+        return Err(too_large(max_bytes));
+    }
+    Ok(())
+}
+
+pub(crate) fn too_large(max_bytes: u64) -> Problem {
+    Problem::too_large(format!("at most {max_bytes} bytes are taken here"))
+}
+
+/// What one operation asks of its callers.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) api: Api,
+    pub(crate) scope: Option<Scope>,
+    pub(crate) max_bytes: u64,
+    pub(crate) timeout: std::time::Duration,
+}
+
+/// Lets those through who may.
+pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    if let Err(problem) = pass(&gate, &mut request).await {
+        return problem.into_response();
+    }
+    match tokio::time::timeout(gate.timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::timed_out(format!(
+            "there was no answer within {} s",
+            gate.timeout.as_secs()
+        ))
+        .into_response(),
+    }
+}
+
+async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
+    let Some(scope) = gate.scope else {
+        return announced_size(request.headers(), gate.max_bytes);
+    };
+    let api = &gate.api;
+    let stranger = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| Caller::Stranger(info.0.ip()));
+    let grant = match api.access().grant(request.headers()).await {
+        Ok(grant) => grant,
+        Err(problem) => {
+            if problem.status == StatusCode::UNAUTHORIZED
+                && let Some(stranger) = stranger
+            {
+                limited(api, stranger)?;
+            }
+            return Err(problem);
+        }
+    };
+    limited(api, Caller::Token(grant.token_id))?;
+    if !grant.scopes.contains(&scope) {
+        return Err(Problem::forbidden(format!(
+            "the token \"{}\" lacks the scope \"{scope}\"",
+            grant.name
+        )));
+    }
+    announced_size(request.headers(), gate.max_bytes)
+}
+
+fn limited(api: &Api, caller: Caller) -> Result<(), Problem> {
+    api.rate().take(caller, Instant::now()).map_err(|seconds| {
+        Problem::too_many(format!("ask again in {seconds} s")).retry_after(Some(seconds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_known_without_its_port() {
+        for (host, name) in [
+            ("localhost:8080", "localhost"),
+            ("localhost", "localhost"),
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]:8080", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("evil.example:8080", "evil.example"),
+        ] {
+            assert_eq!(without_port(host), name);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The library and transcription over HTTP: speakr's own API under `/api/v1`, and OpenAI's
+//! transcription endpoint under `/v1`, so that clients of that work unchanged.
+//!
+//! This adapter drives the core's use cases. What is behind them (SQLite or PostgreSQL, a folder
+//! or S3, an engine or a bus) it doesn't know.
+
+mod access;
+mod api;
+mod guard;
+mod observe;
+mod openapi;
+mod operations;
+mod page;
+mod problem;
+mod query;
+mod rate;
+mod recordings;
+mod request;
+mod sound;
+mod transcriptions;
+mod wire;
+
+pub use access::{NewToken, TokenError, new_token};
+pub use api::{Api, ApiConfig, Hosts, serve};
+pub use openapi::document as openapi_document;
+pub use problem::Problem;

@@ -1,0 +1,78 @@
+//! Each request gets an id, a span for its logs, and a place in the metrics.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+use speakr_core::CorrelationId;
+use tracing::Instrument;
+use uuid::Uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("speakr-correlation-id");
+
+/// Names the request, and tells log and metrics how it went. What was asked and answered isn't
+/// logged.
+pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let request_id = Uuid::new_v4();
+    // One that a client made up goes on with the request, so that both sides find it in their
+    // logs; anything that is no UUID isn't taken over into ours.
+    let correlation = request
+        .headers()
+        .get(&CORRELATION_ID)
+        .and_then(|value| Uuid::try_parse(value.to_str().ok()?).ok())
+        .map_or_else(CorrelationId::random, CorrelationId::from);
+    request.extensions_mut().insert(correlation);
+    let method = request.method().to_string();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)", MatchedPath::as_str)
+        .to_owned();
+    let span = tracing::info_span!(
+        "http",
+        correlation_id = %correlation,
+        recording_id = tracing::field::Empty,
+        request_id = %request_id,
+        method,
+        path,
+    );
+
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    let took = began.elapsed();
+    span.in_scope(|| {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(status, took_ms, "answered");
+    });
+    metrics::histogram!(
+        "speakr_http_request_duration_seconds",
+        "method" => method,
+        "path" => path,
+        "status" => status.to_string(),
+    )
+    .record(took.as_secs_f64());
+
+    let headers = response.headers_mut();
+    for (name, id) in [
+        (REQUEST_ID, request_id),
+        (CORRELATION_ID, *correlation.as_uuid()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,58 @@
+//! `POST /v1/audio/transcriptions`, as OpenAI's API has it.
+
+mod answer;
+mod form;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{Multipart, State, multipart::MultipartRejection},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use speakr_core::{
+    CorrelationId,
+    ports::transcription::{TranscriptionError, TranscriptionRequest},
+    recording::Metadata,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use answer::{JsonAnswer, VerboseAnswer};
+pub(crate) use form::FormFields;
+
+use crate::{api::Api, problem::Problem};
+
+/// Makes text from an uploaded file. A client that goes away stops the work.
+pub(crate) async fn transcribe(
+    State(api): State<Api>,
+    Extension(correlation_id): Extension<CorrelationId>,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Problem> {
+    let multipart = multipart.map_err(|e| Problem::wrong_type(e.body_text()))?;
+    let form = form::read(multipart, api.config()).await?;
+    let request = TranscriptionRequest {
+        correlation_id,
+        created_at: Timestamp::now(),
+        file: form.file.path().to_owned(),
+        file_name: form.file_name.clone(),
+        options: form.options.clone(),
+        tags: form.tags.clone(),
+        metadata: Metadata::new(),
+        keep: form.store,
+    };
+    let cancel = CancellationToken::new();
+    if form.stream {
+        return Ok(stream::answer(api, form, request, cancel).into_response());
+    }
+    let _stop_with_the_client = cancel.clone().drop_guard();
+    let transcription = Arc::clone(api.transcription());
+    let transcript = transcription.transcribe(&request, &(), &cancel).await?;
+    answer::answer(&form, &transcript)
+}
+
+/// The problem that `error` is, told once in the log.
+fn problem(error: TranscriptionError) -> Problem {
+    error.into()
+}

@@ -1,0 +1,385 @@
+//! Sound while it is spoken: sent in numbered messages, durable at once, heard in order.
+
+use std::{collections::VecDeque, time::Duration};
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    context::PublishAckFuture,
+    stream::LastRawMessageErrorKind,
+};
+use futures::StreamExt;
+use speakr_contract::{
+    audio::{CHUNK_SAMPLES, Chunk, Sequencer},
+    headers, subjects,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    bus::{self, Bus},
+    error::BusError,
+    request::Request,
+    streams::{self, AUDIO},
+};
+
+/// Messages that may be on their way without the server's answer: 12.8 s of sound.
+const WINDOW: usize = 128;
+/// How often in a row the server's answer may be lost before the sender gives up.
+const LOST_ANSWERS: u32 = 5;
+/// Most messages asked for at once.
+const BATCH: usize = 200;
+/// After so long without sound the server is asked whether there is any.
+const QUIET: Duration = Duration::from_secs(1);
+/// The server forgets a listener that has asked for nothing for so long.
+const LISTENER_FORGOTTEN: Duration = Duration::from_secs(120);
+/// How long a message that is missing between others may still come.
+const GAP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends the sound of one recording.
+pub struct AudioSender {
+    bus: Bus,
+    recording_id: Uuid,
+    request: Request,
+    next: u64,
+    rest: Vec<i16>,
+    in_flight: VecDeque<(Chunk, PublishAckFuture)>,
+    /// How often in a row the server's answer was lost.
+    lost: u32,
+}
+
+impl std::fmt::Debug for AudioSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AudioSender")
+            .field("recording_id", &self.recording_id)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AudioSender {
+    /// A sender that begins with the first sample of `recording_id`. To send a recording again
+    /// after a crash, begin anew: the server and the listener drop what they know.
+    #[must_use]
+    pub fn new(bus: &Bus, recording_id: Uuid, request: Request) -> Self {
+        Self {
+            bus: bus.clone(),
+            recording_id,
+            request,
+            next: 0,
+            rest: Vec::new(),
+            in_flight: VecDeque::new(),
+            lost: 0,
+        }
+    }
+
+    /// Sends `pcm` (16 kHz mono); what doesn't fill a message waits for the next call.
+    ///
+    /// # Errors
+    /// [`BusError::Full`] and others; sound that was sent and not stored is sent again by
+    /// whoever begins anew.
+    pub async fn send(&mut self, pcm: &[i16]) -> Result<(), BusError> {
+        self.rest.extend_from_slice(pcm);
+        while self.rest.len() >= CHUNK_SAMPLES {
+            let rest = self.rest.split_off(CHUNK_SAMPLES);
+            let pcm = std::mem::replace(&mut self.rest, rest);
+            self.send_sound(pcm).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the end mark, and waits until all is stored. Gives the number of messages.
+    ///
+    /// # Errors
+    /// As [`AudioSender::send`].
+    pub async fn finish(mut self) -> Result<u64, BusError> {
+        if !self.rest.is_empty() {
+            let pcm = std::mem::take(&mut self.rest);
+            self.send_sound(pcm).await?;
+        }
+        let count = self.next;
+        self.publish(Chunk::End { count }).await?;
+        while !self.in_flight.is_empty() {
+            self.confirm_oldest().await?;
+        }
+        Ok(count)
+    }
+
+    async fn send_sound(&mut self, pcm: Vec<i16>) -> Result<(), BusError> {
+        let number = self.next;
+        self.next += 1;
+        self.publish(Chunk::Sound { number, pcm }).await
+    }
+
+    async fn publish(&mut self, chunk: Chunk) -> Result<(), BusError> {
+        while self.in_flight.len() >= WINDOW {
+            self.confirm_oldest().await?;
+        }
+        let stored = self.start(&chunk).await?;
+        self.in_flight.push_back((chunk, stored));
+        Ok(())
+    }
+
+    async fn start(&self, chunk: &Chunk) -> Result<PublishAckFuture, BusError> {
+        let subject = subjects::audio(self.recording_id);
+        let ((name, value), payload) = chunk.write();
+        let mut headers = self.request.headers();
+        headers.insert(name, value.as_str());
+        headers.insert(
+            headers::MESSAGE_ID,
+            chunk.message_id(self.recording_id).as_str(),
+        );
+        let bytes = payload.len();
+        self.bus
+            .jetstream()
+            .publish_with_headers(subject.clone(), headers, payload.into())
+            .await
+            .map_err(|error| bus::not_stored(&subject, bytes, error))
+    }
+
+    /// Waits until the oldest message is stored. When its answer was lost, those of the messages
+    /// after it most likely were too: all are sent again, and the server drops what it has.
+    async fn confirm_oldest(&mut self) -> Result<(), BusError> {
+        let Some((chunk, stored)) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
+        let Err(error) = stored.await else {
+            self.lost = 0;
+            return Ok(());
+        };
+        let error = bus::not_stored(&subjects::audio(self.recording_id), 0, error);
+        self.lost += 1;
+        if matches!(error, BusError::Full { .. }) || self.lost > LOST_ANSWERS {
+            return Err(error);
+        }
+        let rest = self.in_flight.drain(..).map(|(chunk, _)| chunk);
+        let again: Vec<Chunk> = std::iter::once(chunk).chain(rest).collect();
+        for chunk in again {
+            let stored = self.start(&chunk).await?;
+            self.in_flight.push_back((chunk, stored));
+        }
+        Ok(())
+    }
+}
+
+/// What a listener hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Sound, in order and without repeats.
+    Sound(Vec<i16>),
+    /// All that was stored so far has been heard.
+    CaughtUp,
+    /// The end mark, and all before it.
+    End,
+    /// Nothing has come for so long.
+    Silence(Duration),
+}
+
+/// Hears the sound of one recording from its start.
+pub struct AudioListener {
+    bus: Bus,
+    recording_id: Uuid,
+    messages: Option<pull::Stream>,
+    /// The last message heard, by its place in the stream: where a new consumer goes on.
+    last_sequence: u64,
+    /// The same by its place in the consumer: a gap there is a message that was lost on its way.
+    last_of_consumer: u64,
+    sequencer: Sequencer,
+    due: VecDeque<Heard>,
+    heard_at: Instant,
+    gap_since: Option<Instant>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for AudioListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AudioListener")
+            .field("recording_id", &self.recording_id)
+            .field("next", &self.sequencer.next_number())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AudioListener {
+    /// A listener that hears everything from the first message on.
+    #[must_use]
+    pub fn new(bus: &Bus, recording_id: Uuid) -> Self {
+        Self {
+            bus: bus.clone(),
+            recording_id,
+            messages: None,
+            last_sequence: 0,
+            last_of_consumer: 0,
+            sequencer: Sequencer::new(),
+            due: VecDeque::new(),
+            heard_at: Instant::now(),
+            gap_since: None,
+            ended: false,
+        }
+    }
+
+    /// What is heard next. Answers within a few seconds. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`BusError::Sound`] when what comes can't be put together: no later call mends that.
+    /// [`BusError::Server`]: wait a little and ask again.
+    pub async fn next(&mut self) -> Result<Heard, BusError> {
+        loop {
+            if let Some(heard) = self.due.pop_front() {
+                return Ok(heard);
+            }
+            if self.ended {
+                return Ok(Heard::End);
+            }
+            if let Err(error) = self.hear().await {
+                self.messages = None;
+                return Err(error);
+            }
+        }
+    }
+
+    /// Gives up on messages that are missing: the sound that came after them.
+    pub fn give_up_on_gaps(&mut self) -> Vec<i16> {
+        let missing_from = self.sequencer.next_number();
+        let rest = self.sequencer.drain().concat();
+        if !rest.is_empty() {
+            tracing::warn!(
+                recording_id = %self.recording_id, missing_from,
+                "some sound is missing; going on with what came after it"
+            );
+        }
+        rest
+    }
+
+    async fn hear(&mut self) -> Result<(), BusError> {
+        let subject = || subjects::audio(self.recording_id);
+        if self.messages.is_none() {
+            self.messages = Some(self.listen().await?);
+            self.last_of_consumer = 0;
+        }
+        let Some(messages) = &mut self.messages else {
+            return Ok(());
+        };
+        let message = match tokio::time::timeout(QUIET, messages.next()).await {
+            Err(_) => return self.on_nothing().await,
+            Ok(None) => {
+                return Err(BusError::server("hear", subject())("the consumer is gone"));
+            }
+            Ok(Some(message)) => message.map_err(BusError::server("hear", subject()))?,
+        };
+        let info = message
+            .info()
+            .map_err(BusError::server("read the headers of", subject()))?;
+        if info.consumer_sequence != self.last_of_consumer + 1 {
+            tracing::debug!(recording_id = %self.recording_id, "a message was lost on its way");
+            self.messages = None;
+            return Ok(());
+        }
+        let (sequence, caught_up) = (info.stream_sequence, info.pending == 0);
+        let get = |name: &str| {
+            let value = message.headers.as_ref().and_then(|h| h.get(name));
+            value.map(|v| v.as_str().to_owned())
+        };
+        let due = Chunk::read(
+            get(headers::CHUNK).as_deref(),
+            get(headers::END).as_deref(),
+            &message.payload,
+        )
+        .and_then(|chunk| self.sequencer.take(chunk))
+        .map_err(|cause| BusError::Sound {
+            recording_id: self.recording_id,
+            cause,
+        })?;
+        self.last_of_consumer += 1;
+        self.last_sequence = sequence;
+        self.heard_at = Instant::now();
+        if !due.is_empty() {
+            self.gap_since = None;
+        }
+        self.due.extend(due.into_iter().map(Heard::Sound));
+        if self.sequencer.is_complete() {
+            self.ended = true;
+        } else if caught_up {
+            self.due.push_back(Heard::CaughtUp);
+        }
+        Ok(())
+    }
+
+    /// Nothing came for a while: there is nothing more now, or something is missing, or the server
+    /// can't be heard; only the server knows.
+    async fn on_nothing(&mut self) -> Result<(), BusError> {
+        if last_sequence(&self.bus, self.recording_id).await? > self.last_sequence {
+            return Ok(());
+        }
+        let since = *self.gap_since.get_or_insert_with(Instant::now);
+        if self.sequencer.is_waiting() && since.elapsed() > GAP_PATIENCE {
+            let rest = self.give_up_on_gaps();
+            self.due.push_back(Heard::Sound(rest));
+            self.ended = self.sequencer.is_complete();
+            return Ok(());
+        }
+        self.due.push_back(Heard::CaughtUp);
+        self.due.push_back(Heard::Silence(self.heard_at.elapsed()));
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<pull::Stream, BusError> {
+        let stream = streams::stream(&self.bus, AUDIO).await?;
+        stream
+            .create_consumer(pull::Config {
+                // Named, so that a user's permission can name the stream.
+                name: Some(Uuid::new_v4().simple().to_string()),
+                // Nothing is lost by an answer that is lost: all stays until it is purged.
+                ack_policy: AckPolicy::None,
+                filter_subject: subjects::audio(self.recording_id),
+                deliver_policy: DeliverPolicy::ByStartSequence {
+                    start_sequence: self.last_sequence + 1,
+                },
+                inactive_threshold: LISTENER_FORGOTTEN,
+                memory_storage: true,
+                num_replicas: 1,
+                ..pull::Config::default()
+            })
+            .await
+            .map_err(BusError::server("listen on", AUDIO))?
+            .stream()
+            .max_messages_per_batch(BATCH)
+            .messages()
+            .await
+            .map_err(BusError::server("listen on", AUDIO))
+    }
+}
+
+/// Removes the sound of `recording_id`, once it is kept elsewhere or thrown away.
+///
+/// # Errors
+/// [`BusError::Server`].
+pub async fn purge(bus: &Bus, recording_id: Uuid) -> Result<(), BusError> {
+    streams::stream(bus, AUDIO)
+        .await?
+        .purge()
+        .filter(subjects::audio(recording_id))
+        .await
+        .map(drop)
+        .map_err(BusError::server("remove the sound on", AUDIO))
+}
+
+/// Whether any sound of `recording_id` lies in the stream.
+///
+/// # Errors
+/// [`BusError::Server`].
+pub async fn exists(bus: &Bus, recording_id: Uuid) -> Result<bool, BusError> {
+    Ok(last_sequence(bus, recording_id).await? > 0)
+}
+
+/// The place of the recording's last message in the stream; 0 when there is none.
+async fn last_sequence(bus: &Bus, recording_id: Uuid) -> Result<u64, BusError> {
+    let stream = streams::stream(bus, AUDIO).await?;
+    match stream
+        .get_last_raw_message_by_subject(&subjects::audio(recording_id))
+        .await
+    {
+        Ok(message) => Ok(message.sequence),
+        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(0),
+        Err(error) => Err(BusError::server("look for sound in", AUDIO)(error)),
+    }
+}

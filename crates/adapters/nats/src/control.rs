@@ -1,0 +1,91 @@
+//! Reaches the replica that holds a recording.
+
+use std::time::Duration;
+
+use async_nats::{Subscriber, client::RequestErrorKind};
+use bytes::Bytes;
+use futures::StreamExt;
+use speakr_contract::{control::Control, subjects};
+use uuid::Uuid;
+
+use crate::{bus::Bus, error::BusError};
+
+/// How long the holder of a recording may take to say that it heard.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Tells the holder of `recording_id`. `false` when nobody holds it.
+///
+/// # Errors
+/// [`BusError`] when nothing can be sent.
+pub async fn relay(bus: &Bus, recording_id: Uuid, control: &Control) -> Result<bool, BusError> {
+    let subject = subjects::control(recording_id);
+    let payload = serde_json::to_vec(control).map_err(|cause| BusError::Encode {
+        subject: subjects::CONTROL,
+        cause,
+    })?;
+    let request = async_nats::Request::new()
+        .payload(payload.into())
+        .timeout(Some(PATIENCE));
+    match bus.client().send_request(subject.clone(), request).await {
+        Ok(_) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind(),
+                RequestErrorKind::NoResponders | RequestErrorKind::TimedOut
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(BusError::server("reach", subject)(error)),
+    }
+}
+
+/// Hears what is relayed to the holder of one recording.
+#[derive(Debug)]
+pub struct Controls {
+    bus: Bus,
+    subscriber: Subscriber,
+}
+
+impl Controls {
+    /// Listens for `recording_id`, which this replica holds from now on.
+    ///
+    /// # Errors
+    /// [`BusError`] when it can't.
+    pub async fn listen(bus: &Bus, recording_id: Uuid) -> Result<Self, BusError> {
+        let subject = subjects::control(recording_id);
+        let subscriber = bus
+            .client()
+            .subscribe(subject.clone())
+            .await
+            .map_err(BusError::server("listen on", subject.clone()))?;
+        // Who is told "nobody holds it" after this must be right.
+        bus.client()
+            .flush()
+            .await
+            .map_err(BusError::server("listen on", subject))?;
+        Ok(Self {
+            bus: bus.clone(),
+            subscriber,
+        })
+    }
+
+    /// The next control; `None` when the connection was closed for good. Its sender learns that it
+    /// was heard. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Control> {
+        while let Some(message) = self.subscriber.next().await {
+            match serde_json::from_slice(&message.payload) {
+                Ok(control) => {
+                    if let Some(reply) = message.reply
+                        && let Err(error) = self.bus.client().publish(reply, Bytes::new()).await
+                    {
+                        tracing::warn!(%error, "can't answer a control");
+                    }
+                    return Some(control);
+                }
+                Err(error) => tracing::warn!(%error, "a control that isn't one"),
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,376 @@
+//! Work that is handed out one message at a time, to one of all replicas.
+//!
+//! A message is tried as often as [`QueueConfig::max_attempts`] says. Attempts are counted in a
+//! bucket before the payload is touched, so a message that kills the process is counted too; who
+//! gives one back unharmed (at shutdown) takes its attempt back.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::jetstream::{
+    self, AckKind,
+    consumer::{AckPolicy, Consumer, pull},
+    kv,
+    message::Acker,
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use speakr_contract::{headers, ids, subjects};
+use tokio::task::JoinHandle;
+
+use crate::{
+    bus::Bus,
+    error::BusError,
+    request::Request,
+    streams::{self, ATTEMPTS},
+};
+
+/// How long one request for work waits at the server. Short, so that a program that ends has no
+/// request left that takes a message with it.
+const PULL_EXPIRES: Duration = Duration::from_secs(1);
+/// How long to wait for the end of such a request when the server is gone.
+const PULL_PATIENCE: Duration = Duration::from_secs(6);
+/// Delay of a message that is handed back: another replica takes it.
+const HAND_BACK_DELAY: Duration = Duration::from_millis(50);
+/// How often two that count the same message at once try again.
+const COUNT_TRIES: usize = 5;
+
+/// What a queue is.
+#[derive(Debug, Clone)]
+pub struct QueueConfig {
+    /// Which stream.
+    pub stream: &'static str,
+    /// The durable consumer's name: replicas that share it share the work.
+    pub durable: &'static str,
+    /// Which subjects of the stream.
+    pub filter: String,
+    /// A message is handed out again when nothing is heard of it for so long.
+    pub ack_wait: Duration,
+    /// How often a message is tried.
+    pub max_attempts: u64,
+    /// Most messages that may be worked on at a time, by all replicas together.
+    pub max_ack_pending: i64,
+}
+
+/// What comes out of a queue.
+#[derive(Debug)]
+pub enum Taken {
+    /// Work to do.
+    Work(Delivery),
+    /// A message that was tried too often: say so and [`Delivery::bury`] it.
+    Exhausted(Delivery),
+}
+
+/// Hands out the messages of one durable consumer.
+#[derive(Clone)]
+pub struct Queue {
+    bus: Bus,
+    config: Arc<QueueConfig>,
+    consumer: Consumer<pull::Config>,
+    attempts: kv::Store,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// Makes or checks the durable consumer.
+    ///
+    /// # Errors
+    /// [`BusError::Server`] when stream, consumer or bucket can't be had.
+    pub async fn open(bus: &Bus, config: QueueConfig) -> Result<Self, BusError> {
+        let consumer = streams::ensure_consumer(
+            bus,
+            config.stream,
+            pull::Config {
+                durable_name: Some(config.durable.to_owned()),
+                filter_subject: config.filter.clone(),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: config.ack_wait,
+                // Past a limit a message would lie in the queue undelivered; we count ourselves.
+                max_deliver: -1,
+                max_ack_pending: config.max_ack_pending,
+                ..pull::Config::default()
+            },
+        )
+        .await?;
+        let attempts = bus
+            .jetstream()
+            .get_key_value(ATTEMPTS)
+            .await
+            .map_err(BusError::server("open the bucket", ATTEMPTS))?;
+        Ok(Self {
+            bus: bus.clone(),
+            config: Arc::new(config),
+            consumer,
+            attempts,
+        })
+    }
+
+    /// The next message, or `None` when there is none for about a second. Don't drop the future:
+    /// a message may be on its way in it.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]: wait a little and ask again.
+    pub async fn next(&self) -> Result<Option<Taken>, BusError> {
+        let name = || format!("{}/{}", self.config.stream, self.config.durable);
+        let pull = async {
+            let mut batch = self
+                .consumer
+                .batch()
+                .max_messages(1)
+                .expires(PULL_EXPIRES)
+                .messages()
+                .await
+                .map_err(BusError::server("ask for work from", name()))?;
+            match batch.next().await {
+                None => Ok(None),
+                Some(Ok(message)) => Ok(Some(message)),
+                Some(Err(error)) => Err(BusError::server("take work from", name())(error)),
+            }
+        };
+        let Ok(pulled) = tokio::time::timeout(PULL_PATIENCE, pull).await else {
+            return Err(BusError::server("take work from", name())(
+                "no answer from the server",
+            ));
+        };
+        let Some(message) = pulled? else {
+            return Ok(None);
+        };
+        let mut delivery = self.delivery(message)?;
+        delivery.attempt = delivery.count(1).await?;
+        if delivery.attempt > self.config.max_attempts {
+            return Ok(Some(Taken::Exhausted(delivery)));
+        }
+        Ok(Some(Taken::Work(delivery)))
+    }
+
+    /// How many messages wait, and how many are being worked on.
+    ///
+    /// # Errors
+    /// [`BusError::Server`].
+    pub async fn depth(&self) -> Result<(u64, u64), BusError> {
+        let info = self
+            .consumer
+            .get_info()
+            .await
+            .map_err(BusError::server("read the consumer", self.config.durable))?;
+        Ok((
+            info.num_pending,
+            u64::try_from(info.num_ack_pending).unwrap_or_default(),
+        ))
+    }
+
+    fn delivery(&self, message: jetstream::Message) -> Result<Delivery, BusError> {
+        let info = message
+            .info()
+            .map_err(BusError::server("read the headers of", self.config.stream))?;
+        let (sequence, delivered) = (info.stream_sequence, info.delivered);
+        let sent_at_ms =
+            i64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        let fallback = ids::correlation_of_sequence(self.config.stream, sequence);
+        let request = Request::of_headers(message.headers.as_ref(), fallback);
+        let (message, acker) = message.split();
+        Ok(Delivery {
+            bus: self.bus.clone(),
+            config: Arc::clone(&self.config),
+            attempts: self.attempts.clone(),
+            acker: Arc::new(acker),
+            key: format!("{}.{}.{sequence}", self.config.stream, self.config.durable),
+            subject: message.subject.to_string(),
+            headers: message.headers.unwrap_or_default(),
+            payload: message.payload,
+            request,
+            sequence,
+            sent_at_ms,
+            redelivered: delivered > 1,
+            attempt: 0,
+        })
+    }
+}
+
+/// One message to work on. It comes again when it is dropped without an answer.
+pub struct Delivery {
+    bus: Bus,
+    config: Arc<QueueConfig>,
+    attempts: kv::Store,
+    acker: Arc<Acker>,
+    key: String,
+    headers: async_nats::HeaderMap,
+    /// Where it was sent to.
+    pub subject: String,
+    /// What it says.
+    pub payload: Bytes,
+    /// The request that it belongs to.
+    pub request: Request,
+    /// Its place in the stream: the same at each redelivery.
+    pub sequence: u64,
+    /// When the server stored it, in milliseconds since 1970.
+    pub sent_at_ms: i64,
+    /// Whether it was handed out before.
+    pub redelivered: bool,
+    /// Which attempt this is, from 1.
+    pub attempt: u64,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("subject", &self.subject)
+            .field("sequence", &self.sequence)
+            .field("attempt", &self.attempt)
+            .field("bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells the server that work goes on, until it is dropped.
+#[derive(Debug)]
+pub struct InProgress(JoinHandle<()>);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Delivery {
+    /// Keeps the message from being handed out again while the answer lives.
+    #[must_use]
+    pub fn in_progress(&self) -> InProgress {
+        let acker = Arc::clone(&self.acker);
+        let every = self.config.ack_wait / 3;
+        InProgress(tokio::spawn(async move {
+            loop {
+                if let Err(error) = acker.ack_with(AckKind::Progress).await {
+                    tracing::warn!(%error, "can't tell that work goes on");
+                }
+                tokio::time::sleep(every).await;
+            }
+        }))
+    }
+
+    /// The work is done: the message goes, for certain.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it may come again then.
+    pub async fn done(self) -> Result<(), BusError> {
+        self.settle(AckKind::Ack).await?;
+        self.forget_attempts().await;
+        Ok(())
+    }
+
+    /// It failed for now: it comes again after `delay`, and this attempt counts.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it comes again after the queue's own time then.
+    pub async fn retry_after(self, delay: Duration) -> Result<(), BusError> {
+        self.settle(AckKind::Nak(Some(delay))).await
+    }
+
+    /// Nothing is wrong with it, but this program ends: another takes it at once, and this
+    /// attempt doesn't count.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it comes again after the queue's own time then.
+    pub async fn hand_back(self) -> Result<(), BusError> {
+        self.count(-1).await?;
+        self.settle(AckKind::Nak(Some(HAND_BACK_DELAY))).await
+    }
+
+    /// Nobody can work on it: it goes to the dead letters with `reason`.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it comes again then.
+    pub async fn bury(self, reason: &str) -> Result<(), BusError> {
+        let mut headers = self.headers.clone();
+        let one_line: String = reason
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        headers.insert(
+            headers::CORRELATION_ID,
+            self.request.correlation_id.to_string().as_str(),
+        );
+        headers.insert(headers::DEAD_REASON, one_line.as_str());
+        headers.insert(headers::DEAD_SUBJECT, self.subject.as_str());
+        headers.insert(headers::DEAD_ATTEMPTS, self.attempt.to_string().as_str());
+        headers.insert(headers::MESSAGE_ID, format!("dead:{}", self.key).as_str());
+        self.bus
+            .store(
+                &subjects::dead_letter(&self.subject),
+                headers,
+                self.payload.clone(),
+            )
+            .await?;
+        tracing::warn!(
+            subject = %self.subject, correlation_id = %self.request.correlation_id,
+            attempts = self.attempt, reason = %one_line, "put aside as a dead letter"
+        );
+        self.done().await
+    }
+
+    async fn settle(&self, kind: AckKind) -> Result<(), BusError> {
+        self.acker
+            .double_ack_with(kind)
+            .await
+            .map_err(BusError::server("answer for", self.subject.clone()))
+    }
+
+    /// Adds `change` to the attempts and gives their number.
+    async fn count(&self, change: i64) -> Result<u64, BusError> {
+        let failed = || format!("{ATTEMPTS}/{}", self.key);
+        for _ in 0..COUNT_TRIES {
+            let entry = self
+                .attempts
+                .entry(self.key.clone())
+                .await
+                .map_err(BusError::server("read", failed()))?;
+            let live = entry.filter(|e| e.operation == kv::Operation::Put);
+            let was = live
+                .as_ref()
+                .and_then(|e| std::str::from_utf8(&e.value).ok())
+                .and_then(|text| text.parse::<u64>().ok())
+                .unwrap_or(0);
+            let now = was.saturating_add_signed(change);
+            let value = Bytes::from(now.to_string());
+            let written = match live {
+                Some(entry) => self
+                    .attempts
+                    .update(&self.key, value, entry.revision)
+                    .await
+                    .map(drop)
+                    .map_err(|e| (e.kind() == kv::UpdateErrorKind::WrongLastRevision, e.into())),
+                None => self
+                    .attempts
+                    .create(&self.key, value)
+                    .await
+                    .map(drop)
+                    .map_err(|e| (e.kind() == kv::CreateErrorKind::AlreadyExists, e.into())),
+            };
+            match written {
+                Ok(()) => return Ok(now),
+                Err((true, _)) => {}
+                Err((false, cause)) => {
+                    let cause: crate::error::Cause = cause;
+                    return Err(BusError::server("count in", failed())(cause));
+                }
+            }
+        }
+        Err(BusError::server("count in", failed())(
+            "others count at the same time",
+        ))
+    }
+
+    /// The message is gone, and its count with it. A count that stays does no harm: it ends by
+    /// itself, and no other message has its key.
+    async fn forget_attempts(&self) {
+        if let Err(error) = self.attempts.purge(&self.key).await {
+            tracing::debug!(%error, key = %self.key, "a count of attempts stays until it expires");
+        }
+    }
+}

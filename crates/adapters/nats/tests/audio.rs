@@ -1,0 +1,209 @@
+//! Sound over a real server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use speakr_contract::{audio::Chunk, headers, subjects};
+use speakr_nats::{
+    Bus, BusError,
+    audio::{self, AudioListener, AudioSender, Heard},
+};
+use uuid::Uuid;
+
+use crate::support::{platform, request};
+
+async fn send_raw(bus: &Bus, id: Uuid, chunk: &Chunk, message_id: Option<&str>) {
+    let ((name, value), payload) = chunk.write();
+    let mut map = HeaderMap::new();
+    map.insert(name, value.as_str());
+    if let Some(message_id) = message_id {
+        map.insert(headers::MESSAGE_ID, message_id);
+    }
+    bus.jetstream()
+        .publish_with_headers(subjects::audio(id), map, payload.into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+}
+
+fn sound(number: u64) -> Chunk {
+    Chunk::Sound {
+        number,
+        pcm: vec![i16::try_from(number).unwrap(); 4],
+    }
+}
+
+/// All sound up to the end mark.
+async fn all(listener: &mut AudioListener) -> Vec<i16> {
+    let mut heard = Vec::new();
+    let began = std::time::Instant::now();
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(60), "{listener:?}");
+        match listener.next().await {
+            Ok(Heard::Sound(pcm)) => heard.extend(pcm),
+            Ok(Heard::End) => return heard,
+            Ok(Heard::CaughtUp | Heard::Silence(_)) => {}
+            Err(BusError::Server { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_is_heard_whole_and_in_order_and_only_once() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let pcm: Vec<i16> = (0..20_011)
+        .map(|n| i16::try_from(n % 30_000).unwrap())
+        .collect();
+    let mut sender = AudioSender::new(&bus, id, request());
+    for part in pcm.chunks(777) {
+        sender.send(part).await.unwrap();
+    }
+    assert_eq!(sender.finish().await.unwrap(), 13);
+    assert_eq!(all(&mut AudioListener::new(&bus, id)).await, pcm);
+    // Another listener hears all of it too: nothing is used up.
+    assert_eq!(all(&mut AudioListener::new(&bus, id)).await, pcm);
+}
+
+#[tokio::test]
+async fn sound_is_heard_while_it_is_spoken() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let mut listener = AudioListener::new(&bus, id);
+    assert_eq!(listener.next().await.unwrap(), Heard::CaughtUp);
+    send_raw(&bus, id, &sound(0), None).await;
+    let began = std::time::Instant::now();
+    loop {
+        match listener.next().await.unwrap() {
+            Heard::Sound(pcm) => break assert_eq!(pcm, [0; 4]),
+            Heard::CaughtUp | Heard::Silence(_) => {}
+            Heard::End => panic!("there is no end yet"),
+        }
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_twice_and_out_of_order_is_heard_as_it_was_spoken() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    send_raw(&bus, id, &Chunk::End { count: 6 }, None).await;
+    for number in [3, 0, 0, 5, 1, 3, 2, 4, 0] {
+        // Without a message id the server keeps repeats.
+        send_raw(&bus, id, &sound(number), None).await;
+    }
+    let heard = all(&mut AudioListener::new(&bus, id)).await;
+    let spoken: Vec<i16> = (0..6).flat_map(|n| [n; 4]).collect();
+    assert_eq!(heard, spoken);
+}
+
+#[tokio::test]
+async fn the_server_keeps_one_of_what_was_sent_again() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    for _ in 0..2 {
+        let mut sender = AudioSender::new(&bus, id, request());
+        sender.send(&[7; 3_200]).await.unwrap();
+        sender.finish().await.unwrap();
+    }
+    let mut stream = bus.jetstream().get_stream("SPEAKR_AUDIO").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().state.messages, 3);
+}
+
+#[tokio::test]
+async fn a_sender_that_is_silent_is_told_of() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    send_raw(&bus, id, &sound(0), None).await;
+    let mut listener = AudioListener::new(&bus, id);
+    let silence = loop {
+        if let Heard::Silence(silence) = listener.next().await.unwrap() {
+            break silence;
+        }
+    };
+    assert!(silence >= Duration::from_secs(1), "{silence:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_never_comes_does_not_hold_the_rest_back_for_ever() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    for number in [0, 2, 3] {
+        send_raw(&bus, id, &sound(number), None).await;
+    }
+    send_raw(&bus, id, &Chunk::End { count: 4 }, None).await;
+    let heard = all(&mut AudioListener::new(&bus, id)).await;
+    assert_eq!(heard, [[0; 4], [2; 4], [3; 4]].concat());
+}
+
+#[tokio::test]
+async fn what_is_no_sound_is_refused() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    bus.jetstream()
+        .publish(subjects::audio(id), "nonsense".into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let error = AudioListener::new(&bus, id).next().await.unwrap_err();
+    assert!(matches!(error, BusError::Sound { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn sound_of_one_recording_goes_alone() {
+    let (_nats, bus) = platform().await;
+    let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
+    for id in [one, two] {
+        send_raw(&bus, id, &sound(0), None).await;
+    }
+    assert!(audio::exists(&bus, one).await.unwrap());
+    audio::purge(&bus, one).await.unwrap();
+    assert!(!audio::exists(&bus, one).await.unwrap());
+    assert!(audio::exists(&bus, two).await.unwrap());
+}
+
+#[tokio::test]
+async fn sound_goes_on_over_a_restart_of_the_server() {
+    let (mut nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let pcm: Vec<i16> = (0..32_000)
+        .map(|n| i16::try_from(n % 30_000).unwrap())
+        .collect();
+    let hearing = tokio::spawn({
+        let mut listener = AudioListener::new(&bus, id);
+        async move { all(&mut listener).await }
+    });
+    let mut sender = AudioSender::new(&bus, id, request());
+    sender.send(&pcm[..16_000]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    nats.kill();
+    nats.start_again().unwrap();
+    let sent = async {
+        sender.send(&pcm[16_000..]).await?;
+        sender.finish().await
+    };
+    if sent.await.is_err() {
+        // What was on its way when the server died: begin anew, as a client does.
+        let mut again = AudioSender::new(&bus, id, request());
+        again.send(&pcm).await.unwrap();
+        again.finish().await.unwrap();
+    }
+    assert_eq!(hearing.await.unwrap(), pcm);
+}

@@ -1,0 +1,196 @@
+//! Streams on a real server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+mod support;
+
+use async_nats::jetstream::stream;
+use speakr_contract::{control::Control, events::RecordingCancelled, events::TranscriptionPartial};
+use speakr_nats::{
+    BusError,
+    control::{self, Controls},
+    streams::{self, StreamSettings},
+};
+use uuid::Uuid;
+
+use crate::support::{platform, request, send_cancel};
+
+#[tokio::test]
+async fn streams_are_made_as_they_must_be_and_a_second_start_changes_nothing() {
+    let (_nats, bus) = platform().await;
+    let configs = || async {
+        let mut all = Vec::new();
+        for name in [
+            streams::COMMANDS,
+            streams::AUDIO,
+            streams::EVENTS,
+            streams::DEAD_LETTER,
+        ] {
+            all.push(
+                bus.jetstream()
+                    .get_stream(name)
+                    .await
+                    .unwrap()
+                    .cached_info()
+                    .config
+                    .clone(),
+            );
+        }
+        all
+    };
+    let first = configs().await;
+    streams::ensure(&bus, &StreamSettings::default())
+        .await
+        .unwrap();
+    assert_eq!(configs().await, first);
+    assert_eq!(first[0].retention, stream::RetentionPolicy::WorkQueue);
+    for (config, discard) in first.iter().zip([
+        stream::DiscardPolicy::New,
+        stream::DiscardPolicy::New,
+        stream::DiscardPolicy::Old,
+        stream::DiscardPolicy::Old,
+    ]) {
+        assert_eq!(config.storage, stream::StorageType::File, "{}", config.name);
+        assert_eq!(config.discard, discard, "{}", config.name);
+        assert!(config.max_bytes > 0, "{}", config.name);
+    }
+    assert!(first[1].max_age.is_zero());
+}
+
+#[tokio::test]
+async fn limits_follow_the_settings_and_what_can_not_be_changed_is_named() {
+    let (_nats, bus) = platform().await;
+    let settings = StreamSettings {
+        commands_max_bytes: 1_000_000,
+        ..StreamSettings::default()
+    };
+    streams::ensure(&bus, &settings).await.unwrap();
+    let stream = bus.jetstream().get_stream(streams::COMMANDS).await.unwrap();
+    assert_eq!(stream.cached_info().config.max_bytes, 1_000_000);
+
+    bus.jetstream()
+        .delete_stream(streams::COMMANDS)
+        .await
+        .unwrap();
+    let wrong = stream::Config {
+        name: streams::COMMANDS.to_owned(),
+        subjects: vec!["speakr.command.>".to_owned()],
+        ..stream::Config::default()
+    };
+    bus.jetstream().create_stream(wrong).await.unwrap();
+    let error = streams::ensure(&bus, &settings).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            BusError::Mismatch {
+                field: "retention",
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_what_is_new_keeps_what_is_old_and_raises_an_alarm() {
+    let (_nats, bus) = platform().await;
+    let settings = StreamSettings {
+        commands_max_bytes: 2_000,
+        ..StreamSettings::default()
+    };
+    streams::ensure(&bus, &settings).await.unwrap();
+    assert!(!streams::levels(&bus).await.unwrap()[0].is_alarming());
+    send_cancel(&bus, "first").await;
+    let mut refused = None;
+    for n in 0..20 {
+        let sent = bus
+            .publish(
+                &speakr_contract::commands::RecordingCancel {
+                    recording_id: Uuid::nil(),
+                },
+                &request(),
+                &n.to_string(),
+            )
+            .await;
+        if let Err(error) = sent {
+            refused = Some(error);
+            break;
+        }
+    }
+    assert!(
+        matches!(refused, Some(BusError::Full { .. })),
+        "{refused:?}"
+    );
+    let level = &streams::levels(&bus).await.unwrap()[0];
+    assert!(level.is_alarming(), "{level:?}");
+    let stream = bus.jetstream().get_stream(streams::COMMANDS).await.unwrap();
+    assert_eq!(
+        stream.cached_info().state.first_sequence,
+        1,
+        "the oldest is still there"
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_before_it_is_sent() {
+    let (_nats, bus) = platform().await;
+    let run = speakr_contract::commands::TranscriptionRun {
+        audio_data: Some(speakr_contract::AudioData(vec![0; 7_000_000])),
+        ..Default::default()
+    };
+    let error = bus.publish(&run, &request(), "x").await.unwrap_err();
+    assert!(matches!(error, BusError::TooLarge { .. }), "{error:?}");
+    assert!(bus.is_connected());
+}
+
+#[tokio::test]
+async fn events_are_kept_and_partial_texts_are_not() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let partial = TranscriptionPartial {
+        event_id: id,
+        recording_id: id,
+        text: "so far".to_owned(),
+        start_ms: 0,
+        end_ms: 1,
+    };
+    bus.publish_volatile(&partial, &request()).await.unwrap();
+    let cancelled = RecordingCancelled {
+        event_id: id,
+        recording_id: id,
+    };
+    for _ in 0..2 {
+        bus.publish(&cancelled, &request(), &id.to_string())
+            .await
+            .unwrap();
+    }
+    let stream = bus.jetstream().get_stream(streams::EVENTS).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 1);
+}
+
+#[tokio::test]
+async fn a_control_reaches_who_holds_the_recording_and_nobody_else() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    assert!(!control::relay(&bus, id, &Control::Cancel).await.unwrap());
+    let mut controls = Controls::listen(&bus, id).await.unwrap();
+    let stop = Control::Stop {
+        transcribe: true,
+        metadata: Default::default(),
+    };
+    let (told, heard) = tokio::join!(control::relay(&bus, id, &stop), controls.next());
+    assert!(told.unwrap());
+    assert_eq!(heard, Some(stop));
+    drop(controls);
+    assert!(
+        !control::relay(&bus, Uuid::new_v4(), &Control::Cancel)
+            .await
+            .unwrap()
+    );
+}

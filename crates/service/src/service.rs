@@ -1,0 +1,256 @@
+//! A service from its start to its end.
+
+use std::{process::ExitCode, sync::Arc};
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{
+    config::{Config, ConfigError, Kind, Setting, SettingError},
+    health::{Check, Health, HealthServer},
+    logs,
+    shutdown::{DeadlinePassed, Shutdown},
+};
+
+/// Where health and metrics are served.
+pub(crate) const HEALTH_ADDR: Setting = Setting::new(
+    "SPEAKR_HEALTH_ADDR",
+    Kind::Address,
+    "Where `/health`, `/health/ready` and `/metrics` are served. They need no token: keep the port inside.",
+)
+.default("0.0.0.0:8081");
+
+/// What is logged.
+pub(crate) const LOG: Setting = Setting::new(
+    "SPEAKR_LOG",
+    Kind::Text,
+    "What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module as in `info,sqlx=warn`. From `debug` on, logs may hold what was said.",
+)
+.default("info");
+
+/// How long work may go on at the end.
+pub(crate) const SHUTDOWN_DEADLINE: Setting = Setting::new(
+    "SPEAKR_SHUTDOWN_DEADLINE",
+    Kind::Duration,
+    "How long work that is under way may go on after SIGTERM; what isn't done by then is done again by another.",
+)
+.default("25s");
+
+const COMMON: &[Setting] = &[HEALTH_ADDR, LOG, SHUTDOWN_DEADLINE];
+
+/// Bounds of the histograms of durations, in seconds.
+const SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0,
+];
+
+/// The settings that every service has.
+#[must_use]
+pub const fn common_settings() -> &'static [Setting] {
+    COMMON
+}
+
+/// Why a service didn't start, or didn't end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Settings are wrong: all that are.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// One setting was asked for and isn't there.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// What is to be logged can't be read.
+    #[error("SPEAKR_LOG can't be read")]
+    LogFilter(#[source] tracing_subscriber::filter::ParseError),
+    /// Logs or metrics were set up before in this process.
+    #[error("telemetry can't be set up")]
+    Telemetry(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The health server can't listen.
+    #[error("can't serve health on {address}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Signals can't be heard.
+    #[error("can't listen for signals")]
+    Signals(#[source] std::io::Error),
+    /// Work wasn't done in time.
+    #[error(transparent)]
+    Deadline(#[from] DeadlinePassed),
+}
+
+/// A service that runs.
+pub struct Service {
+    config: Config,
+    health: Health,
+    shutdown: Shutdown,
+    tasks: TaskTracker,
+    health_address: std::net::SocketAddr,
+    health_stop: CancellationToken,
+    metrics: PrometheusHandle,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Reads the settings of `tables` and the common ones from the environment, begins to log,
+    /// and serves health and metrics. It is ready once the checks added to it say so.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; settings first, all that are wrong.
+    pub async fn start(
+        name: &'static str,
+        version: &'static str,
+        tables: &[&[Setting]],
+    ) -> Result<Self, ServiceError> {
+        let all: Vec<&[Setting]> = [COMMON].into_iter().chain(tables.iter().copied()).collect();
+        let config = Config::from_env(&all)?;
+        let layer = logs::layer(name, &config.text(&LOG)?, std::io::stdout)
+            .map_err(ServiceError::LogFilter)?;
+        tracing_subscriber::registry()
+            .with(layer)
+            .try_init()
+            .map_err(|e| ServiceError::Telemetry(Box::new(e)))?;
+        let metrics = install_metrics(name, version)?;
+
+        let address = config.address(&HEALTH_ADDR)?;
+        let server = HealthServer::bind(address)
+            .await
+            .map_err(|source| ServiceError::Listen { address, source })?;
+        let health_address = server.address();
+        let health = Health::default();
+        let health_stop = CancellationToken::new();
+        let serving = server.serve(health.clone(), metrics.clone(), health_stop.clone());
+        tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "health isn't served any more"
+                );
+            }
+        });
+        let shutdown = Shutdown::on_signals(config.duration(&SHUTDOWN_DEADLINE)?)
+            .map_err(ServiceError::Signals)?;
+        tracing::info!(version, health = %health_address, "started");
+        Ok(Self {
+            config,
+            health,
+            shutdown,
+            tasks: TaskTracker::new(),
+            health_address,
+            health_stop,
+            metrics,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Also needs `dependency` from now on, to be ready.
+    pub fn needs(&self, dependency: Arc<dyn Check>) {
+        self.health.add(dependency);
+    }
+
+    /// The state of health.
+    #[must_use]
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Tells when to end.
+    #[must_use]
+    pub const fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// The tasks that the end waits for.
+    #[must_use]
+    pub const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Where health and metrics are served.
+    #[must_use]
+    pub const fn health_address(&self) -> std::net::SocketAddr {
+        self.health_address
+    }
+
+    /// The metrics so far, as Prometheus reads them.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.render()
+    }
+
+    /// Runs until it is asked to end and its tasks are done. Health is served to the last.
+    ///
+    /// # Errors
+    /// [`ServiceError::Deadline`] when tasks weren't done in time.
+    pub async fn run_to_end(self) -> Result<(), ServiceError> {
+        let stop = self.shutdown.token();
+        stop.cancelled().await;
+        self.health.set_ending();
+        let done = self.shutdown.complete(&self.tasks).await;
+        match &done {
+            Ok(()) => tracing::info!("ended"),
+            Err(passed) => {
+                tracing::error!(error = passed as &dyn std::error::Error, "ended too late")
+            }
+        }
+        self.health_stop.cancel();
+        Ok(done?)
+    }
+}
+
+fn install_metrics(
+    name: &'static str,
+    version: &'static str,
+) -> Result<PrometheusHandle, ServiceError> {
+    let other = |e| ServiceError::Telemetry(Box::new(e));
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .map_err(other)?
+        .build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|e| ServiceError::Telemetry(Box::new(e)))?;
+    metrics::describe_gauge!(
+        "speakr_build_info",
+        "1, with the service's name and version"
+    );
+    metrics::gauge!("speakr_build_info", "service" => name, "version" => version).set(1.0);
+    Ok(handle)
+}
+
+/// What `main` gives back: 0; 2 after wrong settings; 1 after anything else, told on standard
+/// error with its causes.
+pub fn exit_code(result: &Result<(), ServiceError>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    let mut text = format!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    // A closed standard error must not change the code.
+    drop(std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("{text}\n").as_bytes(),
+    ));
+    match error {
+        ServiceError::Config(_) | ServiceError::Setting(_) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}

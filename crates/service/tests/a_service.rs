@@ -1,0 +1,113 @@
+//! A whole service: it starts, tells its health, and ends at SIGTERM. One process holds one
+//! service, so this is one test.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use speakr_service::{
+    Service,
+    config::{Kind, Setting},
+    health::Check,
+};
+
+struct Store(AtomicBool);
+
+#[async_trait::async_trait]
+impl Check for Store {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.0.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err("the store is away".to_owned())
+        }
+    }
+}
+
+struct Stuck;
+
+#[async_trait::async_trait]
+impl Check for Stuck {
+    fn name(&self) -> &'static str {
+        "stuck"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        std::future::pending().await
+    }
+}
+
+const HOME: Setting = Setting::new("PATH", Kind::Text, "Where programs are.").required();
+
+#[test]
+fn a_service_tells_its_health_and_metrics_and_ends_in_order_at_sigterm() {
+    // Before any thread runs: the environment is the process's.
+    #[allow(unsafe_code)]
+    // SAFETY: this is the only test of the binary, and no other thread has started.
+    unsafe {
+        std::env::set_var("SPEAKR_HEALTH_ADDR", "127.0.0.1:0");
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(live());
+}
+
+async fn live() {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .unwrap();
+    let service = Service::start("speakr-test", "1.2.3", &[&[HOME]])
+        .await
+        .unwrap();
+    let store = Arc::new(Store(AtomicBool::new(false)));
+    service.needs(store.clone());
+    let url = format!("http://{}", service.health_address());
+    let get = async |path: &str| reqwest::get(format!("{url}{path}")).await.unwrap();
+
+    assert_eq!(get("/health").await.status(), 200);
+    let away = get("/health/ready").await;
+    assert_eq!(away.status(), 503);
+    let away: serde_json::Value = away.json().await.unwrap();
+    assert_eq!(away["checks"][0]["name"], "store");
+    assert_eq!(away["checks"][0]["reason"], "the store is away");
+    store.0.store(true, Ordering::Relaxed);
+    assert_eq!(get("/health/ready").await.status(), 200);
+
+    metrics::histogram!("speakr_test_seconds").record(0.02);
+    let text = get("/metrics").await.text().await.unwrap();
+    assert!(
+        text.contains("speakr_build_info{service=\"speakr-test\",version=\"1.2.3\"} 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("speakr_test_seconds_bucket{le=\"0.025\"} 1"),
+        "{text}"
+    );
+
+    service.needs(Arc::new(Stuck));
+    let began = Instant::now();
+    let stuck: serde_json::Value = get("/health/ready").await.json().await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(stuck["checks"][1]["reason"], "no answer within 2 s");
+
+    let stop = service.shutdown().token();
+    let health = service.health().clone();
+    let work = service.tasks().spawn(async move {
+        stop.cancelled().await;
+        health.readiness().await.status
+    });
+    let ending = tokio::spawn(service.run_to_end());
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)
+        .unwrap();
+    ending.await.unwrap().unwrap();
+    assert_eq!(work.await.unwrap(), "ending");
+    assert!(reqwest::get(format!("{url}/health")).await.is_err());
+}

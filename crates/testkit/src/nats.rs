@@ -1,0 +1,224 @@
+//! A real nats-server with JetStream.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::process::{Server, StartError, find, free_port};
+
+const PROGRAM: &str = "nats-server";
+/// A busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running nats-server. It ends with this.
+#[derive(Debug)]
+pub struct Nats {
+    server: Option<Server>,
+    folder: TempDir,
+    config: PathBuf,
+    environment: Vec<(String, String)>,
+    port: u16,
+    monitor: u16,
+    scheme: &'static str,
+}
+
+impl Nats {
+    /// Starts a server that lets everybody do everything, and takes messages up to 8 MB.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start() -> Result<Self, StartError> {
+        let config = |folder: &Path, port: u16, monitor: u16| {
+            format!(
+                "server_name: speakr-test\nhost: 127.0.0.1\nport: {port}\n\
+                 http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n\
+                 jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+                folder.join("store").display()
+            )
+        };
+        Self::launch(config, Vec::new(), "nats", None)
+    }
+
+    /// Starts a server from the config file `shipped` as production does; only ports and folder
+    /// are its own. `environment` has what the file takes from there.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_shipped(
+        shipped: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, StartError> {
+        let text = std::fs::read_to_string(shipped).map_err(failed)?;
+        let config = |_: &Path, port: u16, monitor: u16| {
+            text.lines()
+                .map(|line| match line.split(':').next() {
+                    Some("port") => format!("host: 127.0.0.1\nport: {port}"),
+                    Some("http") => format!("http: \"127.0.0.1:{monitor}\""),
+                    _ => line.to_owned(),
+                })
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        Self::launch(config, environment, "nats", shipped.parent())
+    }
+
+    /// Starts a server that speaks TLS alone, with the certificate and key in these PEM files,
+    /// and `wss://` on the port that `websocket_port` names.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_tls(
+        certificate: &Path,
+        key: &Path,
+        websocket_port: u16,
+    ) -> Result<Self, StartError> {
+        let tls = format!(
+            "tls {{ cert_file: \"{}\", key_file: \"{}\" }}",
+            certificate.display(),
+            key.display()
+        );
+        let config = move |folder: &Path, port: u16, monitor: u16| {
+            format!(
+                "server_name: speakr-test\nhost: 127.0.0.1\nport: {port}\n\
+                 http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n{tls}\n\
+                 websocket {{ host: 127.0.0.1, port: {websocket_port}, {tls} }}\n\
+                 jetstream {{ store_dir: \"{}\" }}\n",
+                folder.join("store").display()
+            )
+        };
+        Self::launch(config, Vec::new(), "tls", None)
+    }
+
+    fn launch(
+        config: impl Fn(&Path, u16, u16) -> String,
+        mut environment: Vec<(String, String)>,
+        scheme: &'static str,
+        beside: Option<&Path>,
+    ) -> Result<Self, StartError> {
+        let folder = tempfile::tempdir().map_err(failed)?;
+        // The server looks for included files beside the one that includes them.
+        for file in beside.iter().flat_map(std::fs::read_dir).flatten() {
+            let file = file.map_err(failed)?.path();
+            if let Some(name) = file.file_name()
+                && file.extension().is_some_and(|e| e == "conf")
+            {
+                std::fs::copy(&file, folder.path().join(name)).map_err(failed)?;
+            }
+        }
+        let (port, monitor) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
+        let path = folder.path().join("nats-server.conf");
+        std::fs::write(&path, config(folder.path(), port, monitor)).map_err(failed)?;
+        // The server wants a text in quotes where a name alone could be taken for something else.
+        let store = format!("\"{}\"", folder.path().join("store").display());
+        environment.push(("SPEAKR_NATS_STORE".to_owned(), store));
+        environment.push((
+            "SPEAKR_NATS_SERVER_NAME".to_owned(),
+            "speakr-test".to_owned(),
+        ));
+        let mut nats = Self {
+            server: None,
+            folder,
+            config: path,
+            environment,
+            port,
+            monitor,
+            scheme,
+        };
+        nats.run()?;
+        Ok(nats)
+    }
+
+    fn run(&mut self) -> Result<(), StartError> {
+        let program = find(PROGRAM)?;
+        let mut command = Command::new(program);
+        command
+            .arg("-c")
+            .arg(&self.config)
+            .envs(self.environment.iter().cloned());
+        let monitor = self.monitor;
+        self.server = Some(Server::start(
+            PROGRAM,
+            &mut command,
+            self.log(),
+            PATIENCE,
+            || is_healthy(monitor),
+        )?);
+        Ok(())
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
+    }
+
+    /// The port of clients.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Everything that it has printed.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("nats-server.log")
+    }
+
+    /// Ends it at once, as a crash would; what it has stored stays.
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts it again on the same port with what it had stored.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_again(&mut self) -> Result<(), StartError> {
+        self.server = None;
+        self.run()
+    }
+}
+
+const fn failed(source: io::Error) -> StartError {
+    StartError::Start {
+        program: PROGRAM,
+        source,
+    }
+}
+
+/// Whether the server says that JetStream is ready.
+fn is_healthy(monitor: u16) -> bool {
+    let ask = || -> io::Result<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, monitor));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains(" 200 "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_starts_ends_and_starts_again_where_it_was() {
+        let mut nats = Nats::start().unwrap();
+        let port = nats.port();
+        assert!(is_healthy(nats.monitor));
+        nats.kill();
+        assert!(!is_healthy(nats.monitor));
+        nats.start_again().unwrap();
+        assert!(is_healthy(nats.monitor));
+        assert_eq!(nats.port(), port);
+    }
+}
