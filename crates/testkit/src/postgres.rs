@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::process::{Server, StartError, find, free_port};
+use crate::process::{Server, StartError, find, free_port, is_root};
 
 const PROGRAM: &str = "postgres";
 const INITDB: &str = "initdb";
@@ -157,16 +157,6 @@ fn as_nobody(program: &'static str) -> Result<Command, StartError> {
         .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
         .arg(path);
     Ok(command)
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
 }
 
 /// Lets nobody own `path`, where this is root.

@@ -76,6 +76,17 @@ pub fn free_port() -> io::Result<u16> {
         .port())
 }
 
+/// Whether this process may do everything.
+#[cfg(unix)]
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_root() -> bool {
+    false
+}
+
 /// A server that is killed when this is dropped.
 #[derive(Debug)]
 pub struct Server {

@@ -1,23 +1,77 @@
-//! A real S3 server: versitygw over a folder, with credentials and versions.
+//! A real S3 server with credentials and versions: versitygw over a folder, or, where there is
+//! none, PyPI's moto, which keeps everything in memory.
 
-use std::{net::TcpStream, path::Path, process::Command, time::Duration};
+mod moto;
+mod versitygw;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 
 use crate::process::{Server, StartError, find, free_port};
 
-const PROGRAM: &str = "versitygw";
-/// A busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Which program serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Keeps objects as files; does all that we ask of S3.
+    Versitygw,
+    /// In memory; starts again by replaying the requests that it had.
+    Moto,
+}
 
-/// A running S3 server with one empty bucket. It ends with this.
+impl Kind {
+    const ALL: [Self; 2] = [Self::Versitygw, Self::Moto];
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Versitygw => versitygw::PROGRAM,
+            Self::Moto => moto::PROGRAM,
+        }
+    }
+
+    /// Those that are installed here, the better first; never none.
+    ///
+    /// # Errors
+    /// [`StartError::NotInstalled`] when there is none.
+    pub fn installed() -> Result<Vec<Self>, StartError> {
+        let found: Vec<_> = Self::ALL
+            .into_iter()
+            .filter(|kind| find(kind.program()).is_ok())
+            .collect();
+        if found.is_empty() {
+            find(versitygw::PROGRAM)?;
+        }
+        Ok(found)
+    }
+
+    fn failed(self) -> impl Fn(io::Error) -> StartError {
+        move |source| StartError::Start {
+            program: self.program(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+/// A running S3 server with one empty bucket that keeps versions. It ends with this.
 #[derive(Debug)]
 pub struct S3 {
+    kind: Kind,
     server: Option<Server>,
     folder: TempDir,
     port: u16,
     access_key: String,
     secret_key: String,
+    /// Most bytes that it has room for.
+    room: Option<u64>,
 }
 
 impl S3 {
@@ -27,39 +81,65 @@ impl S3 {
     /// The region that the server wants in signatures.
     pub const REGION: &str = "us-east-1";
 
-    /// Starts a server.
+    /// Starts the best server that is installed.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn start() -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().map_err(failed)?;
-        for name in ["data", "versions", "metadata", "users"] {
-            std::fs::create_dir(folder.path().join(name)).map_err(failed)?;
-        }
-        let port = free_port().map_err(failed)?;
+        let best = Kind::installed()?.into_iter().next();
+        Self::start_kind(best.unwrap_or(Kind::Versitygw))
+    }
+
+    /// Starts a server of this kind.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_kind(kind: Kind) -> Result<Self, StartError> {
+        Self::launch(kind, None)
+    }
+
+    /// Starts a versitygw that has room for `bytes` and no more: its folder is a small file system
+    /// of its own. That takes the right to mount one.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_small(bytes: u64) -> Result<Self, StartError> {
+        Self::launch(Kind::Versitygw, Some(bytes))
+    }
+
+    fn launch(kind: Kind, room: Option<u64>) -> Result<Self, StartError> {
+        let folder = tempfile::tempdir().map_err(kind.failed())?;
+        let port = free_port().map_err(kind.failed())?;
         // The scratch folder's random name will do: keys are made anew for each server.
         let random = folder.path().file_name().unwrap_or_default();
         let random = random
             .to_string_lossy()
             .replace(|c: char| !c.is_alphanumeric(), "");
         let mut s3 = Self {
+            kind,
             server: None,
             folder,
             port,
             access_key: format!("access{random}"),
             secret_key: format!("secret{random}{port}"),
+            room,
         };
-        s3.create_bucket(Self::BUCKET)?;
-        s3.restart()?;
+        if kind == Kind::Moto {
+            s3.run()?;
+            (s3.access_key, s3.secret_key) = moto::set_up(port)?;
+        } else {
+            versitygw::set_up(&s3.storage()).map_err(kind.failed())?;
+            s3.run()?;
+        }
         Ok(s3)
     }
 
-    /// Makes another bucket.
-    ///
-    /// # Errors
-    /// [`StartError`].
-    pub fn create_bucket(&self, name: &str) -> Result<(), StartError> {
-        std::fs::create_dir(self.folder.path().join("data").join(name)).map_err(failed)
+    fn run(&mut self) -> Result<(), StartError> {
+        self.server = Some(match self.kind {
+            Kind::Versitygw => versitygw::start(self)?,
+            Kind::Moto => moto::start(self.port, self.folder.path())?,
+        });
+        Ok(())
     }
 
     /// Ends the server at once, as a crash would. What it stored is kept.
@@ -71,26 +151,19 @@ impl S3 {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn restart(&mut self) -> Result<(), StartError> {
+    pub fn start_again(&mut self) -> Result<(), StartError> {
         self.kill();
-        let address = format!("127.0.0.1:{}", self.port);
-        let mut command = Command::new(find(PROGRAM)?);
-        command
-            .env("ROOT_ACCESS_KEY", &self.access_key)
-            .env("ROOT_SECRET_KEY", &self.secret_key)
-            .args(["--port", &address, "--region", Self::REGION, "--quiet"])
-            .arg("--iam-dir")
-            .arg(self.folder.path().join("users"))
-            .args(["posix", "--versioning-dir"])
-            .arg(self.folder.path().join("versions"))
-            // Not every file system keeps attributes.
-            .arg("--sidecar")
-            .arg(self.folder.path().join("metadata"))
-            .arg(self.data());
-        let log = self.folder.path().join("log");
-        let ready = || TcpStream::connect(&address).is_ok();
-        self.server = Some(Server::start(PROGRAM, &mut command, log, PATIENCE, ready)?);
-        Ok(())
+        self.run()?;
+        match self.kind {
+            Kind::Versitygw => Ok(()),
+            Kind::Moto => moto::replay(self.port),
+        }
+    }
+
+    /// What serves.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Where clients connect.
@@ -111,20 +184,21 @@ impl S3 {
         &self.secret_key
     }
 
-    /// The folder with all that the server stores: data, versions, metadata.
+    /// The folder with all that versitygw stores: data, versions, metadata. Moto has none.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    pub fn files(&self) -> Option<PathBuf> {
+        (self.kind == Kind::Versitygw).then(|| self.storage())
     }
 
-    fn data(&self) -> std::path::PathBuf {
-        self.folder.path().join("data")
+    fn storage(&self) -> PathBuf {
+        self.folder.path().join("storage")
+    }
+
+    fn log(&self) -> PathBuf {
+        log_in(self.folder.path())
     }
 }
 
-fn failed(source: std::io::Error) -> StartError {
-    StartError::Start {
-        program: PROGRAM,
-        source,
-    }
+fn log_in(folder: &Path) -> PathBuf {
+    folder.join("log")
 }

@@ -105,3 +105,45 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::{
+        config::http::StatusCode, error::ErrorMetadata, operation::put_object::PutObjectError,
+        primitives::SdkBody,
+    };
+
+    use super::*;
+
+    fn answered(status: u16, code: &str) -> Fault {
+        let error = PutObjectError::generic(ErrorMetadata::builder().code(code).build());
+        let status = StatusCode::try_from(status).unwrap();
+        let response = HttpResponse::new(status, SdkBody::empty());
+        sort("speakr")(SdkError::service_error(error, response))
+    }
+
+    #[test]
+    fn each_way_to_say_that_there_is_no_room_is_understood() {
+        for (status, code) in [
+            (507, "InsufficientStorage"),
+            (403, "QuotaExceeded"),
+            (507, "XMinioStorageFull"),
+        ] {
+            let fault = answered(status, code);
+            assert!(matches!(fault, Fault::Full), "{code}: {fault:?}");
+            let error = fault.at("write", "s3://speakr/a");
+            assert!(matches!(error, ArchiveError::Full { .. }), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_bucket_and_what_the_store_calls_it() {
+        let Fault::Other(error) = answered(403, "AccessDenied") else {
+            panic!("no refusal");
+        };
+        assert_eq!(
+            error.to_string(),
+            "the bucket \"speakr\" refuses these credentials (AccessDenied)"
+        );
+    }
+}
