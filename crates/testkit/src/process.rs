@@ -52,7 +52,7 @@ pub fn find(name: &'static str) -> Result<PathBuf, StartError> {
 }
 
 /// The folders of programs that `scripts/tools.sh` made.
-fn tools() -> Vec<PathBuf> {
+pub(crate) fn tools() -> Vec<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
         PathBuf::from,

@@ -15,7 +15,7 @@ fn a_database_knows_vectors_and_keeps_them_through_a_crash() {
     assert_eq!(postgres.query("index", nearest).unwrap(), "[1,0]");
     postgres.kill();
     postgres.query("index", nearest).unwrap_err();
-    postgres.restart().unwrap();
+    postgres.start_again().unwrap();
     assert_eq!(postgres.query("index", nearest).unwrap(), "[1,0]");
     let error = postgres.query("index", "SELECT nonsense").unwrap_err();
     assert!(error.to_string().contains("nonsense"), "{error}");

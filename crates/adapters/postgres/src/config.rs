@@ -192,8 +192,15 @@ mod tests {
         let url = format!("postgres://alice:{}@db.example/speakr", "wonder".repeat(2));
         for url in [url.clone(), url.replace("db.example", "db example:x")] {
             let config = PostgresConfig::new(url);
-            let shown = format!("{config:?} {} {:?}", config.place(), config.options(None).err());
-            assert!(!shown.contains("wonder") && !shown.contains("alice"), "{shown}");
+            let shown = format!(
+                "{config:?} {} {:?}",
+                config.place(),
+                config.options(None).err()
+            );
+            assert!(
+                !shown.contains("wonder") && !shown.contains("alice"),
+                "{shown}"
+            );
         }
     }
 

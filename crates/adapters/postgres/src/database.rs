@@ -4,10 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use semver::Version;
 use speakr_core::ports::index::IndexError;
-use sqlx::{
-    PgConnection, PgPool,
-    postgres::{PgPoolOptions},
-};
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
 
 use crate::{
     config::PostgresConfig,

@@ -62,16 +62,19 @@ pub(crate) async fn search(
         quoted,
         share: weight / total,
     });
-    let mut sql = build(&terms.collect::<Vec<_>>(), &expression, vector, filter, limit);
+    let mut sql = build(
+        &terms.collect::<Vec<_>>(),
+        &expression,
+        vector,
+        filter,
+        limit,
+    );
     let rows = sql.build().fetch_all(connection).await?;
     rows.iter().map(hit).collect()
 }
 
 /// How many passages hold each of `words`, counted up to [`COUNT_CAP`], and how many there are.
-async fn counts(
-    connection: &mut PgConnection,
-    words: &[String],
-) -> Result<(Vec<u32>, u32), Fault> {
+async fn counts(connection: &mut PgConnection, words: &[String]) -> Result<(Vec<u32>, u32), Fault> {
     let (held_by, passages): (Vec<i64>, i64) = sqlx::query_as(
         "SELECT array(SELECT (SELECT count(*) FROM (SELECT FROM passages p \
          WHERE p.words @@ w.word::tsquery LIMIT $2) AS some) \

@@ -80,7 +80,9 @@ pub(crate) async fn migrate_as(
         return Ok(Migrated { from, to: from });
     }
     for (done, step) in steps.iter().enumerate().skip(from) {
-        take(&mut connection, step, done + 1).await.map_err(failed)?;
+        take(&mut connection, step, done + 1)
+            .await
+            .map_err(failed)?;
         tracing::info!(place, schema = done + 1, "the schema is a step further");
     }
     check_vector(&mut connection).await.map_err(failed)?;
@@ -137,9 +139,9 @@ impl Schema {
         )
         .fetch_one(connection)
         .await?;
-        let version = version
-            .parse()
-            .map_err(|_| PostgresError::Unreadable(format!("\"{version}\" is no schema version")))?;
+        let version = version.parse().map_err(|_| {
+            PostgresError::Unreadable(format!("\"{version}\" is no schema version"))
+        })?;
         Ok(Self {
             version,
             min_app_version,

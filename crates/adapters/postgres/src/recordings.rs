@@ -162,7 +162,10 @@ pub(crate) fn push_filter(query: &mut QueryBuilder<Postgres>, t: &str, filter: &
     if !filter.states.is_empty() {
         // Spelt out, not bound: the words are ours, and the partial index needs to see them.
         let states: Vec<_> = filter.states.iter().map(|s| s.as_str()).collect();
-        query.push(format_args!(" AND {t}.state IN ('{}')", states.join("', '")));
+        query.push(format_args!(
+            " AND {t}.state IN ('{}')",
+            states.join("', '")
+        ));
     }
 }
 
@@ -209,6 +212,7 @@ pub(crate) fn range(prefix: &str) -> Option<(Uuid, Uuid)> {
     if digits.len() > 32 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
         return None;
     }
-    let filled = |with: &str| Uuid::try_parse(&format!("{digits}{}", with.repeat(32 - digits.len())));
+    let filled =
+        |with: &str| Uuid::try_parse(&format!("{digits}{}", with.repeat(32 - digits.len())));
     Some((filled("0").ok()?, filled("f").ok()?))
 }

@@ -99,7 +99,10 @@ impl TokenStore for PostgresTokens {
             .fetch_all(self.0.pool())
             .await
             .map_err(|e| failed(e.into()))?;
-        rows.iter().map(grant).collect::<Result<_, _>>().map_err(failed)
+        rows.iter()
+            .map(grant)
+            .collect::<Result<_, _>>()
+            .map_err(failed)
     }
 
     async fn revoke(&self, token_id: Uuid) -> Result<bool, TokenStoreError> {

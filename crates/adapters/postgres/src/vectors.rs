@@ -37,10 +37,7 @@ impl Model {
 }
 
 /// The model `id`, where vectors of it were ever stored.
-pub(crate) async fn model(
-    connection: &mut PgConnection,
-    id: &str,
-) -> Result<Option<Model>, Fault> {
+pub(crate) async fn model(connection: &mut PgConnection, id: &str) -> Result<Option<Model>, Fault> {
     let found: Option<(i32, i32)> =
         sqlx::query_as("SELECT num, dimensions FROM embedding_models WHERE id = $1")
             .bind(id)
@@ -162,10 +159,14 @@ async fn passing(
     let mut query = if *filter == Filter::default() {
         QueryBuilder::new("SELECT passages FROM counts")
     } else {
-        let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM vectors v WHERE v.model = ");
+        let mut query =
+            QueryBuilder::new("SELECT count(*) FROM (SELECT FROM vectors v WHERE v.model = ");
         query.push_bind(model.num);
         push_filter(&mut query, "v", filter);
-        query.push(" LIMIT ").push_bind(EXACT_BELOW).push(") AS some");
+        query
+            .push(" LIMIT ")
+            .push_bind(EXACT_BELOW)
+            .push(") AS some");
         query
     };
     let count: i64 = query.build_query_scalar().fetch_one(connection).await?;
@@ -186,12 +187,16 @@ async fn search(
     } else {
         "v.vector".to_owned()
     };
-    let mut sql: QueryBuilder<Postgres> = QueryBuilder::new("WITH found AS MATERIALIZED (SELECT v.passage, ");
+    let mut sql: QueryBuilder<Postgres> =
+        QueryBuilder::new("WITH found AS MATERIALIZED (SELECT v.passage, ");
     sql.push(&column)
         .push(" <=> ")
         .push_bind(Vector::from(query.to_vec()))
         // Spelt out, so that the planner sees which partial index it is.
-        .push(format_args!(" AS distance FROM vectors v WHERE v.model = {}", model.num));
+        .push(format_args!(
+            " AS distance FROM vectors v WHERE v.model = {}",
+            model.num
+        ));
     push_filter(&mut sql, "v", filter);
     sql.push(" ORDER BY distance");
     push_limit(&mut sql, limit);

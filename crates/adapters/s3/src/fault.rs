@@ -109,16 +109,14 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use aws_sdk_s3::{
-        config::http::StatusCode, error::ErrorMetadata, operation::put_object::PutObjectError,
-        primitives::SdkBody,
+        error::ErrorMetadata, operation::put_object::PutObjectError, primitives::SdkBody,
     };
 
     use super::*;
 
     fn answered(status: u16, code: &str) -> Fault {
         let error = PutObjectError::generic(ErrorMetadata::builder().code(code).build());
-        let status = StatusCode::try_from(status).unwrap();
-        let response = HttpResponse::new(status, SdkBody::empty());
+        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
         sort("speakr")(SdkError::service_error(error, response))
     }
 

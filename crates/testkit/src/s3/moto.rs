@@ -115,6 +115,11 @@ impl Door {
     }
 
     fn send(&self, method: &str, path: &str, service: &str, body: &str) -> io::Result<String> {
+        // IAM takes forms; S3 would take a form apart that is none.
+        let kind = match service {
+            "iam" => "application/x-www-form-urlencoded",
+            _ => "application/xml",
+        };
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         // The header's scope tells moto which service is meant; nobody checks the rest yet.
@@ -123,7 +128,7 @@ impl Door {
             "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\
              Authorization: AWS4-HMAC-SHA256 Credential=none/20260101/{region}/{service}/aws4_request, \
              SignedHeaders=host, Signature=0\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}",
+             Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}",
             port = self.port,
             region = S3::REGION,
             length = body.len(),
