@@ -172,3 +172,120 @@ impl Schema {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use speakr_testkit::postgres::Postgres;
+
+    use super::*;
+    use crate::Database;
+
+    const SECOND: Migration = Migration {
+        sql: "ALTER TABLE recordings ADD COLUMN speaker text",
+        min_app_version: "0.1.0",
+    };
+
+    const BREAKING: Migration = Migration {
+        sql: "ALTER TABLE recordings DROP COLUMN speaker",
+        min_app_version: "7.1.0",
+    };
+
+    const FAILING: Migration = Migration {
+        sql: "ALTER TABLE recordings ADD COLUMN half text; SELECT nonsense FROM nowhere",
+        min_app_version: "0.1.0",
+    };
+
+    fn steps(more: &[Migration]) -> Vec<Migration> {
+        [MIGRATIONS, more].concat()
+    }
+
+    fn empty() -> (Postgres, PostgresConfig) {
+        let server = Postgres::start().unwrap();
+        let config = PostgresConfig::new(server.create_database("index").unwrap());
+        (server, config)
+    }
+
+    async fn run(config: &PostgresConfig, steps: &[Migration]) -> Result<Migrated, IndexError> {
+        migrate_as(config, steps, "0.1.0").await
+    }
+
+    async fn connect(config: &PostgresConfig, steps: &[Migration]) -> Result<(), IndexError> {
+        let database = Database::connect_as(config, steps, "0.1.0").await?;
+        database.close().await;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_schema_that_is_too_old_is_refused_until_it_is_migrated() {
+        let (_server, config) = empty();
+        for (known, found) in [(steps(&[]), 0), (steps(&[SECOND]), 1)] {
+            let error = connect(&config, &known).await.unwrap_err();
+            let wanted = known.len();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the index {} has schema {found} and this speakr needs {wanted}: run its \
+                     migration first",
+                    config.place()
+                )
+            );
+            let done = run(&config, &known).await.unwrap();
+            assert_eq!((done.from, done.to), (found, wanted));
+            connect(&config, &known).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_served_while_it_is_compatible_and_refused_when_it_is_not() {
+        let (_server, config) = empty();
+        run(&config, &steps(&[SECOND])).await.unwrap();
+        // An undo: the older program goes on, and so does its migration.
+        connect(&config, &steps(&[])).await.unwrap();
+        let done = run(&config, &steps(&[])).await.unwrap();
+        assert_eq!((done.from, done.to), (2, 2));
+
+        run(&config, &steps(&[SECOND, BREAKING])).await.unwrap();
+        for refused in [
+            connect(&config, &steps(&[SECOND])).await,
+            run(&config, &steps(&[SECOND])).await.map(drop),
+            connect(&config, &steps(&[SECOND, BREAKING])).await,
+        ] {
+            let error = refused.unwrap_err();
+            let beyond =
+                matches!(&error, IndexError::TooNew { min_version, .. } if min_version == "7.1.0");
+            assert!(beyond, "{error:?}");
+        }
+        Database::connect_as(&config, MIGRATIONS, "7.1.0")
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_many_migrators_one_does_it_and_the_others_find_it_done() {
+        let (_server, config) = empty();
+        let migrators: Vec<_> = (0..6)
+            .map(|_| {
+                let config = config.clone();
+                tokio::spawn(async move { run(&config, &steps(&[SECOND])).await })
+            })
+            .collect();
+        let mut did = 0;
+        for migrator in migrators {
+            let done = migrator.await.unwrap().unwrap();
+            assert_eq!(done.to, 2);
+            did += usize::from(done.from == 0);
+        }
+        assert_eq!(did, 1);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_leaves_the_schema_as_it_was() {
+        let (server, config) = empty();
+        run(&config, &steps(&[FAILING])).await.unwrap_err();
+        let columns = "SELECT count(*) FROM information_schema.columns \
+                       WHERE column_name IN ('half', 'embedded_by')";
+        assert_eq!(server.query("index", columns).unwrap(), "1");
+        connect(&config, MIGRATIONS).await.unwrap();
+        run(&config, &steps(&[SECOND])).await.unwrap();
+    }
+}

@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::{error::Error, process::Command};
+use std::process::Command;
 
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use speakr_core::ports::archive::{Archive, ArchiveError};

@@ -1,6 +1,11 @@
 //! What every index must do. The tests of each adapter include this file and run all of it on the
 //! real thing.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses a part"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 pub mod support;
