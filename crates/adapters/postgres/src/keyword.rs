@@ -77,7 +77,7 @@ pub(crate) async fn search(
 async fn counts(connection: &mut PgConnection, words: &[String]) -> Result<(Vec<u32>, u32), Fault> {
     let (held_by, passages): (Vec<i64>, i64) = sqlx::query_as(
         "SELECT array(SELECT (SELECT count(*) FROM (SELECT FROM passages p \
-         WHERE p.words @@ w.word::tsquery LIMIT $2) AS some) \
+         WHERE p.words @@ w.word::tsquery LIMIT $2) AS counted) \
          FROM unnest($1::text[]) WITH ORDINALITY AS w (word, place) ORDER BY w.place), \
          (SELECT passages FROM counts)",
     )

@@ -166,7 +166,7 @@ async fn passing(
         query
             .push(" LIMIT ")
             .push_bind(EXACT_BELOW)
-            .push(") AS some");
+            .push(") AS counted");
         query
     };
     let count: i64 = query.build_query_scalar().fetch_one(connection).await?;
