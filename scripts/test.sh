@@ -9,7 +9,7 @@ scripts/setup.sh test
 bin=$(scripts/tools.sh nextest)
 # OpenAI's own client, for the tests of the endpoint that is compatible with theirs.
 scripts/tools.sh openai >/dev/null
-bin=$bin:$(scripts/tools.sh nats)
+bin=$bin:$(scripts/tools.sh nats):$(scripts/tools.sh postgres):$(scripts/tools.sh s3)
 PATH=$bin:$PATH
 export PATH
 

@@ -1,27 +1,15 @@
 //! Keyword search: any text is a query, weighed by how rare its words are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use speakr_core::{Tags, ports::index::Filter};
+use speakr_core::{
+    Tags,
+    keywords::{self, COUNT_CAP, Choice},
+    ports::index::Filter,
+};
 use sqlx::{QueryBuilder, SqliteConnection};
 
 use crate::{fault::Fault, recordings, vectors::cut};
-
-/// Most words of a query that are looked at: longer ones are pasted texts.
-const MAX_TERMS: usize = 32;
-
-/// Counting how many passages hold a word stops here: beyond, it is just common, and says nothing
-/// where the query has rarer words.
-const COUNT_CAP: u32 = 5_000;
-
-/// A word in more than this share of all passages doesn't bring passages in by itself …
-const COMMON_SHARE: f64 = 0.05;
-/// … once there are this many: in a small library every word tells.
-const COMMON_FROM: u32 = 2_000;
-
-/// About so many passages are ranked, those with the rarest words first: each costs some
-/// microseconds.
-const RANKED: u32 = 10_000;
 
 /// Equals of the last passage wanted that are looked at without asking again.
 const TIES_AT_FIRST: usize = 64;
@@ -52,175 +40,6 @@ struct Term {
     count: u32,
 }
 
-impl Term {
-    /// Inverse document frequency as Lucene's BM25 has it: never negative, so that a word that
-    /// most passages hold weighs next to nothing instead of against.
-    fn weight(&self, passages: u32) -> f64 {
-        let (n, df) = (f64::from(passages), f64::from(self.count));
-        (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln()
-    }
-}
-
-/// The words of `query`, each once, in order.
-fn words(query: &str) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    query
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .filter(|word| seen.insert(word.clone()))
-        .take(MAX_TERMS)
-        .collect()
-}
-
-/// Words that say how a sentence is built and not what it is about. Only weighs where a query has
-/// other words too.
-fn is_function_word(word: &str) -> bool {
-    FUNCTION_WORDS.binary_search(&word).is_ok()
-}
-
-/// English function words, sorted. In other languages their frequency alone tells them.
-const FUNCTION_WORDS: &[&str] = &[
-    "a",
-    "about",
-    "after",
-    "again",
-    "against",
-    "all",
-    "am",
-    "an",
-    "and",
-    "any",
-    "are",
-    "as",
-    "at",
-    "be",
-    "because",
-    "been",
-    "before",
-    "being",
-    "between",
-    "both",
-    "but",
-    "by",
-    "can",
-    "could",
-    "d",
-    "did",
-    "do",
-    "does",
-    "doing",
-    "don",
-    "down",
-    "during",
-    "each",
-    "few",
-    "for",
-    "from",
-    "further",
-    "had",
-    "has",
-    "have",
-    "having",
-    "he",
-    "her",
-    "here",
-    "hers",
-    "herself",
-    "him",
-    "himself",
-    "his",
-    "how",
-    "i",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "itself",
-    "just",
-    "ll",
-    "m",
-    "may",
-    "me",
-    "might",
-    "more",
-    "most",
-    "must",
-    "my",
-    "myself",
-    "no",
-    "nor",
-    "not",
-    "now",
-    "of",
-    "off",
-    "on",
-    "once",
-    "only",
-    "or",
-    "other",
-    "our",
-    "ours",
-    "ourselves",
-    "out",
-    "over",
-    "own",
-    "re",
-    "s",
-    "same",
-    "shall",
-    "she",
-    "should",
-    "so",
-    "some",
-    "such",
-    "t",
-    "than",
-    "that",
-    "the",
-    "their",
-    "theirs",
-    "them",
-    "themselves",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "through",
-    "to",
-    "too",
-    "under",
-    "until",
-    "up",
-    "us",
-    "ve",
-    "very",
-    "was",
-    "we",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "while",
-    "who",
-    "whom",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "would",
-    "you",
-    "your",
-    "yours",
-    "yourself",
-    "yourselves",
-];
-
 /// A passage that holds words of the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Hit {
@@ -240,20 +59,15 @@ pub(crate) async fn search(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Hit>, Fault> {
-    let mut words = words(query);
-    if words.iter().any(|word| !is_function_word(word)) {
-        words.retain(|word| !is_function_word(word));
-    }
+    let words = keywords::words(query);
     let mut terms = Vec::with_capacity(words.len());
     for word in words {
         let quoted = format!("\"{word}\"");
         let count = count(connection, &format!("text : {quoted}")).await?;
         terms.push(Term { quoted, count });
     }
-    let tells = |term: &Term| (1..COUNT_CAP).contains(&term.count);
-    if terms.iter().any(tells) {
-        terms.retain(|term| term.count < COUNT_CAP);
-    }
+    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
+    terms.retain(|term| keywords::tells(term.count, &counts));
     let passages: u32 = sqlx::query_scalar("SELECT count(*) FROM passages")
         .fetch_one(&mut *connection)
         .await?;
@@ -336,35 +150,16 @@ async fn count(connection: &mut SqliteConnection, expression: &str) -> Result<u3
     Ok(count)
 }
 
-/// The FTS5 query: passages with any of the rarer words, or, where all are common, with all of
-/// them; `None` when no passage can match. Common words count for the share of the words that a
-/// passage holds; to rank by them would weigh their whole lists, and they say next to nothing.
+/// The FTS5 query; `None` when no passage can match.
 fn expression(terms: &[Term], passages: u32) -> Option<String> {
-    let mut known: Vec<&Term> = terms.iter().filter(|term| term.count > 0).collect();
-    known.sort_by_key(|term| term.count);
-    let rarest = known.first()?;
-    let common = |term: &Term| {
-        term.count >= COUNT_CAP
-            || (passages >= COMMON_FROM
-                && f64::from(term.count) > COMMON_SHARE * f64::from(passages))
-    };
-    let join = |terms: &[&Term], with: &str| {
-        let quoted: Vec<_> = terms.iter().map(|term| term.quoted.as_str()).collect();
+    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
+    let join = |words: &[usize], with: &str| {
+        let quoted: Vec<_> = words.iter().map(|i| terms[*i].quoted.as_str()).collect();
         quoted.join(with)
     };
-    let words = if common(rarest) {
-        join(&known, " AND ")
-    } else {
-        let mut room = RANKED;
-        let mut ranking = Vec::new();
-        for &term in &known {
-            let Some(left) = room.checked_sub(term.count).filter(|_| !common(term)) else {
-                break;
-            };
-            room = left;
-            ranking.push(term);
-        }
-        join(&ranking, " OR ")
+    let words = match Choice::of(&counts, passages)? {
+        Choice::Any(words) => join(&words, " OR "),
+        Choice::All(words) => join(&words, " AND "),
     };
     Some(format!("text : ({words})"))
 }
@@ -376,7 +171,10 @@ async fn shares(
     passages: u32,
     passages_found: &[u32],
 ) -> Result<HashMap<u32, f32>, Fault> {
-    let weights: Vec<f64> = terms.iter().map(|term| term.weight(passages)).collect();
+    let weights: Vec<f64> = terms
+        .iter()
+        .map(|term| keywords::weight(term.count, passages))
+        .collect();
     let total: f64 = weights.iter().sum();
     let found = format!("{passages_found:?}");
     let mut held: HashMap<u32, f64> = HashMap::new();
@@ -403,45 +201,9 @@ async fn shares(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-
-    #[test]
-    fn function_words_are_sorted_for_the_search() {
-        assert!(FUNCTION_WORDS.is_sorted());
-    }
-
-    #[test]
-    fn words_come_once_in_lower_case_whatever_stands_between() {
-        assert_eq!(
-            words("\"Buy* AND milk: NEAR(buy)^ -- שלום 🎉 naïve"),
-            ["buy", "and", "milk", "near", "שלום", "naïve"]
-        );
-    }
-
-    fn term(word: &str, count: u32) -> Term {
-        Term {
-            quoted: word.to_owned(),
-            count,
-        }
-    }
-
-    #[test]
-    fn the_rarest_words_bring_passages_in_as_many_as_can_be_ranked() {
-        let terms = |counts: &[u32]| -> Vec<Term> {
-            let names = ["a", "b", "c", "d"];
-            names.iter().zip(counts).map(|(w, c)| term(w, *c)).collect()
-        };
-        let of = |counts: &[u32], passages| expression(&terms(counts), passages);
-        assert_eq!(of(&[0, 0], 100), None, "no word is known");
-        assert_eq!(of(&[9, 0, 3], 10).unwrap(), "text : (c OR a)");
-        assert_eq!(of(&[4_000, 7, 500], 10_000).unwrap(), "text : (b OR c)");
-        assert_eq!(of(&[5_000, 4_000], 10_000).unwrap(), "text : (b AND a)");
-        let many = [4_900, 4_800, 4_700, 3];
-        assert_eq!(of(&many, 100_000).unwrap(), "text : (d OR c OR b)");
-        // Counting stops somewhere: how common such a word is, nobody knows.
-        assert_eq!(of(&[COUNT_CAP], 1_000_000).unwrap(), "text : (a)");
-        assert_eq!(of(&[COUNT_CAP, 9], 1_000_000).unwrap(), "text : (b)");
-    }
 
     #[test]
     fn different_tags_are_different_words_and_case_counts() {

@@ -429,7 +429,11 @@ impl Library {
             Some(copies) => copies.forget(id).await?,
             None => 0,
         };
-        let passages = self.index.remove(id).await?;
+        let passages = match &deleted {
+            // It may never have been: nothing is to be remembered of it.
+            Err(ArchiveError::NotFound(_)) => self.index.remove(id).await?,
+            _ => self.index.bury(id).await?,
+        };
         match deleted {
             Err(error) if passages == 0 && copies == 0 => Err(error.into()),
             deleted => Ok(Removed {
