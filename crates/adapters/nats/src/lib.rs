@@ -2,7 +2,7 @@
 //!
 //! [`Bus`] is one connection, which is made again for ever. [`streams`] are where messages lie,
 //! [`Queue`] hands them out one by one and knows what to do with those that can't be worked on,
-//! [`audio`] carries sound while it is spoken, [`control`] reaches the replica that holds a
+//! [`audio`] carries sound while it is spoken, [`intents`] say what is wanted of a recording, [`control`] reaches the replica that holds a
 //! recording, and [`dead_letters`] shows and sends again what was put aside.
 
 pub mod audio;
@@ -11,6 +11,7 @@ mod config;
 pub mod control;
 pub mod dead_letters;
 mod error;
+pub mod intents;
 mod queue;
 mod request;
 pub mod streams;
@@ -18,5 +19,5 @@ pub mod streams;
 pub use bus::Bus;
 pub use config::{BusConfig, Identity, TlsFiles};
 pub use error::BusError;
-pub use queue::{Delivery, Queue, QueueConfig, Taken};
+pub use queue::{Delivery, InProgress, Queue, QueueConfig, Taken};
 pub use request::Request;

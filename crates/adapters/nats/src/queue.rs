@@ -278,8 +278,16 @@ impl Delivery {
     /// # Errors
     /// [`BusError::Server`]; it comes again after the queue's own time then.
     pub async fn hand_back(self) -> Result<(), BusError> {
+        self.postpone(HAND_BACK_DELAY).await
+    }
+
+    /// There is no room for it now: it comes again after `delay`, and this attempt doesn't count.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it comes again after the queue's own time then.
+    pub async fn postpone(self, delay: Duration) -> Result<(), BusError> {
         self.count(-1).await?;
-        self.settle(AckKind::Nak(Some(HAND_BACK_DELAY))).await
+        self.settle(AckKind::Nak(Some(delay))).await
     }
 
     /// Nobody can work on it: it goes to the dead letters with `reason`.

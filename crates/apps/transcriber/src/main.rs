@@ -1,0 +1,161 @@
+//! `speakr-transcriber`: makes text of speech that comes over the bus.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use speakr_core::ports::sound::{Microphone, SoundDecoder};
+use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
+use speakr_local::FolderArchive;
+use speakr_nats::{Bus, streams};
+use speakr_service::{Service, ServiceError, health::Check};
+use speakr_transcriber::{Parts, Worker, engine, settings};
+use tokio_util::sync::CancellationToken;
+
+/// Pause before the bus is tried again.
+const BUS_PAUSE: Duration = Duration::from_secs(1);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Why the service didn't start, or didn't end well.
+enum Failure {
+    Service(ServiceError),
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure {
+    fn other<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> Self {
+        Self::Other(error.into())
+    }
+
+    fn tell(self) -> ExitCode {
+        match self {
+            Self::Service(error) => speakr_service::exit_code(&Err(error)),
+            Self::Other(error) => {
+                tracing::error!(
+                    error = error.as_ref() as &dyn std::error::Error,
+                    "can't go on"
+                );
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let service = Service::start(
+        "speakr-transcriber",
+        env!("CARGO_PKG_VERSION"),
+        &[settings::TABLE],
+    )
+    .await?;
+    let config = service.config();
+    let stop = service.shutdown().token();
+    let (bus_config, stream_settings) = (settings::bus(config)?, settings::streams(config)?);
+    let engine_config = settings::engine(config)?;
+    let limits = settings::limits(config, service.shutdown().deadline())?;
+    let ffmpeg = Ffmpeg::new(settings::ffmpeg(config));
+    let microphone: Option<Arc<dyn Microphone>> = if settings::host_capture(config)? {
+        Some(Arc::new(FfmpegMicrophone::new(ffmpeg.clone())))
+    } else {
+        None
+    };
+    let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg.clone()));
+    let archive = FolderArchive::open(
+        settings::store(config)?,
+        Arc::new(FlacEncoder::new(ffmpeg)),
+        Arc::clone(&decoder),
+    )
+    .map_err(Failure::other)?;
+
+    let started = CancellationToken::new();
+    service.needs(Arc::new(Started(started.clone())));
+    let engine = tokio::task::spawn_blocking(move || engine::load(&engine_config))
+        .await
+        .map_err(Failure::other)?
+        .map_err(Failure::other)?;
+    let bus = Bus::connect(&bus_config).await.map_err(Failure::other)?;
+    service.needs(Arc::new(Nats(bus.clone())));
+    let mut parts = Some(Parts {
+        bus: bus.clone(),
+        archive: Arc::new(archive),
+        sound_name: "audio.flac",
+        engine,
+        decoder,
+        microphone,
+        limits,
+        stop: stop.clone(),
+    });
+    while !stop.is_cancelled() {
+        // A mismatch is told again and again: somebody has to change the stream, and then it works.
+        match streams::ensure(&bus, &stream_settings).await {
+            Ok(()) => {
+                if let Some(parts) = parts.take() {
+                    Worker::start(parts, service.tasks())
+                        .await
+                        .map_err(Failure::other)?;
+                    started.cancel();
+                }
+                break;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the streams aren't there yet"
+                );
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(BUS_PAUSE) => {}
+                }
+            }
+        }
+    }
+    let ended = service.run_to_end().await;
+    // The last answers go out before the connection does.
+    if let Err(error) = bus.close().await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
+    }
+    Ok(ended?)
+}
+
+/// Whether the bus is there.
+struct Nats(Bus);
+
+#[async_trait]
+impl Check for Nats {
+    fn name(&self) -> &'static str {
+        "nats"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether commands are taken.
+struct Started(CancellationToken);
+
+#[async_trait]
+impl Check for Started {
+    fn name(&self) -> &'static str {
+        "commands"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.0.is_cancelled() {
+            return Ok(());
+        }
+        Err("the model is being loaded, or the streams aren't there yet".to_owned())
+    }
+}
