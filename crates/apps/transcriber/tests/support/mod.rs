@@ -126,7 +126,7 @@ impl Platform {
         sender.finish().await.unwrap();
     }
 
-    /// The next event `M` of `recording`. Every event that comes is held against its schema.
+    /// The next event `M` of `recording`. Every event that comes is held against the contract.
     pub async fn wait_for<M: Message>(&mut self, recording: Uuid) -> M {
         let began = Instant::now();
         loop {
@@ -193,18 +193,13 @@ impl Platform {
     }
 }
 
+/// An event says what its type says, no more and no less; the contract's own tests hold the types
+/// to the schemas.
 fn assert_conforms(subject: &str, event: &Value) {
     let entry =
         catalogue::find(subject).unwrap_or_else(|| panic!("{subject} isn't in the contract"));
-    let validator = jsonschema::options()
-        .should_validate_formats(true)
-        .build(&entry.schema)
-        .unwrap();
-    let errors: Vec<_> = validator
-        .iter_errors(event)
-        .map(|e| e.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{subject}: {errors:?}");
+    let read = (entry.reread)(event.to_string().as_bytes());
+    assert_eq!(read.as_ref(), Ok(event), "{subject}");
 }
 
 fn is_ready(port: u16) -> bool {
