@@ -33,6 +33,10 @@ typos_bin=$(scripts/tools.sh typos)
 check "rustfmt" cargo fmt --all --check
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
 check "clippy" cargo clippy $LOCKED --workspace --all-targets --quiet -- -D warnings
+# The same without models in the program: such a build takes them from disk.
+# shellcheck disable=SC2086  # LOCKED is an option or nothing
+check "clippy without bundled models" cargo clippy $LOCKED --workspace --no-default-features \
+    --quiet -- -D warnings
 check "documentation" docs
 # cargo-deny looks at the crates of every system that speakr is built for.
 # shellcheck disable=SC2086  # LOCKED is an option or nothing

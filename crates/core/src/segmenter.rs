@@ -6,7 +6,10 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use crate::audio::{level_dbfs, ms_to_samples};
+use crate::{
+    audio::{level_dbfs, ms_to_samples},
+    transcript::Language,
+};
 
 /// How a stream is cut. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,16 +50,27 @@ impl SegmenterConfig {
         }
     }
 
-    /// For a microphone: pieces end at the speaker's pauses, so that little is left at the end.
+    /// For a microphone: pieces as long as the engine understands best (shorter ones cost words:
+    /// `speakr-bench accuracy --pace live --pauses …` shows how many), ended by a shorter pause
+    /// the longer they get.
     #[must_use]
     pub fn live() -> Self {
         Self {
-            padding_ms: 320,
-            longest_ms: 16_000,
-            earliest_cut_ms: 8_000,
-            pauses: vec![(0, 1_200), (7_000, 700), (11_000, 400)],
+            longest_ms: 24_000,
+            earliest_cut_ms: 10_000,
+            pauses: vec![(0, 2_000), (16_000, 600)],
             ..Self::file()
         }
+    }
+
+    /// The same for speech in `language`: the engine hears English best with little sound around
+    /// the speech, and other languages with more (`speakr-bench accuracy --padding-ms …`).
+    #[must_use]
+    pub fn for_language(mut self, language: Option<&Language>) -> Self {
+        if language.is_some_and(|language| *language != Language::english()) {
+            self.padding_ms = 800;
+        }
+        self
     }
 
     fn pause_after(&self, speech_ms: u64) -> u64 {

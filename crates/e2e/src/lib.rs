@@ -3,6 +3,8 @@
 #![allow(clippy::expect_used, reason = "this crate is test code")]
 
 #[cfg(unix)]
+pub mod api_server;
+#[cfg(unix)]
 pub mod audio_server;
 #[cfg(unix)]
 pub mod display;

@@ -23,3 +23,35 @@ pub fn need(program: &str, package: &str) -> Option<PathBuf> {
     );
     found
 }
+
+/// Path of a program that `scripts/tools.sh TOOL` fetches; `None` where `SPEAKR_TEST_SKIP` lists
+/// the tool.
+///
+/// # Panics
+/// When it wasn't fetched; the message names the line that does.
+#[must_use]
+pub fn fetched(tool: &str, program: &str) -> Option<PathBuf> {
+    let skipped = std::env::var("SPEAKR_TEST_SKIP").unwrap_or_default();
+    if skipped.split(',').any(|name| name.trim() == tool) {
+        return None;
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tools");
+    let versions = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = versions
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.strip_prefix(tool)
+                .is_some_and(|rest| rest.starts_with('-'))
+        })
+        .map(|entry| entry.path().join("bin").join(program))
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    assert!(
+        !found.is_empty(),
+        "this test needs {program} of {tool}: \"scripts/tools.sh {tool}\" fetches it (make test does), \
+         or list {tool} in SPEAKR_TEST_SKIP"
+    );
+    found.pop()
+}

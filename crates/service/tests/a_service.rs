@@ -61,6 +61,9 @@ fn a_service_tells_its_health_and_metrics_and_ends_in_order_at_sigterm() {
 }
 
 async fn live() {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .unwrap();
     let service = Service::start("speakr-test", "1.2.3", &[&[HOME]])
         .await
         .unwrap();

@@ -15,6 +15,8 @@ pub(crate) enum Complaint {
     Memory,
     /// It needed more CPU time than it may have.
     CpuTime,
+    /// It was told to stop and did so: by the system, at the bound of its CPU time, or by somebody.
+    Stopped,
     /// It was killed from outside, by this signal.
     Killed(i32),
     /// Anything else, in ffmpeg's words.
@@ -27,6 +29,10 @@ pub(crate) enum Complaint {
 #[cfg(unix)]
 const SIGXCPU: i32 = 24;
 
+/// How ffmpeg exits after a signal that it handles (SIGXCPU is one). Its errors give this code
+/// only for EPERM, which it then names.
+const STOPPED: i32 = 255;
+
 impl Complaint {
     pub(crate) fn of(exit: &Exit) -> Self {
         #[cfg(unix)]
@@ -37,6 +43,11 @@ impl Complaint {
                 Some(signal) if exit.complaints.trim().is_empty() => return Self::Killed(signal),
                 _ => {}
             }
+        }
+        if exit.status.code() == Some(STOPPED)
+            && !exit.complaints.contains("Operation not permitted")
+        {
+            return Self::Stopped;
         }
         Self::in_text(&exit.complaints)
     }

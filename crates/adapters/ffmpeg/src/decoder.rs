@@ -16,9 +16,11 @@ use speakr_core::{
 
 use crate::{
     complaint::Complaint,
+    explain::{NO_SOUND_STREAM, broken, explain, failure},
     formats,
     process::{Input, PcmProcess, run},
     program::Ffmpeg,
+    report::{description, duration_in, is_sound_stream},
     sandbox::Bounds,
 };
 
@@ -259,73 +261,6 @@ fn plainly(cause: &io::Error) -> String {
     }
 }
 
-pub(crate) fn broken(input: &str, cause: io::Error) -> SoundError {
-    SoundError::Broken {
-        input: input.to_owned(),
-        cause: Box::new(cause),
-    }
-}
-
-/// The sentence for a file with streams of which none is sound.
-struct NotSound(&'static str);
-
-const NO_SOUND_STREAM: NotSound = NotSound("it has no sound track");
-
-impl NotSound {
-    fn on(&self, input: &str) -> SoundError {
-        SoundError::NotSound {
-            input: input.to_owned(),
-            reason: self.0.to_owned(),
-        }
-    }
-}
-
-/// The error for an input that gave no sound at all.
-fn explain(input: &str, complaint: &Complaint) -> SoundError {
-    let not_sound = |reason: String| SoundError::NotSound {
-        input: input.to_owned(),
-        reason,
-    };
-    match complaint {
-        Complaint::FormatRefused(demuxer) => {
-            let demuxer = demuxer.as_deref().unwrap_or("unknown");
-            match formats::reference_format(demuxer) {
-                Some(what) => SoundError::Refused {
-                    input: input.to_owned(),
-                    reason: format!("it is {what}, which could make speakr open other files"),
-                },
-                None => not_sound(format!(
-                    "it is of the format \"{demuxer}\", which holds no speech"
-                )),
-            }
-        }
-        Complaint::NoSoundStream => NO_SOUND_STREAM.on(input),
-        Complaint::Said(words) => not_sound(words.clone()),
-        Complaint::Nothing => not_sound("no samples came out of it".into()),
-        other => broken(input, failure(other)),
-    }
-}
-
-/// The error for an input that broke off after it gave sound.
-fn failure(complaint: &Complaint) -> io::Error {
-    match complaint {
-        Complaint::Full => io::ErrorKind::StorageFull.into(),
-        Complaint::Memory => io::Error::new(
-            io::ErrorKind::OutOfMemory,
-            "decoding it takes more memory than is allowed",
-        ),
-        Complaint::CpuTime => io::Error::new(
-            io::ErrorKind::TimedOut,
-            "decoding it takes more computing time than is allowed",
-        ),
-        Complaint::Killed(signal) => {
-            io::Error::other(format!("ffmpeg was ended from outside (signal {signal})"))
-        }
-        Complaint::Said(words) => io::Error::other(words.clone()),
-        other => io::Error::other(format!("ffmpeg failed ({other:?})")),
-    }
-}
-
 enum Phase {
     Running,
     Draining,
@@ -471,55 +406,9 @@ fn index_comes_first(head: &[u8]) -> bool {
     }
 }
 
-/// The part of ffmpeg's report that describes the input, where it could open it.
-fn description(report: &str) -> Option<&str> {
-    report.find("Input #0, ").and_then(|at| report.get(at..))
-}
-
-/// "    Stream #0:0(eng): Audio: aac …" or "  Stream #0:1[0x2]: Audio: …".
-fn is_sound_stream(line: &str) -> bool {
-    line.trim_start().starts_with("Stream #0:") && line.contains(": Audio: ")
-}
-
-/// "  Duration: 00:01:02.34, start: …", indented by exactly two (metadata stands deeper).
-fn duration_in(description: &str) -> Option<u64> {
-    let line = description
-        .lines()
-        .find_map(|line| line.strip_prefix("  Duration: "))?;
-    let clock = line.split(',').next()?.trim();
-    let mut parts = clock.split(':');
-    let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next()?);
-    let (seconds, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
-    let whole = hours.parse::<u64>().ok()? * 3600
-        + minutes.parse::<u64>().ok()? * 60
-        + seconds.parse::<u64>().ok()?;
-    let mut milliseconds = 0;
-    let mut unit = 100;
-    for digit in fraction.chars().take(3) {
-        milliseconds += u64::from(digit.to_digit(10)?) * unit;
-        unit /= 10;
-    }
-    Some(whole * 1000 + milliseconds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_length_is_read_from_the_report_and_not_from_metadata() {
-        let report = "Input #0, mp3, from 'x':\n  Metadata:\n    title           : a\n    Duration: 00:09:09.00, fake\n  Duration: 01:02:03.45, start: 0.025057, bitrate: 64 kb/s\n  Stream #0:0: Audio: mp3, 44100 Hz\n";
-        assert_eq!(duration_in(description(report).unwrap()), Some(3_723_450));
-        assert!(report.lines().any(is_sound_stream));
-    }
-
-    #[test]
-    fn an_unknown_length_is_none() {
-        assert_eq!(
-            duration_in("Input #0, aac\n  Duration: N/A, bitrate: N/A\n"),
-            None
-        );
-    }
 
     #[test]
     fn an_mp4_with_its_index_first_can_be_streamed() {

@@ -15,10 +15,7 @@ use speakr_core::{
 };
 
 use crate::{
-    complaint::Complaint,
-    decoder::{broken, file_url},
-    process::run,
-    program::Ffmpeg,
+    complaint::Complaint, decoder::file_url, explain::broken, process::run, program::Ffmpeg,
     sandbox::Bounds,
 };
 

@@ -8,11 +8,13 @@ mod complaint;
 mod decoder;
 mod devices;
 mod encoder;
+mod explain;
 mod file_microphone;
 mod formats;
 mod microphone;
 mod process;
 mod program;
+mod report;
 mod sandbox;
 
 pub use decoder::{DecodeLimits, FfmpegDecoder};

@@ -12,8 +12,9 @@ use speakr_core::{
 
 use crate::{
     complaint::last_words,
-    decoder::{FfmpegDecoder, broken},
+    decoder::FfmpegDecoder,
     devices::{self, System},
+    explain::broken,
     file_microphone::PacedSound,
     process::{Exit, Input, PcmProcess},
     program::Ffmpeg,

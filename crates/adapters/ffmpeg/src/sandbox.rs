@@ -11,6 +11,10 @@ pub(crate) struct Bounds {
     pub(crate) cpu_s: Option<u64>,
 }
 
+/// Seconds of CPU time between the signal that can be handled and the one that can't.
+#[cfg(unix)]
+const CPU_GRACE_S: u64 = 5;
+
 /// Puts `command` into a process group of its own (Ctrl-C in the terminal is for speakr to
 /// judge), under `bounds`, and lets the kernel kill it when speakr dies.
 pub(crate) fn confine(command: &mut Command, bounds: Bounds) {
@@ -44,18 +48,22 @@ fn before_exec(command: &mut Command, bounds: Bounds) {
         .ok()
         .and_then(rustix::process::Pid::from_raw);
 
-    let limit = |value: u64| Rlimit {
-        current: Some(value),
-        maximum: Some(value),
-    };
     let prepare = move || {
         if let Some(seconds) = bounds.cpu_s {
-            setrlimit(Resource::Cpu, limit(seconds))?;
+            let bound = Rlimit {
+                current: Some(seconds),
+                maximum: Some(seconds + CPU_GRACE_S),
+            };
+            setrlimit(Resource::Cpu, bound)?;
         }
         #[cfg(target_os = "linux")]
         {
             if let Some(bytes) = bounds.memory_bytes {
-                setrlimit(Resource::As, limit(bytes))?;
+                let bound = Rlimit {
+                    current: Some(bytes),
+                    maximum: Some(bytes),
+                };
+                setrlimit(Resource::As, bound)?;
             }
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
             // The parent may have died before the line above took effect.

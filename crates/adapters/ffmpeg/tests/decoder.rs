@@ -385,6 +385,34 @@ async fn limits_of_memory_time_and_length_hold() {
     }
 }
 
+/// Hours of sound in a second of computing: more than a decoder can do.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_input_that_takes_too_much_computing_is_given_up() {
+    if !need("ffmpeg", "ffmpeg") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = tone(folder.path(), "short.mp3", 300);
+    let long = folder.path().join("long.mp3");
+    std::fs::write(&long, std::fs::read(path).unwrap().repeat(60)).unwrap();
+    let decoder = FfmpegDecoder::with_limits(
+        Ffmpeg::from_env(),
+        DecodeLimits {
+            cpu: Duration::from_secs(1),
+            ..Default::default()
+        },
+    );
+    let (samples, error) = drain(decoder.open(&SoundInput::File(long)).await.unwrap()).await;
+    assert!(samples.len() < 5 * 3_600 * SAMPLE_RATE_HZ as usize);
+    let error = error.expect("it was given up");
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    assert!(
+        cause.as_ref().is_some_and(|c| c.contains("computing time")),
+        "{error:?}"
+    );
+}
+
 /// A pipe into which nobody writes: nothing ever comes.
 #[cfg(unix)]
 #[tokio::test]

@@ -59,6 +59,12 @@ impl Home {
         self.0.join("run")
     }
 
+    /// The tokens of `speakr serve`, as hashes.
+    #[must_use]
+    pub fn tokens(&self) -> PathBuf {
+        self.0.join("tokens.json")
+    }
+
     /// The folder of one recording. Ids are UUIDs, so no name can lead out of `recordings`.
     #[must_use]
     pub fn recording(&self, id: RecordingId) -> PathBuf {

@@ -10,7 +10,9 @@ mod home;
 mod lock;
 mod rebuild;
 mod sound;
+mod tokens;
 
 pub use archive::FolderArchive;
 pub use home::Home;
 pub use lock::{Holder, LockError, RecordingLock, TranscriptionLock};
+pub use tokens::FileTokenStore;

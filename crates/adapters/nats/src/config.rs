@@ -26,7 +26,7 @@ pub enum Identity {
     },
     /// By the seed of an nkey.
     Nkey(String),
-    /// By a credentials file (JWT and seed). It is read again at each connection.
+    /// By a credentials file (JWT and seed). It is read once, when the connection is first made.
     CredentialsFile(PathBuf),
 }
 

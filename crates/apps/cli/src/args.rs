@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Reindex,
     /// Play one recording's sound
     Play(commands::play::PlayArgs),
+    /// Serve the library and transcription over HTTP, to this machine
+    Serve(commands::serve::ServeArgs),
     /// List the microphones
     Devices,
     /// Check what speakr needs of this machine, and say how to mend what is missing

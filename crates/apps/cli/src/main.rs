@@ -11,6 +11,7 @@ mod output;
 mod signals;
 mod speech;
 mod terminal;
+mod transcription;
 mod weights;
 
 use std::process;
@@ -102,6 +103,7 @@ async fn dispatch(app: &App, command: Command) -> Result<(), Failure> {
         Command::Retry(args) => commands::retry::run(app, &args).await,
         Command::Reindex => commands::reindex::run(app).await,
         Command::Play(args) => commands::play::run(app, &args).await,
+        Command::Serve(args) => commands::serve::run(app, &args).await,
         Command::Devices => commands::devices::run(app).await,
         Command::Doctor => commands::doctor::run(app).await,
         Command::Models(args) => commands::models::run(app, &args).await,

@@ -11,6 +11,9 @@ use speakr_whisper::{ModelBytes, SileroModel};
 
 use super::{Failure, bundled_models, load_engine};
 
+/// Seconds of speech that end every sound.
+const LAST_S: u64 = 30;
+
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +37,19 @@ pub(crate) struct Args {
     /// Write all figures as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// `after` seconds of speech. The last ones, in which the speaker stops, are the same whatever came
+/// before them, so that lengths can be compared: half a second more of them each round.
+fn spoken(pcm: &[i16], after: u64, round: u64) -> Vec<i16> {
+    let seconds = |s: u64| (s * 16_000) as usize;
+    let last = after.min(LAST_S);
+    let end = seconds(last) + (round * 8_000) as usize;
+    let before = pcm.iter().cycle().skip(end).take(seconds(after - last));
+    before
+        .chain(pcm.iter().cycle().take(end))
+        .copied()
+        .collect()
 }
 
 /// Measures and prints. `false`: a median is above the limit.
@@ -76,8 +92,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     for &after in &args.after {
         let mut found = Vec::new();
         for round in 0..args.rounds {
-            let samples = (after * 16_000 + round * 8_000) as usize;
-            let sound: Vec<i16> = pcm.iter().cycle().take(samples).copied().collect();
+            let sound = spoken(&pcm, after, round);
             let stop = runtime.block_on(latency::measure(&transcriber, &sound))?;
             found.push(stop.latency_ms);
             stops.push(stop);

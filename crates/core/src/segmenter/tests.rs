@@ -107,19 +107,17 @@ fn speech_goes_on_between_the_two_thresholds_and_over_short_gaps() {
 #[test]
 fn a_file_is_merged_over_pauses_that_end_a_live_piece() {
     let parts = [
-        (40, 0.9),
-        (frames(1_500), 0.0),
-        (40, 0.9),
-        (frames(1_500), 0.0),
-        (40, 0.9),
+        (frames(17_000), 0.9),
+        (frames(1_000), 0.0),
+        (frames(4_000), 0.9),
     ];
     assert_eq!(whole(&SegmenterConfig::file(), &parts).len(), 1);
-    assert_eq!(whole(&SegmenterConfig::live(), &parts).len(), 3);
+    assert_eq!(whole(&SegmenterConfig::live(), &parts).len(), 2);
 }
 
 #[test]
 fn a_live_piece_ends_before_the_stream_does() {
-    let (pcm, probabilities) = runs(&[(60, 0.9), (frames(1_500), 0.0)]);
+    let (pcm, probabilities) = runs(&[(60, 0.9), (frames(2_500), 0.0)]);
     let mut segmenter = Segmenter::new(SegmenterConfig::live(), FRAME);
     assert_eq!(segmenter.push(&pcm, &probabilities).len(), 1);
     assert_eq!(segmenter.finish(), []);
@@ -159,8 +157,8 @@ fn a_piece_that_grows_too_long_is_cut_in_its_longest_gap() {
 #[test]
 fn speech_without_a_pause_is_cut_where_it_is_most_quiet() {
     let config = SegmenterConfig::live();
-    let dip = frames(9_000);
-    let total = frames(22_000);
+    let dip = frames(12_000);
+    let total = frames(30_000);
     let probabilities: Vec<f32> = (0..total)
         .map(|f| if f.abs_diff(dip) <= 1 { 0.6 } else { 0.95 })
         .collect();

@@ -2,6 +2,7 @@
 //! together again, while the sound is still coming.
 
 mod assembly;
+mod drafts;
 mod job;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     assembly::Assembly,
+    drafts::Drafts,
     job::{Job, Purpose},
 };
 use crate::{
@@ -171,12 +173,16 @@ impl Transcriber {
         };
         let run = Run {
             engine: &self.engine,
-            segmenter: Segmenter::new(config.clone(), detector.frame_len()),
+            segmenter: Segmenter::new(
+                config.clone().for_language(options.language.as_ref()),
+                detector.frame_len(),
+            ),
             detector,
             pace,
             cancel,
             queue: VecDeque::new(),
             ahead: None,
+            drafts: Drafts::default(),
             looked_at: Look::default(),
             assembly: Assembly::new(options.clone(), self.engine.model().multilingual, observer),
         };
@@ -202,12 +208,29 @@ struct Run<'a> {
     segmenter: Segmenter,
     pace: Pace,
     cancel: &'a CancellationToken,
-    /// Pieces that wait for the engine.
-    queue: VecDeque<Piece>,
+    /// Pieces that wait for the engine, or only for those before them.
+    queue: VecDeque<Waiting>,
     /// A piece that was decoded before it had ended.
     ahead: Option<(Piece, Decoded)>,
+    drafts: Drafts,
     looked_at: Look,
     assembly: Assembly<'a>,
+}
+
+/// A piece that has ended.
+struct Waiting {
+    piece: Piece,
+    /// Its text, where it is known already.
+    decoded: Option<Decoded>,
+}
+
+impl From<Piece> for Waiting {
+    fn from(piece: Piece) -> Self {
+        Self {
+            piece,
+            decoded: None,
+        }
+    }
 }
 
 /// What woke the loop.
@@ -256,7 +279,7 @@ impl Run<'_> {
                 }
                 Woken::Sound(None) => {
                     ended = true;
-                    self.queue.extend(self.segmenter.finish());
+                    self.take_last();
                 }
                 Woken::Stride => {
                     let until = (taken + STRIDE_SAMPLES).min(inbox.len());
@@ -279,7 +302,7 @@ impl Run<'_> {
     fn hear(&mut self, pcm: &[i16]) -> Result<(), TranscribeError> {
         let probabilities = self.detector.push(pcm)?;
         let pieces = self.segmenter.push(pcm, &probabilities);
-        self.queue.extend(pieces);
+        self.queue.extend(pieces.into_iter().map(Waiting::from));
         if self.queue.is_empty() {
             self.assembly
                 .progress(samples_to_ms(self.segmenter.settled_sample()));
@@ -287,19 +310,39 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The sound has ended: what is left of it is decoded as quickly as possible.
+    fn take_last(&mut self) {
+        let mut pieces = self.segmenter.finish();
+        let last = pieces.pop();
+        self.queue.extend(pieces.into_iter().map(Waiting::from));
+        let Some(last) = last else {
+            return;
+        };
+        let (parts, rest) = self.drafts.split(last);
+        tracing::debug!(parts = parts.len(), rest = rest.is_some(), "the last piece");
+        self.queue
+            .extend(parts.into_iter().map(|(piece, decoded)| Waiting {
+                piece,
+                decoded: Some(decoded),
+            }));
+        self.queue.extend(rest.map(Waiting::from));
+    }
+
     /// What the idle engine should do next.
     fn next_job(&mut self, ended: bool) -> Option<Job> {
-        while let Some(piece) = self.queue.pop_front() {
-            if let Some((ahead, decoded)) = self.ahead.take()
-                && same_speech(&ahead, &piece)
-            {
-                tracing::debug!(start = piece.start_sample, "decoded in advance");
-                if let Some(again) = self.assembly.take(piece, decoded) {
-                    return Some(self.start(Purpose::Final, again));
-                }
-                continue;
+        while let Some(Waiting { piece, decoded }) = self.queue.pop_front() {
+            let known = decoded.or_else(|| {
+                self.drafts.clear();
+                let (ahead, decoded) = self.ahead.take()?;
+                same_speech(&ahead, &piece).then_some(decoded)
+            });
+            let Some(decoded) = known else {
+                return Some(self.start(Purpose::Final, piece));
+            };
+            tracing::debug!(start = piece.start_sample, "decoded in advance");
+            if let Some(again) = self.assembly.take(piece, decoded) {
+                return Some(self.start(Purpose::Final, again));
             }
-            return Some(self.start(Purpose::Final, piece));
         }
         if ended || self.pace == Pace::File {
             return None;
@@ -316,8 +359,15 @@ impl Run<'_> {
         if !paused && waited < wait {
             return None;
         }
-        let piece = self.segmenter.open_piece()?;
+        let piece = self.drafts.rest(self.segmenter.open_piece()?)?;
         let speech = extent(&piece);
+        if paused
+            && let Some((ahead, decoded)) = &self.ahead
+            && same_speech(ahead, &piece)
+        {
+            // The last look happened to see all of it.
+            self.drafts.keep(&piece, decoded);
+        }
         if self.looked_at.speech == Some(speech)
             || (!paused && piece.speech_samples() < ms_to_samples(PARTIAL_FROM_MS))
         {
@@ -344,8 +394,11 @@ impl Run<'_> {
         let Purpose::Look { paused } = job.purpose else {
             return;
         };
-        let useless = if let Some(next) = self.queue.front() {
-            !same_speech(next, &job.piece)
+        let useless = if !self.queue.is_empty() {
+            !self
+                .queue
+                .iter()
+                .any(|next| same_speech(&next.piece, &job.piece))
         } else if ended {
             true
         } else {
@@ -358,7 +411,7 @@ impl Run<'_> {
                 && self
                     .segmenter
                     .open_piece()
-                    .is_some_and(|open| !same_speech(&open, &job.piece))
+                    .is_some_and(|open| extent(&open).1 != extent(&job.piece).1)
         };
         if useless {
             job.stop();
@@ -376,17 +429,24 @@ impl Run<'_> {
         match (job.purpose, result) {
             (Purpose::Final, result) => {
                 if let Some(again) = self.assembly.take(job.piece, result?) {
-                    self.queue.push_front(again);
+                    self.queue.push_front(again.into());
                 }
             }
             (Purpose::Look { .. }, Err(SpeechError::Cancelled)) if job.is_stopped() => {
                 self.looked_at.speech = None;
             }
-            (Purpose::Look { .. }, result) => {
+            (Purpose::Look { paused }, result) => {
                 let decoded = result?;
                 self.looked_at.cost_samples = self.segmenter.samples() - self.looked_at.at_sample;
                 if self.queue.is_empty() {
-                    self.assembly.partial(&job.piece, &decoded);
+                    self.assembly.partial(
+                        self.drafts.start_sample(&job.piece),
+                        job.piece.end_sample(),
+                        self.drafts.decoded().chain([&decoded]),
+                    );
+                    if paused {
+                        self.drafts.keep(&job.piece, &decoded);
+                    }
                 }
                 self.ahead = Some((job.piece, decoded));
             }

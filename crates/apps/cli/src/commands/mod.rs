@@ -15,6 +15,7 @@ pub(crate) mod reindex;
 pub(crate) mod retry;
 pub(crate) mod rm;
 pub(crate) mod search;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod tag;
 pub(crate) mod transcribe;

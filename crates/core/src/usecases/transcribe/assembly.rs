@@ -73,13 +73,19 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Shows what an open piece seems to say.
-    pub(super) fn partial(&self, piece: &Piece, decoded: &Decoded) {
-        let text = join_texts(&decoded.segments);
+    /// Shows what an open piece seems to say, in the order of its parts.
+    pub(super) fn partial<'d>(
+        &self,
+        start_sample: u64,
+        end_sample: u64,
+        parts: impl Iterator<Item = &'d Decoded>,
+    ) {
+        let segments: Vec<Segment> = parts.flat_map(|d| d.segments.iter().cloned()).collect();
+        let text = join_texts(&segments);
         if !text.is_empty() {
             self.observer.on_event(TranscriptionEvent::Partial {
-                start_ms: samples_to_ms(piece.start_sample),
-                end_ms: samples_to_ms(piece.end_sample()),
+                start_ms: samples_to_ms(start_sample),
+                end_ms: samples_to_ms(end_sample),
                 text,
             });
         }

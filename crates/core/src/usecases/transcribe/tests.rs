@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::ports::speech::SpeechModel;
 
+mod live;
+
 const FRAME: usize = 512;
 /// Loud samples are speech to the scripted detector.
 const SPEECH: i16 = 1_000;
@@ -66,6 +68,8 @@ struct ScriptedEngine {
     model: SpeechModel,
     script: Script,
     takes: Duration,
+    /// The same for each second of sound.
+    takes_per_second: Duration,
     calls: Mutex<Vec<Call>>,
     busy: AtomicUsize,
     most_busy: AtomicUsize,
@@ -83,6 +87,7 @@ impl ScriptedEngine {
             },
             script: Box::new(script),
             takes: Duration::ZERO,
+            takes_per_second: Duration::ZERO,
             calls: Mutex::default(),
             busy: AtomicUsize::new(0),
             most_busy: AtomicUsize::new(0),
@@ -137,11 +142,12 @@ impl SpeechEngine for ScriptedEngine {
             });
             calls.len() - 1
         };
+        let takes = self.takes + self.takes_per_second * (pcm.len() / 16) as u32 / 1_000;
         let busy = self.busy.fetch_add(1, Ordering::SeqCst) + 1;
         let _busy = Busy(&self.busy);
         self.most_busy.fetch_max(busy, Ordering::SeqCst);
         tokio::select! {
-            () = tokio::time::sleep(self.takes) => {}
+            () = tokio::time::sleep(takes) => {}
             () = cancel.cancelled() => return Err(SpeechError::Cancelled),
         }
         self.finished.fetch_add(1, Ordering::SeqCst);
@@ -375,108 +381,6 @@ async fn a_file_waits_for_the_engine() {
         worst.load(Ordering::SeqCst) <= 3,
         "{worst:?} pieces were read ahead"
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_microphone_is_never_held_up_and_its_text_comes_while_it_runs() {
-    let mut engine = ScriptedEngine::new(|i, pcm, _| said(&format!("piece {i}"), pcm));
-    engine.takes = Duration::from_secs(20);
-    let engine = Arc::new(engine);
-    let pcm: Vec<i16> = (0..10)
-        .flat_map(|_| [speech(2_000), silence(2_000)].concat())
-        .collect();
-    let heard = Heard::default();
-    let began = tokio::time::Instant::now();
-    let last_taken = Mutex::new(None);
-    let sound = microphone(pcm).inspect(|_| *last_taken.lock().unwrap() = Some(began.elapsed()));
-    let sound = transcriber(&engine)
-        .run(
-            sound,
-            Pace::Live,
-            &DecodeOptions::default(),
-            &heard,
-            &CancellationToken::new(),
-        )
-        .await
-        .unwrap();
-    assert_eq!(sound.segments.len(), 10);
-    // The engine took five times as long as the sound; the sound was taken as it came.
-    assert!(last_taken.lock().unwrap().unwrap() < Duration::from_secs(41));
-}
-
-#[tokio::test(start_paused = true)]
-async fn final_segments_and_partials_come_before_the_sound_ends() {
-    let mut engine = ScriptedEngine::new(|_, pcm, _| said("text", pcm));
-    engine.takes = Duration::from_millis(300);
-    let engine = Arc::new(engine);
-    let heard = Arc::new(Heard::default());
-    let pcm = [speech(3_000), silence(2_000), speech(6_000)].concat();
-    let seen = Mutex::new((0, 0));
-    let sound =
-        microphone(pcm).inspect(|_| *seen.lock().unwrap() = (heard.finals(), heard.partials()));
-    transcriber(&engine)
-        .run(
-            sound,
-            Pace::Live,
-            &DecodeOptions::default(),
-            &*heard,
-            &CancellationToken::new(),
-        )
-        .await
-        .unwrap();
-    let (finals, partials) = *seen.lock().unwrap();
-    assert_eq!(finals, 1);
-    assert!(partials >= 3, "{partials}");
-    assert_eq!(
-        engine.most_busy.load(Ordering::SeqCst),
-        1,
-        "one decode at a time"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_decoded_in_a_pause_is_not_decoded_again_at_the_end() {
-    let mut engine = ScriptedEngine::new(|_, pcm, _| said("all of it", pcm));
-    engine.takes = Duration::from_millis(100);
-    let engine = Arc::new(engine);
-    // The end comes in a pause that is too short to end the piece by itself.
-    let pcm = [speech(3_000), silence(450)].concat();
-    let began = tokio::time::Instant::now();
-    let sound = transcriber(&engine)
-        .run(
-            microphone(pcm),
-            Pace::Live,
-            &DecodeOptions::default(),
-            &(),
-            &CancellationToken::new(),
-        )
-        .await
-        .unwrap();
-    let after_end = began.elapsed() - Duration::from_millis(3_450);
-    assert_eq!(sound.segments.len(), 1);
-    assert!(after_end < Duration::from_millis(90), "{after_end:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_look_that_has_become_useless_gives_way_to_the_last_piece() {
-    let mut engine = ScriptedEngine::new(|_, pcm, _| said("text", pcm));
-    engine.takes = Duration::from_millis(900);
-    let engine = Arc::new(engine);
-    let began = tokio::time::Instant::now();
-    let sound = transcriber(&engine)
-        .run(
-            microphone(speech(2_500)),
-            Pace::Live,
-            &DecodeOptions::default(),
-            &(),
-            &CancellationToken::new(),
-        )
-        .await
-        .unwrap();
-    assert_eq!(sound.segments.len(), 1);
-    // One decode of the last piece, without waiting for a look to end first.
-    let after_end = began.elapsed() - Duration::from_millis(2_500);
-    assert!(after_end < Duration::from_millis(1_000), "{after_end:?}");
 }
 
 #[tokio::test(start_paused = true)]

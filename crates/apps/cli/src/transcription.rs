@@ -1,0 +1,281 @@
+//! Whole files to text by the engine in this process, for `speakr serve`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use speakr_core::{
+    Language, Recording, Transcript,
+    ports::{
+        archive::{Archive, ArchiveError, SoundWriter},
+        sound::{SoundError, SoundInput, SoundSource},
+        speech::DecodeOptions,
+        transcription::{Transcription, TranscriptionError, TranscriptionRequest},
+    },
+    usecases::{
+        capture::{Tee, TeeError},
+        transcribe::{Pace, TranscriptionObserver},
+    },
+};
+use speakr_local::{LockError, TranscriptionLock};
+use speakr_models::ModelError;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{compose::App, failure::Failure, speech::Speech};
+
+/// What errors call this program.
+const SERVICE: &str = "this speakr";
+
+/// The engine of this process. One file at a time has it: it uses all cores as it is.
+pub(crate) struct LocalTranscription {
+    app: App,
+    /// The model that was used last, and it loaded.
+    engine: Mutex<Option<(String, Arc<Speech>)>>,
+}
+
+impl LocalTranscription {
+    /// The engine of `app`; a model is loaded when a file first wants it.
+    pub(crate) fn new(app: App) -> Self {
+        Self {
+            app,
+            engine: Mutex::new(None),
+        }
+    }
+
+    fn options(&self, asked: &DecodeOptions) -> DecodeOptions {
+        let settings = &self.app.settings;
+        let mut options = asked.clone();
+        options.model.get_or_insert_with(|| settings.model.clone());
+        if options.language.is_none() {
+            let configured = settings.language.as_deref();
+            options.language = configured
+                .filter(|code| !code.eq_ignore_ascii_case("auto"))
+                .map(Language::new);
+        }
+        options
+    }
+
+    fn check(&self, options: &DecodeOptions) -> Result<(), TranscriptionError> {
+        let id = options.model.clone().unwrap_or_default();
+        let models = self.app.models().map_err(failed)?;
+        match models.locate(&id, self.app.trust) {
+            Err(ModelError::Unknown { .. } | ModelError::NotInstalled { .. }) => {
+                Err(TranscriptionError::UnknownModel { model: id })
+            }
+            _ => self.app.check_model(options).map_err(refused),
+        }
+    }
+
+    async fn text(
+        &self,
+        request: &TranscriptionRequest,
+        options: &DecodeOptions,
+        observer: &dyn TranscriptionObserver,
+        cancel: &CancellationToken,
+    ) -> Result<Transcript, TranscriptionError> {
+        let unreadable = |error| sound_error(request, error);
+        let input = SoundInput::File(request.file.clone());
+        let mut source = self.app.decoder().open(&input).await.map_err(unreadable)?;
+        let mut recording = Recording::begin(
+            request.correlation_id,
+            request.created_at,
+            request.tags.clone(),
+            options.clone(),
+        );
+        recording.metadata = request.metadata.clone();
+        if let Some(name) = &request.file_name {
+            recording
+                .metadata
+                .insert("file_name".to_owned(), name.clone().into());
+        }
+        let mut turn = tokio::select! {
+            turn = self.engine.lock() => turn,
+            () = cancel.cancelled() => return Err(TranscriptionError::Cancelled),
+        };
+        let wanted = options.model.clone().unwrap_or_default();
+        let speech = match &*turn {
+            Some((id, speech)) if *id == wanted => Arc::clone(speech),
+            _ => {
+                let speech = Arc::new(self.app.speech(options).await.map_err(failed)?);
+                *turn = Some((wanted, Arc::clone(&speech)));
+                speech
+            }
+        };
+        let decoder = Decoder {
+            request,
+            speech: &speech,
+            options,
+            observer,
+            cancel,
+        };
+        if !request.keep {
+            return decoder.decode(source.as_mut(), None, &recording).await;
+        }
+
+        let archive = self.app.archive().map_err(failed)?;
+        let mut writer = archive.begin(&recording).await.map_err(archive_error)?;
+        let unfinished = Unfinished::begun(&self.app, &recording);
+        let _lock = TranscriptionLock::acquire(self.app.home(), recording.recording_id).map_err(
+            |error| match error {
+                error @ (LockError::Transcribing(_) | LockError::Recording { .. }) => {
+                    TranscriptionError::Refused {
+                        reason: error.to_string(),
+                    }
+                }
+                error => failed(error.into()),
+            },
+        )?;
+        let transcript = decoder
+            .decode(source.as_mut(), Some(writer.as_mut()), &recording)
+            .await?;
+        drop(writer);
+        drop(turn);
+        self.app
+            .keep(&mut recording, &transcript)
+            .await
+            .map_err(failed)?;
+        unfinished.keep();
+        self.app
+            .settle(&recording, &transcript)
+            .await
+            .map_err(failed)?;
+        Ok(transcript)
+    }
+}
+
+#[async_trait]
+impl Transcription for LocalTranscription {
+    async fn transcribe(
+        &self,
+        request: &TranscriptionRequest,
+        observer: &dyn TranscriptionObserver,
+        cancel: &CancellationToken,
+    ) -> Result<Transcript, TranscriptionError> {
+        let options = self.options(&request.options);
+        self.check(&options)?;
+        if request.keep {
+            // The same request again makes no second recording.
+            let id = speakr_core::RecordingId::from_correlation(request.correlation_id);
+            let library = self.app.library().await.map_err(failed)?;
+            match library.archive().transcript(id).await {
+                Ok(Some(transcript)) => return Ok(transcript),
+                Ok(None) | Err(ArchiveError::NotFound(_)) => {}
+                Err(error) => return Err(archive_error(error)),
+            }
+        }
+        self.text(request, &options, observer, cancel).await
+    }
+}
+
+/// What one decode takes.
+struct Decoder<'a> {
+    request: &'a TranscriptionRequest,
+    speech: &'a Speech,
+    options: &'a DecodeOptions,
+    observer: &'a dyn TranscriptionObserver,
+    cancel: &'a CancellationToken,
+}
+
+impl Decoder<'_> {
+    async fn decode(
+        &self,
+        source: &mut (dyn SoundSource + 'static),
+        writer: Option<&mut (dyn SoundWriter + 'static)>,
+        recording: &Recording,
+    ) -> Result<Transcript, TranscriptionError> {
+        let mut tee = Tee::new(source, writer);
+        let decoded = self
+            .speech
+            .decode(
+                tee.stream(),
+                Pace::File,
+                self.options,
+                self.observer,
+                self.cancel,
+            )
+            .await;
+        // Why the sound ended early says more than what that did to the decoder.
+        let passed = tee.finish().await;
+        if self.cancel.is_cancelled() {
+            return Err(TranscriptionError::Cancelled);
+        }
+        passed.map_err(|error| match error {
+            TeeError::Source(error) => sound_error(self.request, error),
+            TeeError::Archive(error) => archive_error(error),
+        })?;
+        Ok(decoded.map_err(failed)?.transcript(recording))
+    }
+}
+
+/// A recording whose text isn't kept yet. It is deleted when the work ends before that, also
+/// when it is dropped half-way because its client went away: the client still has the file.
+struct Unfinished {
+    app: App,
+    recording: Option<speakr_core::RecordingId>,
+}
+
+impl Unfinished {
+    fn begun(app: &App, recording: &Recording) -> Self {
+        Self {
+            app: app.clone(),
+            recording: Some(recording.recording_id),
+        }
+    }
+
+    fn keep(mut self) {
+        self.recording = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(id) = self.recording.take() else {
+            return;
+        };
+        let app = self.app.clone();
+        tokio::spawn(async move {
+            if let Err(failure) = app.delete(id).await {
+                tracing::warn!(recording_id = %id, %failure, "an unfinished upload stays");
+            }
+        });
+    }
+}
+
+fn failed(failure: Failure) -> TranscriptionError {
+    TranscriptionError::Failed {
+        service: SERVICE.to_owned(),
+        cause: failure.to_string().into(),
+    }
+}
+
+fn refused(failure: Failure) -> TranscriptionError {
+    TranscriptionError::Refused {
+        reason: failure.message().to_owned(),
+    }
+}
+
+fn archive_error(error: ArchiveError) -> TranscriptionError {
+    match error {
+        error @ ArchiveError::Deleted(_) => TranscriptionError::Refused {
+            reason: error.to_string(),
+        },
+        error => failed(error.into()),
+    }
+}
+
+/// Why the file can't be read, in the words of who sent it: where it lies here is nobody's
+/// business.
+fn sound_error(request: &TranscriptionRequest, error: SoundError) -> TranscriptionError {
+    match error {
+        error @ (SoundError::Unreadable { .. }
+        | SoundError::NotSound { .. }
+        | SoundError::Refused { .. }) => {
+            let place = request.file.display().to_string();
+            let name = request.file_name.as_deref().unwrap_or("the file");
+            TranscriptionError::Refused {
+                reason: error.to_string().replace(&place, name),
+            }
+        }
+        error => failed(error.into()),
+    }
+}

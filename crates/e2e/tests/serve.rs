@@ -1,0 +1,507 @@
+//! `speakr serve` over HTTP, with real speech.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+
+use std::{os::unix::fs::PermissionsExt, time::Duration};
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+use speakr_e2e::{Speakr, api_server::ApiServer};
+
+/// A server, and the id of the clip of a president that it has stored.
+async fn server_with_a_recording(speakr: &Speakr) -> (ApiServer, String) {
+    let server = ApiServer::start(speakr, &[]);
+    let fields = [("store", "true"), ("tags", "speech,history")];
+    let stored = server.transcribe("jfk.wav", &fields).await;
+    assert_eq!(stored.status(), 200);
+    let stored: Value = stored.json().await.unwrap();
+    let id = stored["recording_id"].as_str().expect("the recording's id");
+    (server, id.to_owned())
+}
+
+async fn problem(response: reqwest::Response, status: u16, kind: &str) -> Value {
+    assert_eq!(response.status(), status);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["type"], format!("urn:speakr:problem:{kind}"), "{body}");
+    assert_eq!(body["status"], status);
+    assert!(body["error"]["message"].is_string(), "{body}");
+    body
+}
+
+#[tokio::test]
+async fn what_was_sent_is_found_by_its_meaning_heard_labelled_exported_and_deleted() {
+    let speakr = Speakr::new();
+    let (server, id) = server_with_a_recording(&speakr).await;
+    let get = async |path: &str| server.request(Method::GET, path).send().await.unwrap();
+
+    // "country" and "citizen" aren't in the query.
+    let query = json!({"query_text": "serving your nation", "filter_tags": ["history"], "mode": "semantic"});
+    let found = server
+        .request(Method::POST, "/api/v1/query")
+        .json(&query)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(found.status(), 200);
+    assert!(found.headers().contains_key("x-request-id"));
+    let found: Value = found.json().await.unwrap();
+    assert_eq!(found["count"], 1, "{found}");
+    let result = &found["results"][0];
+    assert_eq!(result["recording_id"], id.as_str());
+    assert!(
+        result["transcribed_text"]
+            .as_str()
+            .unwrap()
+            .contains("country")
+    );
+    assert!(result["similarity"].as_f64().unwrap() > 0.2, "{found}");
+    assert!(result["passages"][0]["end_ms"].as_u64().unwrap() > 5_000);
+    assert_eq!(result["metadata"]["file_name"], "jfk.wav");
+    let none = json!({"query_text": "serving your nation", "filter_tags": ["history", "music"]});
+    let none: Value = server
+        .request(Method::POST, "/api/v1/query")
+        .json(&none)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(none, json!({"results": [], "count": 0}));
+
+    let list: Value = get("/api/v1/recordings?tags=speech,history&limit=5")
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(list["recordings"][0]["recording_id"], id.as_str());
+    let shown: Value = get(&format!("/api/v1/recordings/{id}"))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert!(!shown["segments"].as_array().unwrap().is_empty());
+    assert_eq!(shown["state"], "transcribed");
+    let srt = get(&format!("/api/v1/recordings/{id}/export?format=srt")).await;
+    assert!(srt.text().await.unwrap().starts_with("1\n00:00:0"));
+    problem(
+        get(&format!("/api/v1/recordings/{id}/export?format=docx")).await,
+        400,
+        "malformed",
+    )
+    .await;
+
+    let tags = server
+        .request(Method::PATCH, &format!("/api/v1/recordings/{id}/tags"))
+        .json(&json!({"add": ["new'; drop table recordings; --"], "remove": ["history"]}))
+        .send()
+        .await
+        .unwrap();
+    let tags: Value = tags.json().await.unwrap();
+    assert_eq!(
+        tags["tags"],
+        json!(["new'; drop table recordings; --", "speech"])
+    );
+
+    let sound = format!("/api/v1/recordings/{id}/sound");
+    let whole = get(&sound).await;
+    assert_eq!(whole.headers()["content-type"], "audio/flac");
+    let etag = whole.headers()["etag"].clone();
+    let whole = whole.bytes().await.unwrap();
+    assert_eq!(&whole[..4], b"fLaC");
+    let part = server
+        .request(Method::GET, &sound)
+        .header(header::RANGE, "bytes=100-199")
+        .header(header::IF_RANGE, etag)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(
+        part.headers()["content-range"],
+        format!("bytes 100-199/{}", whole.len()).as_str()
+    );
+    assert_eq!(part.bytes().await.unwrap(), whole[100..200]);
+    let past = server
+        .request(Method::GET, &sound)
+        .header(header::RANGE, "bytes=99999999-")
+        .send()
+        .await
+        .unwrap();
+    problem(past, 416, "range").await;
+
+    let deleted = server
+        .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    problem(get(&format!("/api/v1/recordings/{id}")).await, 410, "gone").await;
+    let list: Value = get("/api/v1/recordings").await.json().await.unwrap();
+    assert_eq!(list["count"], 0);
+    assert!(!speakr.home().join("recordings").join(&id).exists());
+}
+
+#[tokio::test]
+async fn every_format_of_openai_is_answered_and_nothing_is_kept_unasked() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &[]);
+    let text = async |format: &str| {
+        let answer = server
+            .transcribe("jfk.wav", &[("response_format", format)])
+            .await;
+        assert_eq!(answer.status(), 200, "{format}");
+        answer.text().await.unwrap()
+    };
+    let plain: Value = serde_json::from_str(&text("json").await).unwrap();
+    assert!(
+        plain["text"].as_str().unwrap().contains("ask not"),
+        "{plain}"
+    );
+    assert_eq!(plain["usage"], json!({"type": "duration", "seconds": 11}));
+    assert_eq!(
+        text("text").await,
+        format!("{}\n", plain["text"].as_str().unwrap())
+    );
+    assert!(text("srt").await.starts_with("1\n00:00:0"));
+    assert!(text("vtt").await.starts_with("WEBVTT\n\n00:00:0"));
+
+    let fields = [
+        ("response_format", "verbose_json"),
+        ("timestamp_granularities[]", "word"),
+    ];
+    let words: Value = server
+        .transcribe("jfk.wav", &fields)
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert!(words["words"].as_array().unwrap().len() > 10, "{words}");
+    assert!(words.get("segments").is_none());
+    assert_eq!(words["language"], "en");
+
+    let streamed = server.transcribe("jfk.wav", &[("stream", "true")]).await;
+    assert_eq!(streamed.headers()["content-type"], "text/event-stream");
+    let streamed = streamed.text().await.unwrap();
+    let events: Vec<Value> = streamed
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let deltas: String = events
+        .iter()
+        .filter(|e| e["type"] == "transcript.text.delta")
+        .map(|e| e["delta"].as_str().unwrap())
+        .collect();
+    let last = events.last().unwrap();
+    assert_eq!(last["type"], "transcript.text.done");
+    assert_eq!(last["text"], deltas);
+    assert_eq!(deltas, plain["text"].as_str().unwrap());
+
+    let list: Value = server
+        .request(Method::GET, "/api/v1/recordings")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(list["count"], 0);
+    let uploads: Vec<_> = std::fs::read_dir(speakr.home().join("run"))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("serve-"))
+        .flat_map(|folder| std::fs::read_dir(folder.path()).unwrap().flatten())
+        .collect();
+    assert!(uploads.is_empty(), "{uploads:?}");
+}
+
+#[tokio::test]
+async fn who_has_no_token_a_wrong_one_or_another_host_is_refused() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &[]);
+    let document: Value = server
+        .bare(Method::GET, "/openapi.json")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let mut guarded = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let path = path.replace("{recording_id}", "00000000-0000-4000-8000-000000000000");
+            let answer = server.bare(method.clone(), &path).send().await.unwrap();
+            if operation.get("security").is_none() {
+                assert_eq!(answer.status(), 200, "{method} {path}");
+                continue;
+            }
+            guarded += 1;
+            assert_eq!(answer.headers()["www-authenticate"], "Bearer");
+            problem(answer, 401, "unauthorised").await;
+            let wrong = server
+                .bare(method, &path)
+                .bearer_auth("speakr_wrong")
+                .send()
+                .await
+                .unwrap();
+            problem(wrong, 401, "unauthorised").await;
+        }
+    }
+    assert_eq!(guarded, 8);
+
+    let elsewhere = server
+        .request(Method::GET, "/api/v1/recordings")
+        .header(header::HOST, "evil.example")
+        .send()
+        .await
+        .unwrap();
+    problem(elsewhere, 421, "host").await;
+    let page = server
+        .request(Method::GET, "/api/v1/recordings")
+        .header(header::ORIGIN, "https://evil.example")
+        .send()
+        .await
+        .unwrap();
+    assert!(!page.headers().contains_key("access-control-allow-origin"));
+    problem(page, 403, "forbidden").await;
+    let own = server
+        .request(Method::GET, "/api/v1/recordings")
+        .header(header::ORIGIN, server.url.as_str())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(own.status(), 200);
+    problem(
+        server.bare(Method::GET, "/nothing").send().await.unwrap(),
+        404,
+        "not-found",
+    )
+    .await;
+    problem(
+        server
+            .bare(Method::PUT, "/api/v1/query")
+            .send()
+            .await
+            .unwrap(),
+        405,
+        "method",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_with_its_reason() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &["--max-upload-mb", "1"]);
+    let query = async |body: Value| {
+        server
+            .request(Method::POST, "/api/v1/query")
+            .json(&body)
+            .send()
+            .await
+            .unwrap()
+    };
+    for body in [
+        json!({}),
+        json!({"query_text": ""}),
+        json!({"query_text": "a", "limit": 0}),
+        json!({"query_text": "a", "limit": 101}),
+        json!({"query_text": "a", "mode": "magic"}),
+        json!({"query_text": "a", "since": "yesterday"}),
+        json!({"query_text": "a", "filter_tags": ["x".repeat(201)]}),
+    ] {
+        problem(query(body).await, 400, "malformed").await;
+    }
+    let plain = server
+        .request(Method::POST, "/api/v1/query")
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    problem(plain, 415, "content-type").await;
+    problem(
+        query(json!({"query_text": "a".repeat(300_000)})).await,
+        413,
+        "too-large",
+    )
+    .await;
+
+    // Told from its announced length alone: nothing of it is sent.
+    let ten_gb = raw(
+        &server,
+        "Content-Length: 10000000000\r\nContent-Type: multipart/form-data; boundary=b\r\n",
+        "",
+    )
+    .await;
+    assert!(ten_gb.starts_with("HTTP/1.1 413"), "{ten_gb}");
+    // One that doesn't announce its length is cut off at the limit.
+    let chunk = format!("{:x}\r\n{}\r\n", 64 * 1024, "x".repeat(64 * 1024));
+    let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+    let head = format!("{:x}\r\n{head}\r\n", head.len());
+    let body = format!("{head}{}", chunk.repeat(20));
+    let unannounced = raw(
+        &server,
+        "Transfer-Encoding: chunked\r\nContent-Type: multipart/form-data; boundary=b\r\n",
+        &body,
+    )
+    .await;
+    assert!(unannounced.starts_with("HTTP/1.1 413"), "{unannounced}");
+
+    problem(server.transcribe("manifest.tsv", &[]).await, 422, "refused").await;
+    let unknown = [("response_format", "docx")];
+    problem(
+        server.transcribe("jfk.wav", &unknown).await,
+        400,
+        "malformed",
+    )
+    .await;
+    let german = problem(
+        server.transcribe("jfk.wav", &[("language", "de")]).await,
+        422,
+        "refused",
+    )
+    .await;
+    assert!(
+        german["detail"].as_str().unwrap().contains("language"),
+        "{german}"
+    );
+    for path in [
+        "/api/v1/recordings/..%2f..%2ftokens.json",
+        "/api/v1/recordings/x/sound",
+    ] {
+        problem(
+            server.request(Method::GET, path).send().await.unwrap(),
+            404,
+            "not-found",
+        )
+        .await;
+    }
+}
+
+/// Sends bytes as they are to the transcription endpoint; gives what comes back.
+async fn raw(server: &ApiServer, headers: &str, body: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let address = server.url.strip_prefix("http://").unwrap();
+    let token = server.token.as_ref().unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n{headers}\r\n"
+    );
+    let (mut reader, mut writer) = stream.split();
+    // The server may answer and close while this is being sent.
+    let send = async {
+        writer.write_all(head.as_bytes()).await.ok();
+        writer.write_all(body.as_bytes()).await.ok();
+        std::future::pending::<()>().await;
+    };
+    let mut answer = vec![0; 16 * 1024];
+    let read = tokio::time::timeout(Duration::from_secs(60), reader.read(&mut answer));
+    let len = tokio::select! {
+        len = read => len.expect("an answer").unwrap(),
+        () = send => 0,
+    };
+    String::from_utf8_lossy(&answer[..len]).into_owned()
+}
+
+#[tokio::test]
+async fn the_token_is_shown_once_kept_as_a_hash_and_can_be_renewed() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &[]);
+    let token = server.token.clone().unwrap();
+    let file = speakr.home().join("tokens.json");
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o077,
+        0
+    );
+    assert!(
+        !std::fs::read_to_string(&file)
+            .unwrap()
+            .contains(token.strip_prefix("speakr_").unwrap())
+    );
+    let (code, took) = server.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    let again = ApiServer::start(&speakr, &[]);
+    assert_eq!(again.token, None);
+    let with = async |server: &ApiServer, token: &str| {
+        let request = server
+            .bare(Method::GET, "/api/v1/recordings")
+            .bearer_auth(token);
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(with(&again, &token).await, 200);
+    drop(again);
+    let renewed = ApiServer::start(&speakr, &["--new-token"]);
+    let newer = renewed.token.clone().unwrap();
+    assert_eq!(with(&renewed, &token).await, 401);
+    assert_eq!(with(&renewed, &newer).await, 200);
+}
+
+#[tokio::test]
+async fn an_origin_that_is_allowed_gets_its_answers() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &["--allow-origin", "https://notes.example"]);
+    let asked = server
+        .bare(Method::OPTIONS, "/api/v1/query")
+        .header(header::ORIGIN, "https://notes.example")
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(asked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        asked.headers()["access-control-allow-origin"],
+        "https://notes.example"
+    );
+    let list = server
+        .request(Method::GET, "/api/v1/recordings")
+        .header(header::ORIGIN, "https://notes.example")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        list.headers()["access-control-allow-origin"],
+        "https://notes.example"
+    );
+}
+
+#[tokio::test]
+async fn the_same_request_again_makes_no_second_recording() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &[]);
+    let send = async || {
+        let file = std::fs::read(speakr_e2e::clip("jfk.wav")).unwrap();
+        let part = reqwest::multipart::Part::bytes(file).file_name("jfk.wav");
+        let form = reqwest::multipart::Form::new()
+            .text("model", "whisper-1")
+            .text("store", "true")
+            .part("file", part);
+        let request = server
+            .request(Method::POST, "/v1/audio/transcriptions")
+            .multipart(form);
+        let request = request.header(
+            "Speakr-Correlation-Id",
+            "9b2f6a53-7a34-4e0c-9f57-0f4a7d2a4a11",
+        );
+        request.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    let (first, second) = (send().await, send().await);
+    assert_eq!(first, second);
+    let list: Value = server
+        .request(Method::GET, "/api/v1/recordings")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(list["count"], 1);
+}
