@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
-use serde::{Deserialize, Serialize};
-use speakr_contract::Metadata;
+use async_trait::async_trait;
+pub use speakr_core::ports::platform::{Intent, Stop};
+use speakr_core::{RecordingId, ports::platform};
 use uuid::Uuid;
 
 use crate::{
@@ -18,25 +19,6 @@ use crate::{
 const TRIES: usize = 5;
 /// How long to wait in between.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// What a stop asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Whether the text is to be made.
-    pub transcribe: bool,
-    /// Added to the recording's.
-    pub metadata: Metadata,
-}
-
-/// What is wanted of a recording.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Intent {
-    /// It is to be ended and kept.
-    pub stop: Option<Stop>,
-    /// It is to be thrown away.
-    pub cancelled: bool,
-}
 
 /// The intents of all recordings. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -125,6 +107,21 @@ impl Intents {
             tokio::time::sleep(PAUSE).await;
         }
         Err(BusError::server("write", place(id))(last))
+    }
+}
+
+#[async_trait]
+impl platform::Intents for Intents {
+    async fn get(&self, id: RecordingId) -> Result<Intent, platform::BusFailure> {
+        Ok(Self::get(self, *id.as_uuid()).await?)
+    }
+
+    async fn stop(&self, id: RecordingId, stop: Stop) -> Result<(), platform::BusFailure> {
+        Ok(Self::stop(self, *id.as_uuid(), stop).await?)
+    }
+
+    async fn cancel(&self, id: RecordingId) -> Result<(), platform::BusFailure> {
+        Ok(Self::cancel(self, *id.as_uuid()).await?)
     }
 }
 

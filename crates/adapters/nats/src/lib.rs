@@ -2,9 +2,11 @@
 //!
 //! [`Bus`] is one connection, which is made again for ever. [`streams`] are where messages lie,
 //! [`Queue`] hands them out one by one and knows what to do with those that can't be worked on,
-//! [`audio`] carries sound while it is spoken, [`intents`] say what is wanted of a recording, [`control`] reaches the replica that holds a
-//! recording, and [`dead_letters`] shows and sends again what was put aside.
+//! [`audio`] carries sound while it is spoken, [`intents`] say what is wanted of a recording,
+//! [`control`] reaches the replica that holds a recording, [`BusAnnouncer`] tells events, and
+//! [`dead_letters`] shows and sends again what was put aside.
 
+mod announce;
 pub mod audio;
 mod bus;
 mod config;
@@ -14,10 +16,13 @@ mod error;
 pub mod intents;
 mod queue;
 mod request;
+mod sent;
 pub mod streams;
 
+pub use announce::BusAnnouncer;
 pub use bus::Bus;
 pub use config::{BusConfig, Identity, TlsFiles};
 pub use error::BusError;
 pub use queue::{Delivery, InProgress, Queue, QueueConfig, Taken};
 pub use request::Request;
+pub use sent::Sent;

@@ -31,6 +31,9 @@ pub const RUN_DURABLE: &str = "run";
 
 /// Within this time a message with a known `Nats-Msg-Id` is dropped.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// The same for events: a replica that goes on with an hour-long recording tells again what the
+/// one before it has told.
+pub const EVENTS_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How long events are kept.
 const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long dead letters are kept.
@@ -124,6 +127,7 @@ fn wanted(settings: &StreamSettings) -> [Config; 4] {
         Config {
             discard: DiscardPolicy::Old,
             max_age: EVENTS_KEPT,
+            duplicate_window: EVENTS_DUPLICATE_WINDOW,
             description: Some("Events of the last days".to_owned()),
             // All but speakr.event.transcription.partial, which isn't stored.
             ..base(

@@ -3,16 +3,21 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use speakr_core::ports::sound::{Microphone, SoundDecoder};
+use speakr_core::{
+    ports::sound::SoundDecoder,
+    usecases::recordings::{Host, Parts, Recordings},
+};
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
 use speakr_local::FolderArchive;
-use speakr_nats::{Bus, streams};
+use speakr_nats::{Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings};
 use speakr_service::{Service, ServiceError, health::Check};
-use speakr_transcriber::{Parts, Worker, engine, settings};
+use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
 use tokio_util::sync::CancellationToken;
 
 /// Pause before the bus is tried again.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
+/// Name of the file that a recording's sound has in the store of record.
+const SOUND_NAME: &str = "audio.flac";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -66,11 +71,11 @@ async fn run() -> Result<(), Failure> {
     let engine_config = settings::engine(config)?;
     let limits = settings::limits(config, service.shutdown().deadline())?;
     let ffmpeg = Ffmpeg::new(settings::ffmpeg(config));
-    let microphone: Option<Arc<dyn Microphone>> = if settings::host_capture(config)? {
-        Some(Arc::new(FfmpegMicrophone::new(ffmpeg.clone())))
-    } else {
-        None
-    };
+    let host = settings::host_device(config)?.map(|device| Host {
+        microphone: Arc::new(FfmpegMicrophone::new(ffmpeg.clone())),
+        device,
+    });
+    let client_patience = settings::client_patience(config)?;
     let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg.clone()));
     let archive = FolderArchive::open(
         settings::store(config)?,
@@ -87,39 +92,37 @@ async fn run() -> Result<(), Failure> {
         .map_err(Failure::other)?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::other)?;
     service.needs(Arc::new(Nats(bus.clone())));
-    let mut parts = Some(Parts {
-        bus: bus.clone(),
-        archive: Arc::new(archive),
-        sound_name: "audio.flac",
-        engine,
-        decoder,
-        microphone,
-        limits,
-        stop: stop.clone(),
-    });
-    while !stop.is_cancelled() {
-        // A mismatch is told again and again: somebody has to change the stream, and then it works.
-        match streams::ensure(&bus, &stream_settings).await {
-            Ok(()) => {
-                if let Some(parts) = parts.take() {
-                    Worker::start(parts, service.tasks())
-                        .await
-                        .map_err(Failure::other)?;
-                    started.cancel();
-                }
-                break;
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the streams aren't there yet"
-                );
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(BUS_PAUSE) => {}
-                }
-            }
+    // Runs may go on for a while after the replica was asked to end.
+    let stop_now = CancellationToken::new();
+    tokio::spawn({
+        let (stop, stop_now, grace) = (stop.clone(), stop_now.clone(), limits.run_grace);
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+            stop_now.cancel();
         }
+    });
+    if let Some(intents) = prepare(&bus, &stream_settings, &stop).await? {
+        let recordings = Recordings::new(Parts {
+            archive: Arc::new(archive),
+            transcriber: engine.transcriber,
+            model: engine.model.id,
+            sent: Arc::new(Sent::new(&bus)),
+            intents: Arc::new(intents),
+            holders: Arc::new(Holders::new(&bus)),
+            decoder,
+            host,
+            clock: Arc::new(SystemClock::default()),
+            meter: Arc::new(Measures::describe()),
+            client_patience,
+            stop: stop.clone(),
+            stop_now,
+        });
+        Worker::new(bus.clone(), recordings, SOUND_NAME, limits, stop)
+            .start(service.tasks())
+            .await
+            .map_err(Failure::other)?;
+        started.cancel();
     }
     let ended = service.run_to_end().await;
     // The last answers go out before the connection does.
@@ -127,6 +130,34 @@ async fn run() -> Result<(), Failure> {
         tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
     }
     Ok(ended?)
+}
+
+/// Makes the streams, and opens what is in them; nothing when the replica is asked to end before
+/// the bus is there.
+async fn prepare(
+    bus: &Bus,
+    settings: &StreamSettings,
+    stop: &CancellationToken,
+) -> Result<Option<Intents>, Failure> {
+    let open = async || -> Result<Intents, BusError> {
+        streams::ensure(bus, settings).await?;
+        Intents::open(bus).await
+    };
+    while !stop.is_cancelled() {
+        // A mismatch is told again and again: somebody has to change the stream, and then it works.
+        match open().await {
+            Ok(intents) => return Ok(Some(intents)),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the streams aren't there yet"
+            ),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(BUS_PAUSE) => {}
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the bus is there.

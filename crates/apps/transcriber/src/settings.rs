@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use speakr_core::ports::sound::Device;
 use speakr_nats::{BusConfig, Identity, TlsFiles, streams::StreamSettings};
 use speakr_service::{
     ServiceError,
@@ -133,6 +134,17 @@ const HOST_CAPTURE: Setting = Setting::new(
     "Whether a recording may be made with the microphone of this machine. Only where one replica runs.",
 )
 .default("0");
+const HOST_DEVICE: Setting = Setting::new(
+    "SPEAKR_HOST_DEVICE",
+    Kind::Text,
+    "Which microphone that is, as `speakr doctor` lists them; the system's own choice where not set. `file:PATH` plays a file in its place.",
+);
+const SWEEP_EVERY: Setting = Setting::new(
+    "SPEAKR_SWEEP_EVERY",
+    Kind::Duration,
+    "How often sound is looked for in the bus that nobody needs any more: what came after its recording was kept or cancelled.",
+)
+.default("60s");
 const FFMPEG: Setting = Setting::new(
     "SPEAKR_FFMPEG",
     Kind::Path,
@@ -163,6 +175,8 @@ pub const TABLE: &[Setting] = &[
     ACK_WAIT,
     CLIENT_PATIENCE,
     HOST_CAPTURE,
+    HOST_DEVICE,
+    SWEEP_EVERY,
     FFMPEG,
 ];
 
@@ -252,17 +266,34 @@ pub fn limits(config: &Config, deadline: Duration) -> Result<Limits, ServiceErro
         runs: decoders(config)?,
         max_attempts: config.number(&MAX_ATTEMPTS)?,
         ack_wait: config.duration(&ACK_WAIT)?,
-        client_patience: config.duration(&CLIENT_PATIENCE)?,
+        sweep_every: config.duration(&SWEEP_EVERY)?,
         run_grace: deadline.mul_f64(0.7),
     })
 }
 
-/// Whether a recording may be made with the microphone of this machine.
+/// A client that sends nothing for so long has its recording finished.
+///
+/// # Errors
+/// What is wrong with the setting.
+pub fn client_patience(config: &Config) -> Result<Duration, ServiceError> {
+    Ok(config.duration(&CLIENT_PATIENCE)?)
+}
+
+/// The microphone of this machine, where a recording may be made with it.
 ///
 /// # Errors
 /// What is wrong with the settings.
-pub fn host_capture(config: &Config) -> Result<bool, ServiceError> {
-    Ok(config.flag(&HOST_CAPTURE)?)
+pub fn host_device(config: &Config) -> Result<Option<Device>, ServiceError> {
+    if !config.flag(&HOST_CAPTURE)? {
+        return Ok(None);
+    }
+    let name = config.optional_text(&HOST_DEVICE);
+    Ok(Some(name.map_or(Device::Default, |name| {
+        match name.strip_prefix("file:") {
+            Some(path) => Device::File(PathBuf::from(path)),
+            None => Device::Named(name),
+        }
+    })))
 }
 
 /// The folder of the store of record.

@@ -1,18 +1,19 @@
-//! Takes commands from the bus and answers each of them.
+//! Takes commands from the bus and has each of them answered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use speakr_contract::{Message, commands, decode, subjects};
+use jiff::Timestamp;
+use speakr_contract::subjects;
 use speakr_core::{
-    CorrelationId, Recording, RecordingId, RecordingState,
-    ports::{
-        archive::{Archive, ArchiveError},
-        sound::{Microphone, SoundDecoder},
-    },
+    ports::archive::ArchiveError,
+    usecases::recordings::{Asked, Outcome, Recordings, Trouble, chain},
 };
 use speakr_nats::{
-    Bus, BusError, Delivery, Queue, QueueConfig, Request, Taken,
-    intents::Intents,
+    Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken,
     streams::{COMMANDS, RECORDING_DURABLE, RUN_DURABLE},
 };
 use tokio::sync::Semaphore;
@@ -20,21 +21,25 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    announce::Announcer,
-    engine::Engine,
-    trouble::{Outcome, Trouble, chain},
+    commands::{Command, correlation, recording_meant, sent_at},
+    measures,
 };
 
 /// Pause after the bus didn't answer.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
-/// First pause before a command is tried again; it doubles with each attempt.
+/// First pause before a command is tried again; it doubles each time.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// Longest such pause.
 const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(60);
-/// Pause before a start is offered again when no replica has room.
+/// How long a command waits for a store or a bus that doesn't do its part: that isn't its fault.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// Pause before a start is offered again when no replica has room, or a command that this replica
+/// is still working on.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
 /// Commands that are answered at once, worked on at a time.
 const QUICK_COMMANDS: usize = 512;
+/// How often it is measured how much there is to do.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// How much this replica takes on, and how patient it is.
 #[derive(Debug, Clone)]
@@ -47,56 +52,25 @@ pub struct Limits {
     pub max_attempts: u64,
     /// A command is handed to another replica when nothing is heard of it for so long.
     pub ack_wait: Duration,
-    /// A client that says nothing for so long has its recording finished.
-    pub client_patience: Duration,
+    /// How often sound that nobody needs is looked for.
+    pub sweep_every: Duration,
     /// How long a run may go on after the replica was asked to end.
     pub run_grace: Duration,
 }
 
-/// What a worker is made of.
-pub struct Parts {
-    /// The bus, with its streams made.
-    pub bus: Bus,
-    /// The store of record.
-    pub archive: Arc<dyn Archive>,
-    /// Name of the file that a recording's sound has there.
-    pub sound_name: &'static str,
-    /// The engine.
-    pub engine: Engine,
-    /// Reads files of any format.
-    pub decoder: Arc<dyn SoundDecoder>,
-    /// The microphone of this machine, where its operator allows recording with it.
-    pub microphone: Option<Arc<dyn Microphone>>,
-    /// How much to take on.
-    pub limits: Limits,
-    /// Cancelled when the replica is asked to end.
-    pub stop: CancellationToken,
-}
-
-impl std::fmt::Debug for Parts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts")
-            .field("engine", &self.engine)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Answers the commands that it takes from the bus.
 pub struct Worker {
-    pub(crate) bus: Bus,
-    pub(crate) intents: Intents,
-    pub(crate) archive: Arc<dyn Archive>,
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) decoder: Arc<dyn SoundDecoder>,
-    pub(crate) microphone: Option<Arc<dyn Microphone>>,
-    pub(crate) announcer: Announcer,
-    pub(crate) limits: Limits,
+    bus: Bus,
+    recordings: Recordings,
+    /// Name of the file that a recording's sound has in the store.
+    sound_name: &'static str,
+    limits: Limits,
     /// Cancelled when the replica is asked to end.
-    pub(crate) stop: CancellationToken,
-    /// Cancelled when runs have to end too.
-    pub(crate) stop_runs: CancellationToken,
-    pub(crate) recordings: Arc<Semaphore>,
+    stop: CancellationToken,
+    /// Room for recordings.
+    room: Arc<Semaphore>,
+    /// The commands that this replica is working on, by their sequence.
+    working_on: Mutex<HashSet<u64>>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -108,53 +82,56 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// Begins to take commands; its tasks are among `tasks` and end soon after `stop` is cancelled.
+    /// A worker that has `recordings` answer what it takes from `bus`, until `stop` is cancelled.
+    #[must_use]
+    pub fn new(
+        bus: Bus,
+        recordings: Recordings,
+        sound_name: &'static str,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            bus,
+            recordings,
+            sound_name,
+            room: Arc::new(Semaphore::new(limits.recordings)),
+            limits,
+            stop,
+            working_on: Mutex::default(),
+        }
+    }
+
+    /// Begins to take commands; its tasks are among `tasks` and end soon after it is asked to.
     ///
     /// # Errors
     /// [`BusError`] when the queues can't be opened.
-    pub async fn start(parts: Parts, tasks: &TaskTracker) -> Result<(), BusError> {
-        let Parts {
-            bus,
-            archive,
-            sound_name,
-            engine,
-            decoder,
-            microphone,
-            limits,
-            stop,
-        } = parts;
+    pub async fn start(self, tasks: &TaskTracker) -> Result<(), BusError> {
         let queue = |durable, filter: &str| QueueConfig {
             stream: COMMANDS,
             durable,
             filter: filter.to_owned(),
-            ack_wait: limits.ack_wait,
-            max_attempts: limits.max_attempts,
+            ack_wait: self.limits.ack_wait,
+            max_attempts: self.limits.max_attempts,
             max_ack_pending: 10_000,
         };
-        let quick =
-            Queue::open(&bus, queue(RECORDING_DURABLE, subjects::RECORDING_COMMANDS)).await?;
-        let runs = Queue::open(&bus, queue(RUN_DURABLE, subjects::TRANSCRIPTION_COMMANDS)).await?;
-        let worker = Arc::new(Self {
-            intents: Intents::open(&bus).await?,
-            announcer: Announcer::new(bus.clone(), sound_name),
-            bus,
-            archive,
-            engine: Arc::new(engine),
-            decoder,
-            microphone,
-            recordings: Arc::new(Semaphore::new(limits.recordings)),
-            limits,
-            stop,
-            stop_runs: CancellationToken::new(),
-        });
+        let quick = Queue::open(
+            &self.bus,
+            queue(RECORDING_DURABLE, subjects::RECORDING_COMMANDS),
+        )
+        .await?;
+        let runs = Queue::open(
+            &self.bus,
+            queue(RUN_DURABLE, subjects::TRANSCRIPTION_COMMANDS),
+        )
+        .await?;
+        let worker = Arc::new(self);
         let run_slots = worker.limits.runs;
+        let queues = vec![quick.clone(), runs.clone()];
         tasks.spawn(Arc::clone(&worker).serve(quick, QUICK_COMMANDS, tasks.clone()));
         tasks.spawn(Arc::clone(&worker).serve(runs, run_slots, tasks.clone()));
-        tokio::spawn(async move {
-            worker.stop.cancelled().await;
-            tokio::time::sleep(worker.limits.run_grace).await;
-            worker.stop_runs.cancel();
-        });
+        tasks.spawn(Arc::clone(&worker).measure(queues));
+        tasks.spawn(worker.sweep());
         Ok(())
     }
 
@@ -177,12 +154,35 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "can't take commands");
-                    tokio::select! {
-                        () = self.stop.cancelled() => break,
-                        () = tokio::time::sleep(BUS_PAUSE) => {}
-                    }
+                    self.pause(BUS_PAUSE).await;
                 }
             }
+        }
+    }
+
+    async fn measure(self: Arc<Self>, queues: Vec<Queue>) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = measures::read_depths(&self.bus, &queues).await {
+                tracing::debug!(error = chain(&error), "can't read how much there is to do");
+            }
+            self.pause(MEASURE_EVERY).await;
+        }
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.recordings.sweep().await {
+                tracing::warn!(error = chain(&error), "can't look for sound to remove");
+            }
+            self.pause(self.limits.sweep_every).await;
+        }
+    }
+
+    /// Waits for so long, or until the replica is asked to end.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 
@@ -191,6 +191,7 @@ impl Worker {
             Taken::Work(delivery) => (delivery, false),
             Taken::Exhausted(delivery) => (delivery, true),
         };
+        measures::taken(&delivery);
         let span = speakr_service::request_span!(
             "command",
             correlation_id = delivery.request.correlation_id,
@@ -198,20 +199,25 @@ impl Worker {
         );
         async {
             let subject = delivery.subject.clone();
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             let done = if exhausted {
                 let reason = format!(
                     "it was tried {} times, and each time the work on it broke off",
-                    delivery.attempt - 1
+                    delivery.attempt.saturating_sub(1)
                 );
                 self.put_aside(delivery, &reason).await
             } else if self.stop.is_cancelled() {
                 delivery.hand_back().await
+            } else if self.begin(delivery.sequence) {
+                let sequence = delivery.sequence;
+                let done = self.work(delivery).await;
+                self.end(sequence);
+                done
             } else {
-                self.work(delivery).await
+                // The bus was away for so long that it takes this replica for dead.
+                delivery.postpone(NO_ROOM_PAUSE).await
             };
-            metrics::histogram!("speakr_command_seconds", "subject" => subject)
-                .record(began.elapsed().as_secs_f64());
+            measures::answered(subject, began.elapsed());
             if let Err(error) = done {
                 tracing::warn!(
                     error = chain(&error),
@@ -223,26 +229,55 @@ impl Worker {
         .await;
     }
 
+    fn begin(&self, sequence: u64) -> bool {
+        self.working_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(sequence)
+    }
+
+    fn end(&self, sequence: u64) {
+        self.working_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&sequence);
+    }
+
     async fn work(&self, delivery: Delivery) -> Result<(), BusError> {
         let going_on = delivery.in_progress();
         tracing::info!(attempt = delivery.attempt, "command");
         let outcome = self.dispatch(&delivery).await;
         drop(going_on);
-        match outcome {
-            Ok(Outcome::Done) => delivery.done().await,
-            Ok(Outcome::HandBack) | Err(Trouble::Ending) => delivery.hand_back().await,
-            Ok(Outcome::Postpone(delay)) => delivery.postpone(delay).await,
-            Err(Trouble::Refused(reason)) => self.put_aside(delivery, &reason).await,
-            Err(error) if delivery.attempt >= self.limits.max_attempts => {
-                self.put_aside(delivery, &chain(&error)).await
+        let trouble = match outcome {
+            Ok(Outcome::Done) => return delivery.done().await,
+            Ok(Outcome::HandBack) => return delivery.hand_back().await,
+            Ok(Outcome::Postpone(delay)) => return delivery.postpone(delay).await,
+            Err(trouble) => trouble,
+        };
+        let reason = chain(&trouble);
+        match trouble {
+            Trouble::Refused(_) | Trouble::Archive(ArchiveError::Deleted(_)) => {
+                self.put_aside(delivery, &reason).await
             }
-            Err(error) => {
-                let doublings = u32::try_from(delivery.attempt.saturating_sub(1)).unwrap_or(16);
-                let pause = RETRY_PAUSE
-                    .saturating_mul(2_u32.saturating_pow(doublings.min(16)))
-                    .min(LONGEST_RETRY_PAUSE);
+            Trouble::Bus(_)
+            | Trouble::Archive(ArchiveError::Io { .. } | ArchiveError::Full { .. })
+                if age(&delivery) < OUTAGE_PATIENCE =>
+            {
+                let pause = retry_pause(delivery.deliveries);
                 tracing::warn!(
-                    error = chain(&error),
+                    error = reason,
+                    pause_s = pause.as_secs(),
+                    "a command waits for what it needs"
+                );
+                delivery.postpone(pause).await
+            }
+            _ if delivery.attempt >= self.limits.max_attempts => {
+                self.put_aside(delivery, &reason).await
+            }
+            _ => {
+                let pause = retry_pause(delivery.attempt);
+                tracing::warn!(
+                    error = reason,
                     attempt = delivery.attempt,
                     pause_s = pause.as_secs(),
                     "a command failed for now"
@@ -253,21 +288,41 @@ impl Worker {
     }
 
     async fn dispatch(&self, delivery: &Delivery) -> Result<Outcome, Trouble> {
-        match delivery.subject.as_str() {
-            commands::RecordingStart::SUBJECT => {
-                let Ok(slot) = Arc::clone(&self.recordings).try_acquire_owned() else {
+        let asked = self.asked(delivery);
+        match Command::read(delivery).await? {
+            Command::Start(start) => {
+                let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
                     return Ok(Outcome::Postpone(NO_ROOM_PAUSE));
                 };
-                let outcome = self.start_recording(delivery, read(delivery)?).await;
-                drop(slot);
+                self.tell_held();
+                let outcome = self.recordings.start(&asked, start).await;
+                drop(room);
+                self.tell_held();
                 outcome
             }
-            commands::RecordingStop::SUBJECT => self.stop_recording(read(delivery)?).await,
-            commands::RecordingCancel::SUBJECT => {
-                self.cancel_recording(delivery, read(delivery)?).await
+            Command::Stop(id, stop) => self.recordings.stop(id, stop).await,
+            Command::Cancel(id) => self.recordings.cancel(&asked, id).await,
+            Command::Run(run, file) => {
+                let outcome = self.recordings.run(&asked, run).await;
+                drop(file);
+                outcome
             }
-            commands::TranscriptionRun::SUBJECT => self.run(delivery, read(delivery)?).await,
-            other => Err(Trouble::Refused(format!("{other} is no command"))),
+        }
+    }
+
+    fn tell_held(&self) {
+        measures::held(self.limits.recordings - self.room.available_permits());
+    }
+
+    fn asked(&self, delivery: &Delivery) -> Asked {
+        Asked {
+            correlation_id: correlation(delivery),
+            at: sent_at(delivery),
+            announcer: Arc::new(BusAnnouncer::new(
+                &self.bus,
+                delivery.request.clone(),
+                self.sound_name,
+            )),
         }
     }
 
@@ -275,66 +330,42 @@ impl Worker {
     async fn put_aside(&self, delivery: Delivery, reason: &str) -> Result<(), BusError> {
         if let Some(id) = recording_meant(&delivery) {
             tracing::Span::current().record("recording_id", tracing::field::display(id));
-            let recording = self.mark_failed(id, reason).await;
-            self.announcer
-                .failed(
-                    &delivery.request,
-                    delivery.sequence,
-                    id,
-                    recording.as_ref(),
-                    reason,
-                )
-                .await?;
+            let told = self
+                .recordings
+                .give_up(&self.asked(&delivery), delivery.sequence, id, reason)
+                .await;
+            if let Err(error) = told {
+                tracing::warn!(
+                    error = chain(&error),
+                    "can't say that a command failed; it comes again"
+                );
+                return Ok(());
+            }
         }
-        metrics::counter!("speakr_dead_letters_total", "subject" => delivery.subject.clone())
-            .increment(1);
+        measures::put_aside(delivery.subject.clone());
         delivery.bury(reason).await
     }
+}
 
-    /// Writes into the description, where there is one, why there is no text.
-    pub(crate) async fn mark_failed(&self, id: RecordingId, reason: &str) -> Option<Recording> {
-        let mut recording = match self.archive.recording(id).await {
-            Ok(recording) => recording,
-            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return None,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "can't read the recording");
-                return None;
-            }
-        };
-        // Sound that is still in the bus isn't in the store: its state must say so.
-        if recording.state != RecordingState::Capturing
-            && recording.state != RecordingState::Transcribed
-        {
-            recording.state = RecordingState::Failed;
-            recording.error = Some(reason.to_owned());
-            if let Err(error) = self.archive.update(&recording).await {
-                tracing::warn!(error = chain(&error), "can't mark the recording as failed");
-            }
-        }
-        Some(recording)
+fn age(delivery: &Delivery) -> Duration {
+    let ms = Timestamp::now().as_millisecond() - delivery.sent_at_ms;
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn retry_pause(times: u64) -> Duration {
+    let doublings = u32::try_from(times.saturating_sub(1)).unwrap_or(16).min(16);
+    RETRY_PAUSE
+        .saturating_mul(2_u32.saturating_pow(doublings))
+        .min(LONGEST_RETRY_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_between_attempts_double_up_to_a_minute() {
+        let pauses: Vec<_> = [1, 2, 3, 6, 1_000].map(|n| retry_pause(n).as_secs()).into();
+        assert_eq!(pauses, [2, 4, 8, 60, 60]);
     }
-}
-
-/// The recording that a command that failed was about, where whoever asked waits for its text.
-fn recording_meant(delivery: &Delivery) -> Option<RecordingId> {
-    let own = own_recording(&delivery.request);
-    match delivery.subject.as_str() {
-        commands::RecordingStart::SUBJECT => Some(own),
-        commands::TranscriptionRun::SUBJECT => Some(
-            decode::<commands::TranscriptionRun>(&delivery.payload)
-                .ok()
-                .and_then(|run| run.recording_id)
-                .map_or(own, RecordingId::from),
-        ),
-        _ => None,
-    }
-}
-
-/// The recording that a request makes.
-pub(crate) fn own_recording(request: &Request) -> RecordingId {
-    RecordingId::from_correlation(CorrelationId::from(request.correlation_id))
-}
-
-fn read<M: Message>(delivery: &Delivery) -> Result<M, Trouble> {
-    decode(&delivery.payload).map_err(|refused| Trouble::Refused(refused.to_string()))
 }

@@ -1,16 +1,23 @@
 //! A server, the real program, and a client of it.
 
+#![allow(dead_code, reason = "no test uses all of it")]
+
 use std::{
     collections::HashMap,
+    io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use async_nats::Subscriber;
 use futures::StreamExt;
 use serde_json::Value;
-use speakr_contract::{Message, catalogue, ids};
+use speakr_contract::{
+    AudioData, Message, catalogue,
+    commands::{RecordingStop, TranscriptionRun},
+    headers, ids,
+};
 use speakr_nats::{Bus, BusConfig, Request, audio::AudioSender};
 use speakr_testkit::{nats::Nats, process::free_port};
 use uuid::Uuid;
@@ -31,6 +38,7 @@ pub struct Platform {
 pub struct Replica {
     child: Child,
     log: PathBuf,
+    port: u16,
 }
 
 impl Replica {
@@ -41,7 +49,7 @@ impl Replica {
     }
 
     /// Asks it to end, and waits until it has.
-    pub fn ask_to_end(&mut self) -> std::process::ExitStatus {
+    pub fn ask_to_end(&mut self) -> ExitStatus {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be asked");
         self.child.wait().expect("it ends")
@@ -49,6 +57,45 @@ impl Replica {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What it has logged about `recording`: the messages.
+    pub fn logged(&self, recording: Uuid) -> Vec<String> {
+        self.log()
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["recording_id"] == recording.to_string())
+            .map(|line| line["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// The status and the body of what it serves at `path`.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some((status, body.to_owned()))
+    }
+
+    /// The sum of the metric `name` over the label sets that contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> Option<f64> {
+        let (_, metrics) = self.get("/metrics")?;
+        let values: Vec<f64> = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 }
 
@@ -64,7 +111,10 @@ impl Drop for Replica {
 
 impl Platform {
     pub async fn start() -> Self {
-        let nats = Nats::start().expect("a server");
+        Self::start_on(Nats::start().expect("a server")).await
+    }
+
+    pub async fn start_on(nats: Nats) -> Self {
         let bus = Bus::connect(&BusConfig::new(&nats.url(), "client"))
             .await
             .expect("a connection");
@@ -81,6 +131,19 @@ impl Platform {
 
     /// Starts a replica and waits until it is ready.
     pub async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
+        let mut replica = self.replica_that_starts(settings);
+        let began = Instant::now();
+        while replica.get("/health/ready").is_none_or(|(status, _)| status != 200) {
+            assert!(began.elapsed() < PATIENCE, "{}", replica.log());
+            let ended = replica.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", replica.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        replica
+    }
+
+    /// Starts a replica.
+    pub fn replica_that_starts(&self, settings: &[(&str, &str)]) -> Replica {
         let port = free_port().unwrap();
         let log = self.store.path().join(format!("replica-{port}.log"));
         let output = std::fs::File::create(&log).unwrap();
@@ -91,6 +154,7 @@ impl Platform {
             .env("SPEAKR_HEALTH_ADDR", format!("127.0.0.1:{port}"))
             .env("SPEAKR_ACK_WAIT", "3s")
             .env("SPEAKR_CLIENT_PATIENCE", "20s")
+            .env("SPEAKR_SWEEP_EVERY", "1s")
             .env("SPEAKR_DECODERS", "1")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
@@ -98,15 +162,7 @@ impl Platform {
             .stderr(output)
             .spawn()
             .expect("the program starts");
-        let mut replica = Replica { child, log };
-        let began = Instant::now();
-        while !is_ready(port) {
-            assert!(began.elapsed() < PATIENCE, "{}", replica.log());
-            let ended = replica.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?}: {}", replica.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        replica
+        Replica { child, log, port }
     }
 
     /// Sends a command as a client does.
@@ -144,26 +200,25 @@ impl Platform {
                 panic!("no {} came; heard: {heard:?}", M::SUBJECT);
             };
             let event: Value = serde_json::from_slice(&message.payload).unwrap();
-            assert_conforms(message.subject.as_str(), &event);
+            assert_conforms(message.subject.as_str(), message.headers.as_ref(), &event);
             let id = event["recording_id"].as_str().unwrap().parse().unwrap();
             self.heard.push((id, message.subject.to_string(), event));
         }
     }
 
-    /// How often each kind of event of `recording` is in the stream.
+    /// How often each kind of event of `recording` is in the stream, without `speakr.event.`. All
+    /// of them bear the request's name.
     pub async fn stored(&self, recording: Uuid) -> HashMap<String, usize> {
-        let stream = self
-            .bus
-            .jetstream()
-            .get_stream("SPEAKR_EVENTS")
-            .await
-            .unwrap();
+        let stream = self.bus.jetstream().get_stream("SPEAKR_EVENTS").await;
+        let stream = stream.unwrap();
         let mut counts = HashMap::new();
         for sequence in 1..=stream.cached_info().state.last_sequence {
             let message = stream.get_raw_message(sequence).await.unwrap();
             let event: Value = serde_json::from_slice(&message.payload).unwrap();
+            assert_conforms(&message.subject, Some(&message.headers), &event);
             if event["recording_id"] == recording.to_string() {
-                *counts.entry(message.subject.to_string()).or_default() += 1;
+                let kind = message.subject.strip_prefix("speakr.event.").unwrap();
+                *counts.entry(kind.to_owned()).or_default() += 1;
             }
         }
         counts
@@ -175,12 +230,14 @@ impl Platform {
         stream.cached_info().state.messages
     }
 
-    /// Waits until no command waits and none is worked on.
+    /// Waits until no command waits, none is worked on, and no sound is left.
     pub async fn wait_until_all_is_answered(&self) {
-        let began = Instant::now();
-        while self.messages_in("SPEAKR_COMMANDS").await > 0 {
-            assert!(began.elapsed() < PATIENCE, "commands are left");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        for stream in ["SPEAKR_COMMANDS", "SPEAKR_AUDIO"] {
+            let began = Instant::now();
+            while self.messages_in(stream).await > 0 {
+                assert!(began.elapsed() < PATIENCE, "messages are left in {stream}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
     }
 
@@ -193,31 +250,44 @@ impl Platform {
     }
 }
 
-/// An event says what its type says, no more and no less; the contract's own tests hold the types
-/// to the schemas.
-fn assert_conforms(subject: &str, event: &Value) {
+/// An event is what its schema says and what its type says, no more and no less, and bears the
+/// names of its request and, where it is stored, its own.
+fn assert_conforms(subject: &str, headers: Option<&async_nats::HeaderMap>, event: &Value) {
     let entry =
         catalogue::find(subject).unwrap_or_else(|| panic!("{subject} isn't in the contract"));
+    let schema = jsonschema::validator_for(&entry.schema).expect("a schema");
+    let errors: Vec<_> = schema.iter_errors(event).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{subject}: {errors:?}");
     let read = (entry.reread)(event.to_string().as_bytes());
     assert_eq!(read.as_ref(), Ok(event), "{subject}");
-}
-
-fn is_ready(port: u16) -> bool {
-    use std::io::{Read, Write};
-    let ask = || -> std::io::Result<String> {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(3)))?;
-        stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    let header = |name| headers.and_then(|h| h.get(name)).map(|v| v.as_str());
+    let correlation = header(headers::CORRELATION_ID).expect("a correlation id");
+    assert!(Uuid::parse_str(correlation).is_ok(), "{correlation}");
+    if subject != "speakr.event.transcription.partial" {
+        assert_eq!(header(headers::MESSAGE_ID), event["event_id"].as_str());
+    }
 }
 
 /// The request of one client.
 pub fn request() -> Request {
     Request::new(Uuid::new_v4())
+}
+
+/// A stop.
+pub fn stop(recording_id: Uuid, transcribe_on_stop: bool) -> RecordingStop {
+    RecordingStop {
+        recording_id,
+        transcribe_on_stop,
+        metadata: serde_json::Map::new(),
+    }
+}
+
+/// A run of the file with these bytes.
+pub fn run_of(file: Vec<u8>) -> TranscriptionRun {
+    TranscriptionRun {
+        audio_data: Some(AudioData(file)),
+        ..TranscriptionRun::default()
+    }
 }
 
 /// A clip of the bundled speech: eleven seconds of John F. Kennedy.
@@ -233,6 +303,26 @@ pub fn samples() -> Vec<i16> {
         .chunks_exact(2)
         .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
         .collect()
+}
+
+/// A WAV file of the clip, so many times over.
+pub fn long_file(times: usize) -> Vec<u8> {
+    let one = samples();
+    let bytes: Vec<u8> = one.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let length = u32::try_from(bytes.len() * times).unwrap();
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + length).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(16_000_u32.to_le_bytes());
+    file.extend(32_000_u32.to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend(length.to_le_bytes());
+    file.extend(bytes.repeat(times));
+    file
 }
 
 /// Whether `text` is what is said in the clip.

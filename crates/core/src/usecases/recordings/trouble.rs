@@ -2,44 +2,47 @@
 
 use std::time::Duration;
 
-use speakr_core::ports::{archive::ArchiveError, sound::SoundError};
-use speakr_nats::BusError;
+use crate::ports::{
+    archive::ArchiveError,
+    platform::{AnnounceError, BusFailure},
+    sound::SoundError,
+};
 
 /// How a command was answered.
-#[derive(Debug)]
-pub(crate) enum Outcome {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
     /// It is done, well or not: events have said which.
     Done,
     /// This replica ends; another goes on.
     HandBack,
-    /// There is no room for it now.
+    /// It can't be done yet; nothing is wrong with it.
     Postpone(Duration),
 }
 
 /// Why a command isn't done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// The store of record doesn't do its part: it may later.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// The bus doesn't do its part: it may later.
     #[error(transparent)]
-    Bus(#[from] BusError),
+    Bus(#[from] BusFailure),
     /// The request can't be served, and never will be. Whoever asked is told.
     #[error("{0}")]
     Refused(String),
     /// Something of this machine isn't as it should be: it may be later, or on another.
     #[error("{0}")]
     Later(String),
-    /// The scratch folder can't be written: it may be later.
-    #[error("can't write a scratch file")]
-    Scratch(#[from] std::io::Error),
     /// This replica ends.
     #[error("this replica ends")]
     Ending,
     /// Somebody cancelled.
     #[error("it was cancelled")]
     Cancelled,
+    /// What it needs isn't there yet.
+    #[error("what it needs isn't there yet")]
+    NotYet(Duration),
 }
 
 impl From<SoundError> for Trouble {
@@ -53,8 +56,18 @@ impl From<SoundError> for Trouble {
     }
 }
 
+impl From<AnnounceError> for Trouble {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::TooLarge { .. } => Self::Refused(error.to_string()),
+            AnnounceError::Bus(failure) => failure.into(),
+        }
+    }
+}
+
 /// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
