@@ -144,8 +144,12 @@ async fn prepare(
         Intents::open(bus).await
     };
     while !stop.is_cancelled() {
+        let opened = tokio::select! {
+            () = stop.cancelled() => break,
+            opened = open() => opened,
+        };
         // A mismatch is told again and again: somebody has to change the stream, and then it works.
-        match open().await {
+        match opened {
             Ok(intents) => return Ok(Some(intents)),
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -141,7 +141,7 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     {
         let _makes_the_streams = platform.replica(&settings).await;
     }
-    platform.send(&run_of(long_file(20)), &client).await;
+    platform.send(&run_of(long_file(16)), &client).await;
     for _ in 0..2 {
         let mut victim = platform.replica(&settings).await;
         let _: TranscriptionPartial = platform.wait_for(id).await;

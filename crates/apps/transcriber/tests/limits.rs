@@ -71,7 +71,11 @@ async fn a_replica_without_room_leaves_a_start_to_another() {
     assert_eq!(full.metric("speakr_recordings_held", ""), Some(1.0));
     let other = platform.replica(&[]).await;
     let _: RecordingStarted = platform.wait_for(b).await;
-    assert!(other.logged(b).iter().any(|m| m == "recording"));
+    let began = Instant::now();
+    while !other.logged(b).iter().any(|m| m == "recording") {
+        assert!(began.elapsed() < PATIENCE, "{}", other.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]

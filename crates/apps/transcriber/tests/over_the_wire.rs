@@ -220,7 +220,7 @@ async fn a_cancel_during_the_decoding_ends_it_and_leaves_nothing() {
     let _replica = platform.replica(&[]).await;
     let client = request();
     let id = ids::recording_id(client.correlation_id);
-    platform.send(&run_of(long_file(30)), &client).await;
+    platform.send(&run_of(long_file(16)), &client).await;
     let _: TranscriptionPartial = platform.wait_for(id).await;
     platform
         .send(&RecordingCancel { recording_id: id }, &client)
