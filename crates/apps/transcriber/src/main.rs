@@ -9,7 +9,9 @@ use speakr_core::{
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
 use speakr_local::FolderArchive;
-use speakr_nats::{Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings};
+use speakr_nats::{
+    Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings,
+};
 use speakr_service::{Service, ServiceError, health::Check};
 use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
 use tokio_util::sync::CancellationToken;

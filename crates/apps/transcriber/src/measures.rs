@@ -42,9 +42,18 @@ impl Measures {
             "speakr_queue_working",
             "Commands worked on by all replicas together"
         );
-        describe_gauge!("speakr_recordings_held", "Recordings that this replica holds");
-        describe_gauge!("speakr_stream_bytes", "Bytes in a stream that refuses more when full");
-        describe_gauge!("speakr_stream_max_bytes", "Most bytes that such a stream takes");
+        describe_gauge!(
+            "speakr_recordings_held",
+            "Recordings that this replica holds"
+        );
+        describe_gauge!(
+            "speakr_stream_bytes",
+            "Bytes in a stream that refuses more when full"
+        );
+        describe_gauge!(
+            "speakr_stream_max_bytes",
+            "Most bytes that such a stream takes"
+        );
         counter!("speakr_decode_errors_total").absolute(0);
         counter!("speakr_vanished_clients_total").absolute(0);
         Self(())

@@ -288,12 +288,13 @@ pub fn host_device(config: &Config) -> Result<Option<Device>, ServiceError> {
         return Ok(None);
     }
     let name = config.optional_text(&HOST_DEVICE);
-    Ok(Some(name.map_or(Device::Default, |name| {
-        match name.strip_prefix("file:") {
+    Ok(Some(name.map_or(
+        Device::Default,
+        |name| match name.strip_prefix("file:") {
             Some(path) => Device::File(PathBuf::from(path)),
             None => Device::Named(name),
-        }
-    })))
+        },
+    )))
 }
 
 /// The folder of the store of record.

@@ -122,13 +122,25 @@ async fn it_tells_how_it_is_and_what_it_does() {
         assert!(body.contains(&format!("\"{check}\"")), "{body}");
     }
     let began = Instant::now();
-    let measured = ["speakr_queue_waiting", "speakr_queue_working", "speakr_stream_bytes"];
-    while measured.iter().any(|name| replica.metric(name, "").is_none()) {
+    let measured = [
+        "speakr_queue_waiting",
+        "speakr_queue_working",
+        "speakr_stream_bytes",
+    ];
+    while measured
+        .iter()
+        .any(|name| replica.metric(name, "").is_none())
+    {
         assert!(began.elapsed() < PATIENCE, "{:?}", replica.get("/metrics"));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(replica.metric("speakr_decode_errors_total", ""), Some(0.0));
-    assert!(replica.metric("speakr_stream_max_bytes", "SPEAKR_AUDIO").unwrap() > 1e9);
+    assert!(
+        replica
+            .metric("speakr_stream_max_bytes", "SPEAKR_AUDIO")
+            .unwrap()
+            > 1e9
+    );
 }
 
 #[tokio::test]

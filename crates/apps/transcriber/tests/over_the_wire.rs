@@ -87,10 +87,7 @@ async fn a_file_in_a_message_becomes_text_and_once_however_often_it_is_sent() {
     let again: TranscriptionSucceeded = platform.wait_for(id).await;
     assert_eq!(again, first);
     platform.wait_until_all_is_answered().await;
-    assert_eq!(
-        platform.stored(id).await["transcription.succeeded"],
-        1
-    );
+    assert_eq!(platform.stored(id).await["transcription.succeeded"], 1);
 
     // Another run of what is kept, with a tag more.
     let other = request();
@@ -124,10 +121,7 @@ async fn a_recording_without_text_is_kept_and_a_later_run_makes_its_text() {
     let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
     assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
     platform.wait_until_all_is_answered().await;
-    assert_eq!(
-        platform.stored(id).await["transcription.succeeded"],
-        1
-    );
+    assert_eq!(platform.stored(id).await["transcription.succeeded"], 1);
 }
 
 #[tokio::test]
@@ -253,9 +247,15 @@ async fn the_microphone_of_the_service_records_where_its_operator_allows_it() {
     platform.send(&stop(id, true), &client).await;
     let finished: RecordingFinished = platform.wait_for(id).await;
     let heard_ms = finished.duration_ms.unwrap();
-    assert!((1_000..11_000).contains(&heard_ms), "stopped in its middle: {heard_ms}");
+    assert!(
+        (1_000..11_000).contains(&heard_ms),
+        "stopped in its middle: {heard_ms}"
+    );
     let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
-    assert!(succeeded.transcribed_text.starts_with("And so"), "{succeeded:?}");
+    assert!(
+        succeeded.transcribed_text.starts_with("And so"),
+        "{succeeded:?}"
+    );
 }
 
 #[tokio::test]

@@ -26,7 +26,11 @@ async fn a_python_program_records_stops_and_has_its_text() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/client.py");
     let url = platform.nats.url();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new(python).arg(script).arg(url).arg(clip()).output()
+        Command::new(python)
+            .arg(script)
+            .arg(url)
+            .arg(clip())
+            .output()
     })
     .await
     .unwrap()
@@ -43,7 +47,9 @@ async fn a_python_program_records_stops_and_has_its_text() {
     let succeeded = &heard["succeeded"];
     assert_eq!(succeeded["recording_id"], id);
     assert_eq!(succeeded["tags"], serde_json::json!(["from-python"]));
-    assert!(is_the_speech(succeeded["transcribed_text"].as_str().unwrap()));
+    assert!(is_the_speech(
+        succeeded["transcribed_text"].as_str().unwrap()
+    ));
     platform.wait_until_all_is_answered().await;
     let stored = platform.stored(id.parse().unwrap()).await;
     assert_eq!(stored["transcription.succeeded"], 1, "{stored:?}");

@@ -133,7 +133,10 @@ impl Platform {
     pub async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
         let mut replica = self.replica_that_starts(settings);
         let began = Instant::now();
-        while replica.get("/health/ready").is_none_or(|(status, _)| status != 200) {
+        while replica
+            .get("/health/ready")
+            .is_none_or(|(status, _)| status != 200)
+        {
             assert!(began.elapsed() < PATIENCE, "{}", replica.log());
             let ended = replica.child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {}", replica.log());

@@ -9,7 +9,7 @@ use crate::{
     RecordingId,
     ports::{
         archive::SoundWriter,
-        platform::{Heard, HearError, Intent, Nudges, SoundListener},
+        platform::{HearError, Heard, Intent, Nudges, SoundListener},
         sound::SoundSource,
     },
 };
@@ -136,7 +136,9 @@ impl Capture<'_> {
                 match parts.intents.get(self.id).await {
                     Ok(intent) => self.intent = intent,
                     // The sound is kept meanwhile; a bus that is back says what is wanted.
-                    Err(error) => tracing::warn!(error = chain(&error), "can't read what is wanted"),
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "can't read what is wanted")
+                    }
                 }
                 look_at = clock.elapsed() + LOOK_AGAIN;
             }
@@ -243,9 +245,7 @@ impl Recordings {
     pub(super) async fn source(&self, id: RecordingId, side: Side) -> Result<Source, Trouble> {
         match (side, &self.parts.host) {
             (Side::Client, _) => Ok(Source::Client(self.parts.sent.listen(id))),
-            (Side::Host, Some(host)) => {
-                Ok(Source::Host(host.microphone.open(&host.device).await?))
-            }
+            (Side::Host, Some(host)) => Ok(Source::Host(host.microphone.open(&host.device).await?)),
             (Side::Host, None) => Err(Trouble::Refused(
                 "this service doesn't record with a microphone of its own: capture the sound at \
                  the client, or set SPEAKR_HOST_CAPTURE=1 where one replica runs beside a \

@@ -53,7 +53,10 @@ async fn sound_that_is_sent_is_kept_and_becomes_text_when_it_is_stopped() {
     world.send(id, seconds(3));
     let work = started(&replica, &asked);
     pass(10).await;
-    assert!(!world.partials.lock().unwrap().is_empty(), "told while it comes");
+    assert!(
+        !world.partials.lock().unwrap().is_empty(),
+        "told while it comes"
+    );
     assert_eq!(world.told(), [Told::Started]);
     world.send(id, [Heard::End]);
     replica.recordings.stop(id, stop(true)).await.unwrap();
@@ -72,7 +75,10 @@ async fn sound_that_is_sent_is_kept_and_becomes_text_when_it_is_stopped() {
     assert_eq!(kept.recording.unwrap().metadata["stopped"], true);
     assert_eq!(kept.transcript.unwrap().metadata["stopped"], true);
     assert_eq!(world.state(id), RecordingState::Transcribed);
-    assert!(world.sent.lock().unwrap().is_empty(), "the bus is free of it");
+    assert!(
+        world.sent.lock().unwrap().is_empty(),
+        "the bus is free of it"
+    );
     assert!(world.held.lock().unwrap().is_empty());
 }
 
@@ -280,7 +286,10 @@ async fn what_the_engine_can_not_do_is_refused_before_any_sound_is_taken() {
             ..Start::default()
         };
         let refused = replica.recordings.start(&asked, start).await.unwrap_err();
-        assert!(matches!(&refused, Trouble::Refused(why) if why == reason), "{refused}");
+        assert!(
+            matches!(&refused, Trouble::Refused(why) if why == reason),
+            "{refused}"
+        );
     }
     assert!(world.told().is_empty());
     assert!(world.kept.lock().unwrap().is_empty());

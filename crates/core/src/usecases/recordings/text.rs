@@ -201,8 +201,10 @@ impl Recordings {
                 made = &mut decoding => made?,
                 why = self.watch_for_cancel(id, nudges) => {
                     cancel.cancel();
-                    // The engine is still busy until it has noticed.
-                    drop(decoding.await);
+                    if !matches!(why, Trouble::Ending) {
+                        // The engine is still busy until it has noticed.
+                        drop(decoding.await);
+                    }
                     return Err(why);
                 }
             }

@@ -75,7 +75,13 @@ async fn a_cancel_that_comes_too_late_takes_no_text_away() {
     assert_eq!(world.state(id), RecordingState::Transcribed);
     assert!(!world.told().contains(&Told::Cancelled));
     // One that was written down before the text was kept, and read after.
-    world.intents.lock().unwrap().entry(id).or_default().cancelled = true;
+    world
+        .intents
+        .lock()
+        .unwrap()
+        .entry(id)
+        .or_default()
+        .cancelled = true;
     replica.recordings.start(&asked, tagged(&[])).await.unwrap();
     assert_eq!(world.state(id), RecordingState::Transcribed);
     assert!(!world.told().contains(&Told::Cancelled));
@@ -133,7 +139,10 @@ async fn sound_that_comes_after_its_recording_has_ended_is_swept_away() {
     assert_eq!(replica.recordings.sweep().await.unwrap(), 2);
     let left: Vec<_> = world.sent.lock().unwrap().keys().copied().collect();
     assert_eq!(left.len(), 2);
-    assert!(left.contains(&unknown.own_recording()), "its start may still come");
+    assert!(
+        left.contains(&unknown.own_recording()),
+        "its start may still come"
+    );
     assert!(left.contains(&live.own_recording()));
     work.abort();
 }

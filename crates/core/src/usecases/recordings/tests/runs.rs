@@ -57,7 +57,10 @@ async fn what_is_no_sound_is_refused_by_the_name_its_sender_knows_and_leaves_no_
     let run = of(Sound::File("/scratch/x".into()), &[]);
     let refused = replica.recordings.run(&asked, run).await.unwrap_err();
     let expected = "audio_data holds no sound that can be decoded: it has none";
-    assert!(matches!(&refused, Trouble::Refused(why) if why == expected), "{refused}");
+    assert!(
+        matches!(&refused, Trouble::Refused(why) if why == expected),
+        "{refused}"
+    );
     assert!(world.kept.lock().unwrap().is_empty());
 }
 
@@ -69,7 +72,11 @@ async fn tags_and_metadata_of_a_run_add_to_those_of_the_recording() {
     world.send(id, seconds(2));
     world.send(id, [Heard::End]);
     replica.recordings.stop(id, stop(false)).await.unwrap();
-    replica.recordings.start(&first, tagged(&["a"])).await.unwrap();
+    replica
+        .recordings
+        .start(&first, tagged(&["a"]))
+        .await
+        .unwrap();
     let run = of(Sound::Kept(id), &["b"]);
     replica.recordings.run(&second, run).await.unwrap();
     assert_eq!(world.told().last(), Some(&succeeded(2, &["a", "b"])));
@@ -96,7 +103,10 @@ async fn a_run_waits_for_its_recording_without_taking_up_room() {
 
     let elsewhere = of(Sound::Kept(run.own_recording()), &[]);
     let refused = replica.recordings.run(&run, elsewhere).await.unwrap_err();
-    assert!(refused.to_string().starts_with("there is no recording"), "{refused}");
+    assert!(
+        refused.to_string().starts_with("there is no recording"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,7 +76,12 @@ impl World {
 
     /// A client sends.
     pub(super) fn send(&self, id: RecordingId, heard: impl IntoIterator<Item = Heard>) {
-        self.sent.lock().unwrap().entry(id).or_default().extend(heard);
+        self.sent
+            .lock()
+            .unwrap()
+            .entry(id)
+            .or_default()
+            .extend(heard);
     }
 
     fn bus(&self) -> Result<(), BusFailure> {
@@ -295,11 +300,7 @@ impl Shared {
         kept.get(&id).cloned().ok_or(ArchiveError::NotFound(id))
     }
 
-    fn change(
-        &self,
-        id: RecordingId,
-        change: impl FnOnce(&mut Kept),
-    ) -> Result<(), ArchiveError> {
+    fn change(&self, id: RecordingId, change: impl FnOnce(&mut Kept)) -> Result<(), ArchiveError> {
         self.entry(id)?;
         change(self.0.kept.lock().unwrap().get_mut(&id).unwrap());
         Ok(())
