@@ -9,6 +9,8 @@ scripts/setup.sh test
 bin=$(scripts/tools.sh nextest)
 # OpenAI's own client, for the tests of the endpoint that is compatible with theirs.
 scripts/tools.sh openai >/dev/null
+# A client of the bus in another language, for the test that anybody can write one.
+scripts/tools.sh natspy >/dev/null
 bin=$bin:$(scripts/tools.sh nats):$(scripts/tools.sh postgres):$(scripts/tools.sh s3)
 PATH=$bin:$PATH
 export PATH

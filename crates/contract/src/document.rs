@@ -30,7 +30,7 @@ into text; `crates/contract` holds the same as Rust types, JSON Schemas (`schema
 |---|---|---|
 | `Speakr-Correlation-Id` | all | a UUID that the client makes, one a request; every event that the request causes has it. Without it, one is derived from where the command is stored |
 | `traceparent`, `tracestate` | all | W3C trace context |
-| `Nats-Msg-Id` | all | a message with an id that the server has seen in the last two minutes is dropped. For commands: anything of the client's that is the same when it sends the command again |
+| `Nats-Msg-Id` | all | a message with an id that the server has seen in the last two minutes (an event: in the last day) is dropped. For commands: anything of the client's that is the same when it sends the command again |
 | `Speakr-Chunk`, `Speakr-End` | sound | see below |
 
 ## Ids

@@ -44,6 +44,9 @@ const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0,
 ];
 
+/// Bounds of the histograms of factors, such as computing time by length of sound.
+const FACTORS: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
+
 /// The settings that every service has.
 #[must_use]
 pub const fn common_settings() -> &'static [Setting] {
@@ -220,6 +223,8 @@ fn install_metrics(
     let other = |e| ServiceError::Telemetry(Box::new(e));
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .map_err(other)?
+        .set_buckets_for_metric(Matcher::Suffix("_factor".to_owned()), &FACTORS)
         .map_err(other)?
         .build_recorder();
     let handle = recorder.handle();

@@ -34,10 +34,18 @@ impl Nats {
     /// # Errors
     /// [`StartError`].
     pub fn start() -> Result<Self, StartError> {
+        Self::start_with_max_payload(8 * 1024 * 1024)
+    }
+
+    /// The same, for messages up to `max_bytes`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_with_max_payload(max_bytes: usize) -> Result<Self, StartError> {
         let config = |folder: &Path, port: u16, monitor: u16| {
             format!(
                 "server_name: speakr-test\nhost: 127.0.0.1\nport: {port}\n\
-                 http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n\
+                 http: \"127.0.0.1:{monitor}\"\nmax_payload: {max_bytes}\n\
                  jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
                 folder.join("store").display()
             )

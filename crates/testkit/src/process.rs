@@ -17,6 +17,12 @@ pub enum StartError {
         /// Its name.
         program: &'static str,
     },
+    /// The tool wasn't fetched.
+    #[error("\"scripts/tools.sh {tool}\" wasn't run (make test does)")]
+    NotFetched {
+        /// Its name.
+        tool: &'static str,
+    },
     /// It couldn't be started.
     #[error("{program} can't be started")]
     Start {
@@ -64,6 +70,26 @@ pub(crate) fn tools() -> Vec<PathBuf> {
         .flatten()
         .map(|entry| entry.path().join("bin"))
         .collect()
+}
+
+/// The program `program` of what `scripts/tools.sh TOOL` fetched, where several tools have one of
+/// that name.
+///
+/// # Errors
+/// [`StartError::NotFetched`].
+pub fn fetched(tool: &'static str, program: &str) -> Result<PathBuf, StartError> {
+    let of_tool = |folder: &PathBuf| {
+        let version = folder.parent().and_then(|f| f.file_name());
+        version.is_some_and(|name| name.to_string_lossy().starts_with(&format!("{tool}-")))
+    };
+    let mut found: Vec<_> = tools()
+        .into_iter()
+        .filter(of_tool)
+        .map(|folder| folder.join(program))
+        .filter(|path| path.is_file())
+        .collect();
+    found.sort();
+    found.pop().ok_or(StartError::NotFetched { tool })
 }
 
 /// A port of the loopback device that was free just now.

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, pull},
     context::PublishAckFuture,
+    message::StreamMessage,
     stream::LastRawMessageErrorKind,
 };
 use futures::StreamExt;
@@ -12,6 +13,7 @@ use speakr_contract::{
     audio::{CHUNK_SAMPLES, Chunk, Sequencer},
     headers, subjects,
 };
+pub use speakr_core::ports::platform::Heard;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -159,19 +161,6 @@ impl AudioSender {
         }
         Ok(())
     }
-}
-
-/// What a listener hears.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// Sound, in order and without repeats.
-    Sound(Vec<i16>),
-    /// All that was stored so far has been heard.
-    CaughtUp,
-    /// The end mark, and all before it.
-    End,
-    /// Nothing has come for so long.
-    Silence(Duration),
 }
 
 /// Hears the sound of one recording from its start.
@@ -371,15 +360,26 @@ pub async fn exists(bus: &Bus, recording_id: Uuid) -> Result<bool, BusError> {
     Ok(last_sequence(bus, recording_id).await? > 0)
 }
 
+/// When the last sound of `recording_id` came, in milliseconds since 1970; `None` when there is none.
+pub(crate) async fn last_at_ms(bus: &Bus, recording_id: Uuid) -> Result<Option<i64>, BusError> {
+    let last = last_message(bus, recording_id).await?;
+    Ok(last.map(|m| i64::try_from(m.time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)))
+}
+
 /// The place of the recording's last message in the stream; 0 when there is none.
 async fn last_sequence(bus: &Bus, recording_id: Uuid) -> Result<u64, BusError> {
+    let last = last_message(bus, recording_id).await?;
+    Ok(last.map_or(0, |message| message.sequence))
+}
+
+async fn last_message(bus: &Bus, recording_id: Uuid) -> Result<Option<StreamMessage>, BusError> {
     let stream = streams::stream(bus, AUDIO).await?;
     match stream
         .get_last_raw_message_by_subject(&subjects::audio(recording_id))
         .await
     {
-        Ok(message) => Ok(message.sequence),
-        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(0),
+        Ok(message) => Ok(Some(message)),
+        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
         Err(error) => Err(BusError::server("look for sound in", AUDIO)(error)),
     }
 }

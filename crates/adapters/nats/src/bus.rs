@@ -17,6 +17,8 @@ use crate::{config::BusConfig, error::BusError, request::Request};
 
 /// How long the server may take to store a message.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last messages may take to go out.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
 /// What the server keeps for itself of a message's greatest size: our headers.
 const HEADER_ALLOWANCE: usize = 8 * 1024;
 
@@ -148,9 +150,10 @@ impl Bus {
     /// # Errors
     /// [`BusError`] when there is no connection to send it over.
     pub async fn close(&self) -> Result<(), BusError> {
-        self.client
-            .flush()
+        // Without a server a flush waits for one, for ever.
+        tokio::time::timeout(CLOSE_PATIENCE, self.client.flush())
             .await
+            .map_err(BusError::server("flush", "the connection"))?
             .map_err(BusError::server("flush", "the connection"))?;
         self.client
             .drain()

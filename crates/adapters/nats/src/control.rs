@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use async_nats::{Subscriber, client::RequestErrorKind};
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use speakr_contract::{control::Control, subjects};
+use speakr_core::{
+    RecordingId,
+    ports::platform::{self, BusFailure, Nudge},
+};
 use uuid::Uuid;
 
 use crate::{bus::Bus, error::BusError};
@@ -87,5 +92,45 @@ impl Controls {
             }
         }
         None
+    }
+}
+
+/// Which replica holds which recording.
+#[derive(Debug, Clone)]
+pub struct Holders(Bus);
+
+impl Holders {
+    /// The holders that `bus` reaches.
+    #[must_use]
+    pub fn new(bus: &Bus) -> Self {
+        Self(bus.clone())
+    }
+}
+
+#[async_trait]
+impl platform::Holders for Holders {
+    async fn hold(&self, id: RecordingId) -> Result<Box<dyn platform::Nudges>, BusFailure> {
+        Ok(Box::new(Controls::listen(&self.0, *id.as_uuid()).await?))
+    }
+
+    async fn nudge(&self, id: RecordingId, nudge: Nudge) -> Result<bool, BusFailure> {
+        let control = match nudge {
+            Nudge::Stop(stop) => Control::Stop {
+                transcribe: stop.transcribe,
+                metadata: stop.metadata,
+            },
+            Nudge::Cancel => Control::Cancel,
+        };
+        Ok(relay(&self.0, *id.as_uuid(), &control).await?)
+    }
+}
+
+#[async_trait]
+impl platform::Nudges for Controls {
+    async fn next(&mut self) {
+        if Self::next(self).await.is_none() {
+            // Closed for good: nothing will come.
+            std::future::pending().await
+        }
     }
 }

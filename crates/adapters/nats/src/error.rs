@@ -94,3 +94,9 @@ impl BusError {
         }
     }
 }
+
+impl From<BusError> for speakr_core::ports::platform::BusFailure {
+    fn from(error: BusError) -> Self {
+        Self(error.into())
+    }
+}

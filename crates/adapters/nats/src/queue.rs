@@ -31,6 +31,8 @@ const PULL_EXPIRES: Duration = Duration::from_secs(1);
 const PULL_PATIENCE: Duration = Duration::from_secs(6);
 /// Delay of a message that is handed back: another replica takes it.
 const HAND_BACK_DELAY: Duration = Duration::from_millis(50);
+/// Most characters of the reason that a dead letter bears.
+const LONGEST_REASON: usize = 1_000;
 /// How often two that count the same message at once try again.
 const COUNT_TRIES: usize = 5;
 
@@ -149,6 +151,12 @@ impl Queue {
         Ok(Some(Taken::Work(delivery)))
     }
 
+    /// The durable consumer's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.config.durable
+    }
+
     /// How many messages wait, and how many are being worked on.
     ///
     /// # Errors
@@ -187,7 +195,7 @@ impl Queue {
             request,
             sequence,
             sent_at_ms,
-            redelivered: delivered > 1,
+            deliveries: u64::try_from(delivered).unwrap_or(1),
             attempt: 0,
         })
     }
@@ -211,8 +219,8 @@ pub struct Delivery {
     pub sequence: u64,
     /// When the server stored it, in milliseconds since 1970.
     pub sent_at_ms: i64,
-    /// Whether it was handed out before.
-    pub redelivered: bool,
+    /// How often it was handed out, this time included.
+    pub deliveries: u64,
     /// Which attempt this is, from 1.
     pub attempt: u64,
 }
@@ -278,8 +286,16 @@ impl Delivery {
     /// # Errors
     /// [`BusError::Server`]; it comes again after the queue's own time then.
     pub async fn hand_back(self) -> Result<(), BusError> {
+        self.postpone(HAND_BACK_DELAY).await
+    }
+
+    /// There is no room for it now: it comes again after `delay`, and this attempt doesn't count.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it comes again after the queue's own time then.
+    pub async fn postpone(self, delay: Duration) -> Result<(), BusError> {
         self.count(-1).await?;
-        self.settle(AckKind::Nak(Some(HAND_BACK_DELAY))).await
+        self.settle(AckKind::Nak(Some(delay))).await
     }
 
     /// Nobody can work on it: it goes to the dead letters with `reason`.
@@ -290,6 +306,7 @@ impl Delivery {
         let mut headers = self.headers.clone();
         let one_line: String = reason
             .chars()
+            .take(LONGEST_REASON)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
         headers.insert(

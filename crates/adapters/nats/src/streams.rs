@@ -22,6 +22,8 @@ pub const EVENTS: &str = "SPEAKR_EVENTS";
 pub const DEAD_LETTER: &str = "SPEAKR_DEAD_LETTER";
 /// Key-value bucket: how often each message was tried.
 pub const ATTEMPTS: &str = "SPEAKR_ATTEMPTS";
+/// Key-value bucket: what is wanted of each recording.
+pub const RECORDINGS: &str = "SPEAKR_RECORDINGS";
 /// Durable consumer of commands that concern a capture.
 pub const RECORDING_DURABLE: &str = "recording";
 /// Durable consumer of commands that take as long as the sound is.
@@ -31,12 +33,17 @@ pub const EMBEDDER_DURABLE: &str = "embedder";
 
 /// Within this time a message with a known `Nats-Msg-Id` is dropped.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// The same for events: a replica that goes on with an hour-long recording tells again what the
+/// one before it has told.
+pub const EVENTS_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How long events are kept.
 const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long dead letters are kept.
 const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long counts of attempts are kept: longer than any command waits.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long it is known what was wanted of a recording: longer than a recording is.
+const INTENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Level at which a stream that refuses messages when full is worth an alarm.
 pub const ALARM_LEVEL: f64 = 0.7;
 
@@ -122,6 +129,7 @@ fn wanted(settings: &StreamSettings) -> [Config; 4] {
         Config {
             discard: DiscardPolicy::Old,
             max_age: EVENTS_KEPT,
+            duplicate_window: EVENTS_DUPLICATE_WINDOW,
             description: Some("Events of the last days".to_owned()),
             // All but speakr.event.transcription.partial, which isn't stored.
             ..base(
@@ -148,7 +156,7 @@ fn wanted(settings: &StreamSettings) -> [Config; 4] {
     ]
 }
 
-/// Makes the streams and the bucket of attempts, or checks those that are there. Limits and
+/// Makes the streams and the buckets, or checks those that are there. Limits and
 /// replicas are brought to `settings`; what can't be changed must be right.
 ///
 /// # Errors
@@ -157,24 +165,48 @@ pub async fn ensure(bus: &Bus, settings: &StreamSettings) -> Result<(), BusError
     for config in wanted(settings) {
         ensure_stream(bus, config).await?;
     }
+    ensure_bucket(
+        bus,
+        ATTEMPTS,
+        "How often each message was tried",
+        ATTEMPTS_KEPT,
+        settings.replicas,
+    )
+    .await?;
+    ensure_bucket(
+        bus,
+        RECORDINGS,
+        "What is wanted of each recording",
+        INTENTS_KEPT,
+        settings.replicas,
+    )
+    .await
+}
+
+async fn ensure_bucket(
+    bus: &Bus,
+    name: &'static str,
+    description: &str,
+    max_age: Duration,
+    replicas: usize,
+) -> Result<(), BusError> {
     let context = bus.jetstream();
-    let bucket = kv::Config {
-        bucket: ATTEMPTS.to_owned(),
-        description: "How often each message was tried".to_owned(),
-        history: 1,
-        max_age: ATTEMPTS_KEPT,
-        storage: StorageType::File,
-        num_replicas: settings.replicas,
-        ..kv::Config::default()
-    };
-    match context.get_key_value(ATTEMPTS).await {
+    match context.get_key_value(name).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == KeyValueErrorKind::GetBucket => context
-            .create_key_value(bucket)
+            .create_key_value(kv::Config {
+                bucket: name.to_owned(),
+                description: description.to_owned(),
+                history: 1,
+                max_age,
+                storage: StorageType::File,
+                num_replicas: replicas,
+                ..kv::Config::default()
+            })
             .await
             .map(drop)
-            .map_err(BusError::server("make the bucket", ATTEMPTS)),
-        Err(error) => Err(BusError::server("read the bucket", ATTEMPTS)(error)),
+            .map_err(BusError::server("make the bucket", name)),
+        Err(error) => Err(BusError::server("read the bucket", name)(error)),
     }
 }
 

@@ -28,7 +28,7 @@ async fn a_command_comes_with_its_request_and_goes_when_done() {
     let delivery = work(&queue).await;
     assert_eq!(delivery.request, sent);
     assert_eq!(delivery.attempt, 1);
-    assert!(!delivery.redelivered);
+    assert_eq!(delivery.deliveries, 1);
     let start: RecordingStart = decode(&delivery.payload).unwrap();
     assert_eq!(start, RecordingStart::default());
     assert_eq!(queue.depth().await.unwrap(), (0, 1));
@@ -77,7 +77,7 @@ async fn work_that_goes_on_is_not_handed_out_again() {
     // Whoever held it says nothing more: another has it.
     drop(delivery);
     let again = work(&queue).await;
-    assert!(again.redelivered);
+    assert!(again.deliveries > 1);
     assert_eq!(again.attempt, 2);
 }
 
@@ -141,7 +141,7 @@ async fn what_is_handed_back_comes_at_once_and_has_lost_no_attempt() {
     }
     let delivery = work(&queue).await;
     assert_eq!(delivery.attempt, 1);
-    assert!(delivery.redelivered);
+    assert!(delivery.deliveries > 1);
 }
 
 #[tokio::test]

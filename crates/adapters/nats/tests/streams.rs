@@ -15,6 +15,7 @@ use speakr_contract::{control::Control, events::RecordingCancelled, events::Tran
 use speakr_nats::{
     BusError,
     control::{self, Controls},
+    intents::{Intent, Intents, Stop},
     streams::{self, StreamSettings},
 };
 use uuid::Uuid;
@@ -192,5 +193,29 @@ async fn a_control_reaches_who_holds_the_recording_and_nobody_else() {
         !control::relay(&bus, Uuid::new_v4(), &Control::Cancel)
             .await
             .unwrap()
+    );
+}
+
+#[tokio::test]
+async fn what_is_wanted_of_a_recording_is_written_down_and_the_first_stop_holds() {
+    let (_nats, bus) = platform().await;
+    let intents = Intents::open(&bus).await.unwrap();
+    let id = Uuid::new_v4();
+    assert_eq!(intents.get(id).await.unwrap(), Intent::default());
+    let stop = |transcribe| Stop {
+        transcribe,
+        metadata: Default::default(),
+    };
+    intents.stop(id, stop(false)).await.unwrap();
+    intents.stop(id, stop(true)).await.unwrap();
+    let (one, two) = tokio::join!(intents.cancel(id), intents.cancel(id));
+    one.and(two).unwrap();
+    let again = Intents::open(&bus).await.unwrap();
+    assert_eq!(
+        again.get(id).await.unwrap(),
+        Intent {
+            stop: Some(stop(false)),
+            cancelled: true
+        }
     );
 }

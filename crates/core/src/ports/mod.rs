@@ -3,9 +3,11 @@
 pub mod access;
 pub mod archive;
 pub mod clipboard;
+pub mod clock;
 pub mod copies;
 pub mod embedding;
 pub mod index;
+pub mod platform;
 pub mod sound;
 pub mod speech;
 pub mod transcription;

@@ -2,5 +2,6 @@
 
 pub mod capture;
 pub mod library;
+pub mod recordings;
 pub mod silence;
 pub mod transcribe;

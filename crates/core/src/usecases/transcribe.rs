@@ -149,6 +149,14 @@ impl Transcriber {
         self
     }
 
+    /// Whether the engine can do what `options` ask.
+    ///
+    /// # Errors
+    /// [`TranscribeError::Speech`] with the reason why not.
+    pub fn accepts(&self, options: &DecodeOptions) -> Result<(), TranscribeError> {
+        Ok(self.engine.accepts(options)?)
+    }
+
     /// Makes text from `sound` (16 kHz mono, in chunks of any size) until it ends.
     ///
     /// # Errors

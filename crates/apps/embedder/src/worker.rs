@@ -1,0 +1,222 @@
+//! Takes events one by one and brings the index into agreement with what they tell.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use speakr_contract::{
+    Message, decode,
+    events::{
+        EmbeddingSucceeded, RecordingCancelled, RecordingFinished, TranscriptionFailed,
+        TranscriptionSucceeded,
+    },
+    ids,
+};
+use speakr_core::{
+    RecordingId,
+    usecases::library::{Library, LibraryError, Refreshed},
+};
+use speakr_nats::{Bus, BusError, Delivery, Queue, Taken};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// How long a failure rests before it is tried again, for each attempt so far.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// Pause after the bus failed.
+const BUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes transcripts findable.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    bus: Bus,
+    library: Library,
+    model: String,
+    stop: CancellationToken,
+}
+
+/// What became of one event.
+enum Outcome {
+    Done,
+    /// It can't be read: nobody can work on it.
+    Refused(String),
+    /// It may go better later.
+    Failed(LibraryError),
+    Bus(BusError),
+}
+
+impl Worker {
+    /// Works with `library`, whose embedder is `model`, until `stop`.
+    pub(crate) const fn new(
+        bus: Bus,
+        library: Library,
+        model: String,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            bus,
+            library,
+            model,
+            stop,
+        }
+    }
+
+    /// Takes events out of `queue`, `at_once` at a time.
+    pub(crate) async fn run(self, queue: Queue, at_once: usize, tasks: &TaskTracker) {
+        let room = Arc::new(Semaphore::new(at_once));
+        while !self.stop.is_cancelled() {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            match queue.next().await {
+                Ok(None) => {}
+                Ok(Some(Taken::Work(delivery))) => {
+                    let worker = self.clone();
+                    tasks.spawn(async move {
+                        worker.work(delivery).await;
+                        drop(place);
+                    });
+                }
+                Ok(Some(Taken::Exhausted(delivery))) => {
+                    metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
+                    if let Err(error) = delivery.bury("it was tried too often").await {
+                        tell(&error);
+                    }
+                }
+                Err(error) => {
+                    tell(&error);
+                    tokio::select! {
+                        () = self.stop.cancelled() => {}
+                        () = tokio::time::sleep(BUS_PAUSE) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn work(&self, delivery: Delivery) {
+        let span = tracing::info_span!(
+            "event",
+            subject = %delivery.subject,
+            correlation_id = %delivery.request.correlation_id,
+            recording_id = tracing::field::Empty,
+        );
+        if delivery.redelivered {
+            metrics::counter!("speakr_embedder_redeliveries_total").increment(1);
+        }
+        async {
+            let busy = delivery.in_progress();
+            let outcome = tokio::select! {
+                outcome = self.follow(&delivery) => Some(outcome),
+                () = self.stop.cancelled() => None,
+            };
+            drop(busy);
+            let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
+            let answered = match outcome {
+                None => delivery.hand_back().await,
+                Some(Outcome::Done) => delivery.done().await,
+                Some(Outcome::Refused(reason)) => {
+                    metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
+                    delivery.bury(&reason).await
+                }
+                Some(Outcome::Failed(error)) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        attempt,
+                        "not findable yet"
+                    );
+                    metrics::counter!("speakr_embedder_failures_total").increment(1);
+                    delivery
+                        .retry_after(RETRY_DELAY.saturating_mul(attempt))
+                        .await
+                }
+                Some(Outcome::Bus(error)) => {
+                    tell(&error);
+                    delivery.retry_after(RETRY_DELAY).await
+                }
+            };
+            if let Err(error) = answered {
+                tell(&error);
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn follow(&self, delivery: &Delivery) -> Outcome {
+        let id = match recording_of(&delivery.subject, &delivery.payload) {
+            Ok(Some(id)) => id,
+            Ok(None) => return Outcome::Done,
+            Err(reason) => return Outcome::Refused(reason),
+        };
+        tracing::Span::current().record("recording_id", tracing::field::display(id));
+        let began = Instant::now();
+        let refreshed = match self.library.refresh(RecordingId::from(id)).await {
+            Ok(refreshed) => refreshed,
+            Err(error) => return Outcome::Failed(error),
+        };
+        if delivery.subject != TranscriptionSucceeded::SUBJECT {
+            return Outcome::Done;
+        }
+        let Refreshed::Findable { passages } = refreshed else {
+            tracing::info!(?refreshed, "nothing to make findable any more");
+            return Outcome::Done;
+        };
+        metrics::histogram!("speakr_embedder_duration_seconds").record(began.elapsed());
+        metrics::counter!("speakr_embedder_passages_total").increment(passages as u64);
+        tracing::info!(
+            passages,
+            took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "findable"
+        );
+        let event_id = ids::event_id(
+            delivery.request.correlation_id,
+            EmbeddingSucceeded::SUBJECT,
+            &format!("{id}:{}", self.model),
+        );
+        let event = EmbeddingSucceeded {
+            event_id,
+            recording_id: id,
+            passages: passages as u64,
+            model: self.model.clone(),
+        };
+        match self
+            .bus
+            .publish(&event, &delivery.request, &event_id.to_string())
+            .await
+        {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Bus(error),
+        }
+    }
+}
+
+/// The recording that an event tells of; none where it changes nothing in the index.
+fn recording_of(subject: &str, payload: &[u8]) -> Result<Option<Uuid>, String> {
+    let id = match subject {
+        TranscriptionSucceeded::SUBJECT => {
+            decode::<TranscriptionSucceeded>(payload).map(|event| event.recording_id)
+        }
+        TranscriptionFailed::SUBJECT => {
+            decode::<TranscriptionFailed>(payload).map(|event| event.recording_id)
+        }
+        RecordingFinished::SUBJECT => {
+            decode::<RecordingFinished>(payload).map(|event| event.recording_id)
+        }
+        RecordingCancelled::SUBJECT => {
+            decode::<RecordingCancelled>(payload).map(|event| event.recording_id)
+        }
+        // Kinds that this version doesn't know, and those that tell of no change.
+        _ => return Ok(None),
+    };
+    id.map(Some).map_err(|refused| refused.to_string())
+}
+
+fn tell(error: &BusError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the bus failed; it is tried again"
+    );
+}

@@ -1,0 +1,146 @@
+//! The bus: NATS JetStream.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use speakr_nats::{Bus, BusConfig, BusError, Identity, TlsFiles};
+use speakr_service::{
+    config::{Config, Kind, Setting},
+    health::Check,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::Failure;
+
+const NATS_URL: Setting = Setting::new(
+    "NATS_URL",
+    Kind::Text,
+    "Servers of the bus, separated by commas: `nats://`, `tls://`, `ws://` or `wss://`.",
+)
+.required();
+const NATS_CREDS: Setting = Setting::new(
+    "NATS_CREDS",
+    Kind::Path,
+    "Credentials file (JWT and seed) for the bus.",
+);
+const NATS_NKEY: Setting =
+    Setting::new("NATS_NKEY", Kind::Text, "Seed of an nkey for the bus.").secret();
+const NATS_USER: Setting = Setting::new("NATS_USER", Kind::Text, "User of the bus.");
+const NATS_PASSWORD: Setting =
+    Setting::new("NATS_PASSWORD", Kind::Text, "Password of `NATS_USER`.").secret();
+const NATS_CA: Setting = Setting::new(
+    "NATS_CA",
+    Kind::Path,
+    "PEM file of who vouches for the bus's certificate; the system's own where not set. Turns TLS on.",
+);
+const NATS_CERT: Setting = Setting::new(
+    "NATS_CERT",
+    Kind::Path,
+    "PEM file of our certificate, where the bus asks for one.",
+);
+const NATS_KEY: Setting = Setting::new(
+    "NATS_KEY",
+    Kind::Path,
+    "PEM file of the key of `NATS_CERT`.",
+);
+const NATS_INBOX_PREFIX: Setting = Setting::new(
+    "NATS_INBOX_PREFIX",
+    Kind::Text,
+    "First part of the subjects on which answers come. Where it isn't set: `_INBOX_` and the name of this service's user in the shipped server config, which lets each user listen on its own alone.",
+);
+
+/// The settings of the bus.
+pub const SETTINGS: &[Setting] = &[
+    NATS_URL,
+    NATS_CREDS,
+    NATS_NKEY,
+    NATS_USER,
+    NATS_PASSWORD,
+    NATS_CA,
+    NATS_CERT,
+    NATS_KEY,
+    NATS_INBOX_PREFIX,
+];
+
+/// Longest wait before a part of the bus that isn't there yet is looked for again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the service `name` reaches the bus; `user` is its user in the shipped server config.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Failure> {
+    let secret = |setting| -> Result<Option<String>, Failure> {
+        Ok(match config.secret(setting) {
+            None => None,
+            Some(secret) => Some(secret.current()?.expose().to_owned()),
+        })
+    };
+    let mut bus = BusConfig::new(&config.text(&NATS_URL)?, name);
+    bus.identity = match (
+        config.path(&NATS_CREDS),
+        secret(&NATS_NKEY)?,
+        config.optional_text(&NATS_USER),
+    ) {
+        (Some(file), _, _) => Identity::CredentialsFile(file),
+        (None, Some(seed), _) => Identity::Nkey(seed),
+        (None, None, Some(user)) => Identity::Password {
+            user,
+            password: secret(&NATS_PASSWORD)?.unwrap_or_default(),
+        },
+        (None, None, None) => Identity::Anonymous,
+    };
+    bus.tls = TlsFiles {
+        ca: config.path(&NATS_CA),
+        client: config.path(&NATS_CERT).zip(config.path(&NATS_KEY)),
+    };
+    bus.inbox_prefix = Some(
+        config
+            .optional_text(&NATS_INBOX_PREFIX)
+            .unwrap_or_else(|| format!("_INBOX_{user}")),
+    );
+    bus.start_without_server = true;
+    Ok(bus)
+}
+
+/// Does `open` until it succeeds or `stop` is cancelled: a service may be there before its bus, or
+/// before who makes the streams.
+pub async fn until_open<T, F>(stop: &CancellationToken, open: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, BusError>>,
+{
+    let mut wait = Duration::from_millis(250);
+    loop {
+        let error = tokio::select! {
+            () = stop.cancelled() => return None,
+            opened = open() => match opened {
+                Ok(opened) => return Some(opened),
+                Err(error) => error,
+            },
+        };
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the bus isn't ready yet"
+        );
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = (wait * 2).min(PATIENCE);
+    }
+}
+
+/// Whether the bus is there.
+#[derive(Debug)]
+pub struct BusCheck(pub Bus);
+
+#[async_trait]
+impl Check for BusCheck {
+    fn name(&self) -> &'static str {
+        "nats"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await.map_err(|error| error.to_string())
+    }
+}

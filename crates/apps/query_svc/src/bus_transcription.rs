@@ -1,0 +1,374 @@
+//! Files to text by whichever transcriber is free, through the bus.
+//!
+//! The file goes as it is where it fits into one message. A larger one is decoded here and goes to
+//! the store of record as sound; the command then names it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use speakr_contract::{
+    AudioData, DecodeOptions as WireOptions, Message, Task as WireTask,
+    commands::{RecordingCancel, TranscriptionRun},
+    decode,
+    events::{TranscriptionFailed, TranscriptionPartial, TranscriptionSucceeded},
+};
+use speakr_core::{
+    Recording, RecordingId, RecordingState, Transcript,
+    ports::{
+        archive::{Archive, ArchiveError},
+        sound::{SoundDecoder, SoundError, SoundInput},
+        speech::{DecodeOptions, Task},
+        transcription::{Transcription, TranscriptionError, TranscriptionRequest},
+    },
+    usecases::{
+        library::Library,
+        transcribe::{TranscriptionEvent, TranscriptionObserver},
+    },
+};
+use speakr_nats::{Bus, Request, StreamCopies};
+use tokio_util::sync::CancellationToken;
+
+/// What errors call the platform's transcribers.
+const SERVICE: &str = "the transcriber";
+
+/// How often the store of record is looked at beside the bus: an event that came while the
+/// connection was lost isn't heard.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Transcribers behind the bus.
+pub(crate) struct BusTranscription {
+    bus: Bus,
+    library: Library,
+    decoder: Arc<dyn SoundDecoder>,
+}
+
+impl BusTranscription {
+    /// Asks over `bus`; `library` has what comes of it, `decoder` reads files that are too large
+    /// for a message.
+    pub(crate) fn new(bus: Bus, library: Library, decoder: Arc<dyn SoundDecoder>) -> Self {
+        Self {
+            bus,
+            library,
+            decoder,
+        }
+    }
+
+    fn archive(&self) -> &Arc<dyn Archive> {
+        self.library.archive()
+    }
+
+    /// The command, once what it needs is where the transcriber finds it.
+    async fn command(
+        &self,
+        request: &TranscriptionRequest,
+        id: RecordingId,
+    ) -> Result<TranscriptionRun, TranscriptionError> {
+        let mut metadata = request.metadata.clone();
+        if let Some(name) = &request.file_name {
+            metadata.insert("file_name".to_owned(), name.clone().into());
+        }
+        let mut run = TranscriptionRun {
+            tags: request.tags.clone().into(),
+            metadata: metadata.clone(),
+            created_at: Some(request.created_at),
+            options: Some(wire_options(&request.options)),
+            ..TranscriptionRun::default()
+        };
+        let len = tokio::fs::metadata(&request.file)
+            .await
+            .map_err(failed)?
+            .len();
+        // Base64 makes four bytes of three; the rest of the command is small, but not nothing.
+        let room = self.bus.max_payload_bytes().saturating_sub(128 * 1024) as u64 / 4 * 3;
+        if len <= room {
+            let file = tokio::fs::read(&request.file).await.map_err(failed)?;
+            run.audio_data = Some(AudioData(file));
+            return Ok(run);
+        }
+        let mut recording = Recording::begin(
+            request.correlation_id,
+            request.created_at,
+            request.tags.clone(),
+            request.options.clone(),
+        );
+        recording.metadata = metadata;
+        self.keep_sound(request, recording).await?;
+        run.recording_id = Some(*id.as_uuid());
+        Ok(run)
+    }
+
+    async fn keep_sound(
+        &self,
+        request: &TranscriptionRequest,
+        mut recording: Recording,
+    ) -> Result<(), TranscriptionError> {
+        let unreadable = |error| sound_error(request, error);
+        let input = SoundInput::File(request.file.clone());
+        let mut source = self.decoder.open(&input).await.map_err(unreadable)?;
+        let mut writer = self
+            .archive()
+            .begin(&recording)
+            .await
+            .map_err(archive_error)?;
+        while let Some(pcm) = source.next().await.map_err(unreadable)? {
+            writer.write(&pcm).await.map_err(archive_error)?;
+        }
+        writer.sync().await.map_err(archive_error)?;
+        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
+        drop(writer);
+        recording.state = RecordingState::Captured;
+        self.archive()
+            .update(&recording)
+            .await
+            .map_err(archive_error)?;
+        self.archive()
+            .compact_sound(recording.recording_id)
+            .await
+            .map_err(archive_error)
+    }
+
+    async fn ask(
+        &self,
+        request: &TranscriptionRequest,
+        id: RecordingId,
+        observer: &dyn TranscriptionObserver,
+    ) -> Result<Transcript, TranscriptionError> {
+        // Heard before it is asked: no answer can come too early.
+        let mut events = self
+            .bus
+            .client()
+            .subscribe("speakr.event.transcription.*")
+            .await
+            .map_err(failed)?;
+        let run = self.command(request, id).await?;
+        let correlation = *request.correlation_id.as_uuid();
+        self.bus
+            .publish(
+                &run,
+                &Request::new(correlation),
+                &format!("run-{correlation}"),
+            )
+            .await
+            .map_err(bus_error)?;
+        drop(run);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.tick().await;
+        loop {
+            let message = tokio::select! {
+                message = events.next() => message,
+                _ = look.tick() => {
+                    if let Some(transcript) = self.look(id).await? {
+                        return Ok(transcript);
+                    }
+                    continue;
+                }
+            };
+            let Some(message) = message else {
+                return Err(failed("the connection to the bus was closed"));
+            };
+            match heard(&message.subject, &message.payload, id) {
+                Some(Heard::Partial(event)) => observer.on_event(TranscriptionEvent::Partial {
+                    start_ms: event.start_ms,
+                    end_ms: event.end_ms,
+                    text: event.text,
+                }),
+                Some(Heard::Failed(reason)) => {
+                    return Err(TranscriptionError::Refused { reason });
+                }
+                Some(Heard::Succeeded) => {
+                    // The event comes after the text is kept; it may itself be too large for it.
+                    if let Some(transcript) = self.look(id).await? {
+                        return Ok(transcript);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    async fn look(&self, id: RecordingId) -> Result<Option<Transcript>, TranscriptionError> {
+        match self.archive().transcript(id).await {
+            Ok(transcript) => Ok(transcript),
+            Err(ArchiveError::NotFound(_)) => Ok(None),
+            Err(error) => Err(archive_error(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Transcription for BusTranscription {
+    async fn transcribe(
+        &self,
+        request: &TranscriptionRequest,
+        observer: &dyn TranscriptionObserver,
+        cancel: &CancellationToken,
+    ) -> Result<Transcript, TranscriptionError> {
+        let id = RecordingId::from_correlation(request.correlation_id);
+        if self.archive().is_deleted(id).await.map_err(archive_error)? {
+            return Err(TranscriptionError::Refused {
+                reason: ArchiveError::Deleted(id).to_string(),
+            });
+        }
+        if let Some(transcript) = self.look(id).await? {
+            return Ok(transcript);
+        }
+        // What is to go again can only come from now on.
+        let copies = StreamCopies::from_now_on(self.bus.clone())
+            .await
+            .map_err(bus_error)?;
+        let cleaner = Cleaner {
+            bus: self.bus.clone(),
+            library: self.library.clone().with_copies(Arc::new(copies)),
+            id,
+            request: Request::new(*request.correlation_id.as_uuid()),
+            armed: true,
+        };
+        let transcript = tokio::select! {
+            () = cancel.cancelled() => Err(TranscriptionError::Cancelled),
+            transcript = self.ask(request, id, observer) => transcript,
+        }?;
+        for segment in &transcript.segments {
+            observer.on_event(TranscriptionEvent::Segment(segment.clone()));
+        }
+        if request.keep {
+            cleaner.disarm();
+        } else {
+            cleaner.clean().await?;
+        }
+        Ok(transcript)
+    }
+}
+
+/// Takes away what wasn't to be kept: after the answer, and also when the client went away or
+/// there was no text.
+struct Cleaner {
+    bus: Bus,
+    library: Library,
+    id: RecordingId,
+    request: Request,
+    armed: bool,
+}
+
+impl Cleaner {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+
+    async fn clean(mut self) -> Result<(), TranscriptionError> {
+        self.armed = false;
+        purge(&self.library, self.id).await
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let (bus, library, id) = (self.bus.clone(), self.library.clone(), self.id);
+        let request = self.request.clone();
+        tokio::spawn(async move {
+            let cancel = RecordingCancel {
+                recording_id: *id.as_uuid(),
+            };
+            let message_id = format!("cancel-{id}");
+            if let Err(error) = bus.publish(&cancel, &request, &message_id).await {
+                tracing::warn!(recording_id = %id, %error, "the transcriber isn't told to stop");
+            }
+            if let Err(error) = purge(&library, id).await {
+                tracing::warn!(recording_id = %id, %error, "an upload isn't taken away");
+            }
+        });
+    }
+}
+
+async fn purge(library: &Library, id: RecordingId) -> Result<(), TranscriptionError> {
+    use speakr_core::usecases::library::LibraryError;
+    match library.delete(id).await {
+        Ok(_) | Err(LibraryError::Archive(ArchiveError::NotFound(_))) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+enum Heard {
+    Partial(TranscriptionPartial),
+    Succeeded,
+    Failed(String),
+}
+
+/// What the message tells of `id`; nothing where it is of another recording, or of a kind that
+/// this version doesn't know.
+fn heard(subject: &str, payload: &[u8], id: RecordingId) -> Option<Heard> {
+    let id = *id.as_uuid();
+    match subject {
+        TranscriptionPartial::SUBJECT => decode::<TranscriptionPartial>(payload)
+            .ok()
+            .filter(|event| event.recording_id == id)
+            .map(Heard::Partial),
+        TranscriptionSucceeded::SUBJECT => decode::<TranscriptionSucceeded>(payload)
+            .ok()
+            .filter(|event| event.recording_id == id)
+            .map(|_| Heard::Succeeded),
+        TranscriptionFailed::SUBJECT => decode::<TranscriptionFailed>(payload)
+            .ok()
+            .filter(|event| event.recording_id == id)
+            .map(|event| Heard::Failed(event.error)),
+        _ => None,
+    }
+}
+
+fn wire_options(options: &DecodeOptions) -> WireOptions {
+    WireOptions {
+        model: options.model.clone(),
+        language: options.language.as_ref().map(ToString::to_string),
+        task: match options.task {
+            Task::Transcribe => WireTask::Transcribe,
+            Task::Translate => WireTask::Translate,
+        },
+        prompt: options.prompt.clone(),
+        word_timestamps: options.word_timestamps,
+    }
+}
+
+fn failed(cause: impl Into<speakr_core::ports::BoxedCause>) -> TranscriptionError {
+    TranscriptionError::Failed {
+        service: SERVICE.to_owned(),
+        cause: cause.into(),
+    }
+}
+
+fn bus_error(error: speakr_nats::BusError) -> TranscriptionError {
+    match error {
+        speakr_nats::BusError::Full { .. } => TranscriptionError::Busy {
+            service: SERVICE.to_owned(),
+            retry_after_s: None,
+        },
+        error => failed(error),
+    }
+}
+
+fn archive_error(error: ArchiveError) -> TranscriptionError {
+    match error {
+        error @ ArchiveError::Deleted(_) => TranscriptionError::Refused {
+            reason: error.to_string(),
+        },
+        error => failed(error),
+    }
+}
+
+/// Why the file can't be read, in the words of who sent it.
+fn sound_error(request: &TranscriptionRequest, error: SoundError) -> TranscriptionError {
+    match error {
+        error @ (SoundError::Unreadable { .. }
+        | SoundError::NotSound { .. }
+        | SoundError::Refused { .. }) => {
+            let place = request.file.display().to_string();
+            let name = request.file_name.as_deref().unwrap_or("the file");
+            TranscriptionError::Refused {
+                reason: error.to_string().replace(&place, name),
+            }
+        }
+        error => failed(error),
+    }
+}

@@ -1,0 +1,135 @@
+//! `speakr-query-svc`: the API of the platform.
+
+mod bus_transcription;
+mod settings;
+mod tokens;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use speakr_core::usecases::library::Library;
+use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder};
+use speakr_http::Api;
+use speakr_nats::{Bus, StreamCopies};
+use speakr_platform::{
+    Failure,
+    bus::{self, BusCheck},
+    database::{self, DatabaseCheck},
+    embedder,
+    store::{self, StoreCheck},
+};
+use speakr_postgres::Database;
+use speakr_s3::S3Archive;
+use speakr_service::{Service, ServiceError, config::Config, health::Ready};
+use tokio::net::TcpListener;
+
+use crate::{bus_transcription::BusTranscription, tokens::TokenCommand};
+
+/// What logs and connections call this service, and …
+const NAME: &str = "speakr-query-svc";
+/// … its user in the shipped config of the bus.
+const BUS_USER: &str = "query_svc";
+
+/// The API of the platform: finds, lists, exports, deletes, and transcribes over the bus. Settings
+/// come from the environment alone.
+#[derive(Debug, Parser)]
+#[command(name = NAME, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Who may ask what
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    speakr_platform::exit_code(match arguments.command {
+        None => serve().await,
+        Some(Command::Token(command)) => token(command).await,
+    })
+}
+
+async fn serve() -> Result<(), Failure> {
+    let service = Service::start(
+        NAME,
+        env!("CARGO_PKG_VERSION"),
+        &[
+            bus::SETTINGS,
+            store::SETTINGS,
+            database::SETTINGS,
+            embedder::SETTINGS,
+            settings::TABLE,
+        ],
+    )
+    .await?;
+    let config = service.config();
+    let stop = service.shutdown().token();
+    let (bus_config, database_config) = (
+        bus::config(config, NAME, BUS_USER)?,
+        database::config(config, NAME)?,
+    );
+    let scratch = tempfile::Builder::new()
+        .prefix("speakr-query-svc-")
+        .tempdir_in(settings::scratch(config))
+        .map_err(Failure::part)?;
+    let api_config = settings::api(config, scratch.path().to_owned())?;
+    let decoder = Arc::new(FfmpegDecoder::new(Ffmpeg::new(settings::ffmpeg(config))));
+    let address = config.address(&settings::API_ADDR)?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| ServiceError::Listen { address, source })?;
+    let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
+    service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
+    let serving = Ready::new("api", "the parts aren't all there yet");
+    service.needs(Arc::new(serving.clone()));
+
+    let model = embedder::load(config).await?;
+    let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;
+    service.needs(Arc::new(BusCheck(bus.clone())));
+    if let Some(database) = database::until_connected(&stop, &database_config).await {
+        service.needs(Arc::new(DatabaseCheck(database.clone())));
+        let library = Library::new(archive, Arc::new(database.index()), model)
+            .with_copies(Arc::new(StreamCopies::new(bus.clone())));
+        let transcription = BusTranscription::new(bus.clone(), library.clone(), decoder);
+        let api = Api::new(
+            library,
+            Arc::new(transcription),
+            Arc::new(database.tokens()),
+            api_config,
+        );
+        match listener.local_addr() {
+            Ok(address) => tracing::info!(%address, "the API is served"),
+            Err(error) => tracing::warn!(%error, "the API is served somewhere"),
+        }
+        serving.set();
+        let end = service.shutdown().token();
+        service.tasks().spawn(async move {
+            if let Err(error) = speakr_http::serve(&api, listener, end).await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the API isn't served any more"
+                );
+            }
+        });
+    }
+    let ended = service.run_to_end().await;
+    if let Err(error) = bus.close().await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
+    }
+    drop(scratch);
+    Ok(ended?)
+}
+
+async fn token(command: TokenCommand) -> Result<(), Failure> {
+    let config = Config::from_env(&[database::SETTINGS]).map_err(ServiceError::from)?;
+    let database = Database::connect(&database::config(&config, NAME)?)
+        .await
+        .map_err(Failure::part)?;
+    tokens::run(&database.tokens(), command).await
+}

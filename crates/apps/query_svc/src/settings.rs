@@ -1,0 +1,121 @@
+//! The settings of this service, beside those of its parts.
+
+use std::{path::PathBuf, time::Duration};
+
+use speakr_http::{ApiConfig, Hosts};
+use speakr_platform::Failure;
+use speakr_service::config::{Config, Kind, Setting};
+
+pub(crate) const API_ADDR: Setting = Setting::new(
+    "SPEAKR_API_ADDR",
+    Kind::Address,
+    "Where the API is served. It isn't encrypted here: what is in front of it does that.",
+)
+.default("0.0.0.0:8080");
+const ALLOWED_ORIGINS: Setting = Setting::new(
+    "SPEAKR_API_ALLOWED_ORIGINS",
+    Kind::Text,
+    "Origins whose web pages may ask, separated by commas, as in `https://notes.example`.",
+);
+const ALLOWED_HOSTS: Setting = Setting::new(
+    "SPEAKR_API_HOSTS",
+    Kind::Text,
+    "Names that are answered to, separated by commas, without port; all where it isn't set.",
+);
+const MAX_UPLOAD: Setting = Setting::new(
+    "SPEAKR_API_MAX_UPLOAD_BYTES",
+    Kind::Number {
+        min: 1,
+        max: u64::MAX,
+    },
+    "Most bytes of a file to transcribe, with its form.",
+)
+.default("2000000000");
+const RATE: Setting = Setting::new(
+    "SPEAKR_API_REQUESTS_PER_SECOND",
+    Kind::Number {
+        min: 1,
+        max: 1_000_000,
+    },
+    "Requests a second of one token, in the long run; twice as many at once.",
+)
+.default("200");
+const TIMEOUT: Setting = Setting::new(
+    "SPEAKR_API_TIMEOUT",
+    Kind::Duration,
+    "How long an answer may take.",
+)
+.default("30s");
+const TRANSCRIPTION_TIMEOUT: Setting = Setting::new(
+    "SPEAKR_API_TRANSCRIPTION_TIMEOUT",
+    Kind::Duration,
+    "How long the text of a file may take, upload included.",
+)
+.default("1h");
+const SCRATCH: Setting = Setting::new(
+    "SPEAKR_SCRATCH_DIR",
+    Kind::Path,
+    "Where uploads lie while they are worked on; the system's folder for temporary files where it isn't set.",
+);
+const FFMPEG: Setting = Setting::new(
+    "SPEAKR_FFMPEG",
+    Kind::Path,
+    "The ffmpeg program, which reads uploads that are too large for one message; the one on `PATH` where not set.",
+);
+
+/// The settings of serving.
+pub(crate) const TABLE: &[Setting] = &[
+    API_ADDR,
+    ALLOWED_ORIGINS,
+    ALLOWED_HOSTS,
+    MAX_UPLOAD,
+    RATE,
+    TIMEOUT,
+    TRANSCRIPTION_TIMEOUT,
+    SCRATCH,
+    FFMPEG,
+];
+
+/// How the API is limited.
+pub(crate) fn api(config: &Config, scratch: PathBuf) -> Result<ApiConfig, Failure> {
+    let rate = u32::try_from(config.number(&RATE)?).unwrap_or(u32::MAX);
+    Ok(ApiConfig {
+        hosts: match list(config, &ALLOWED_HOSTS) {
+            hosts if hosts.is_empty() => Hosts::Any,
+            hosts => Hosts::Only(hosts),
+        },
+        allowed_origins: list(config, &ALLOWED_ORIGINS),
+        max_upload_bytes: config.number(&MAX_UPLOAD)?,
+        requests_per_second: rate,
+        burst: rate.saturating_mul(2),
+        timeout: at_least_a_second(config.duration(&TIMEOUT)?),
+        transcription_timeout: at_least_a_second(config.duration(&TRANSCRIPTION_TIMEOUT)?),
+        scratch,
+        ..ApiConfig::default()
+    })
+}
+
+/// Where uploads lie.
+pub(crate) fn scratch(config: &Config) -> PathBuf {
+    config.path(&SCRATCH).unwrap_or_else(std::env::temp_dir)
+}
+
+/// The ffmpeg program, where one is named.
+pub(crate) fn ffmpeg(config: &Config) -> Option<PathBuf> {
+    config.path(&FFMPEG)
+}
+
+fn at_least_a_second(time: Duration) -> Duration {
+    time.max(Duration::from_secs(1))
+}
+
+fn list(config: &Config, setting: &Setting) -> Vec<String> {
+    config
+        .optional_text(setting)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

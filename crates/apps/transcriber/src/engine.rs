@@ -1,0 +1,146 @@
+//! The speech engine: one model in memory, shared by all that is decoded.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use speakr_core::{
+    ports::{
+        speech::{DecodeOptions, Decoded, SpeechEngine, SpeechError, SpeechModel},
+        voice_activity::{VoiceActivityDetector, VoiceActivityError},
+    },
+    usecases::transcribe::Transcriber,
+};
+use speakr_models::{
+    ModelError, ModelKind, ModelSource, ModelStore, Registry, RegistryError, Trust,
+};
+use speakr_whisper::{EngineError, ModelBytes, SileroModel, WhisperEngine};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// The registry id of the voice activity detector.
+const VOICE_ACTIVITY: &str = "silero-vad-v6.2.0";
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineLoadError {
+    /// The registry that is built in is broken.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The model isn't here, or isn't whole.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// It is a model for something else.
+    #[error("\"{0}\" is no speech model")]
+    NotSpeech(String),
+    /// The engine doesn't take it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The detector of speech doesn't take its model.
+    #[error("the model \"{VOICE_ACTIVITY}\" can't be used")]
+    Detector(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Which model, and how much of the machine it may use.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Registry id of the speech model.
+    pub model: String,
+    /// Folder of models beside those that are built in. Nothing is downloaded.
+    pub models_dir: PathBuf,
+    /// Most pieces of sound that are decoded at a time.
+    pub decoders: usize,
+    /// Threads that one decode may use.
+    pub threads: usize,
+}
+
+/// A loaded engine.
+pub struct Engine {
+    /// Makes text.
+    pub transcriber: Transcriber,
+    /// What it makes it with.
+    pub model: SpeechModel,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Loads the models. Blocks.
+///
+/// # Errors
+/// [`EngineLoadError`].
+pub fn load(config: &EngineConfig) -> Result<Engine, EngineLoadError> {
+    let store = ModelStore::new(Registry::embedded()?, config.models_dir.clone(), Vec::new());
+    let model = store.locate(&config.model, Trust::Verified)?;
+    if model.kind != ModelKind::Speech {
+        return Err(EngineLoadError::NotSpeech(config.model.clone()));
+    }
+    let whisper = WhisperEngine::load(
+        &model.id,
+        model.multilingual,
+        &bytes(model.weights()?),
+        config.threads,
+    )?;
+    let detector = store.locate(VOICE_ACTIVITY, Trust::Verified)?;
+    let silero = SileroModel::load(&bytes(detector.weights()?))
+        .map_err(|e| EngineLoadError::Detector(e.into()))?;
+    let engine = Bounded {
+        engine: whisper,
+        slots: Semaphore::new(config.decoders.max(1)),
+    };
+    let model = engine.model().clone();
+    let transcriber = Transcriber::new(
+        Arc::new(engine),
+        Box::new(move || {
+            let detector: Box<dyn VoiceActivityDetector> = Box::new(silero.detector());
+            Ok::<_, VoiceActivityError>(detector)
+        }),
+    );
+    Ok(Engine { transcriber, model })
+}
+
+fn bytes(source: &ModelSource) -> ModelBytes {
+    match source {
+        ModelSource::Bundled(bytes) => ModelBytes::Static(bytes),
+        ModelSource::Path(path) => ModelBytes::File(path.clone()),
+    }
+}
+
+/// Decodes no more pieces at a time than there is room for; who comes first is served first.
+struct Bounded {
+    engine: WhisperEngine,
+    slots: Semaphore,
+}
+
+#[async_trait]
+impl SpeechEngine for Bounded {
+    fn model(&self) -> &SpeechModel {
+        self.engine.model()
+    }
+
+    fn accepts(&self, options: &DecodeOptions) -> Result<(), SpeechError> {
+        self.engine.accepts(options)
+    }
+
+    async fn decode(
+        &self,
+        pcm: Vec<i16>,
+        options: &DecodeOptions,
+        preceding_text: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Decoded, SpeechError> {
+        let slot = tokio::select! {
+            () = cancel.cancelled() => return Err(SpeechError::Cancelled),
+            slot = self.slots.acquire() => slot,
+        };
+        // Nobody closes the semaphore; were it closed, there is no bound left to keep.
+        let _slot = slot.ok();
+        self.engine
+            .decode(pcm, options, preceding_text, cancel)
+            .await
+    }
+}

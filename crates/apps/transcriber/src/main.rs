@@ -1,0 +1,198 @@
+//! `speakr-transcriber`: makes text of speech that comes over the bus.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use speakr_core::{
+    ports::sound::SoundDecoder,
+    usecases::recordings::{Host, Parts, Recordings},
+};
+use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
+use speakr_local::FolderArchive;
+use speakr_nats::{
+    Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings,
+};
+use speakr_service::{Service, ServiceError, health::Check};
+use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
+use tokio_util::sync::CancellationToken;
+
+/// Pause before the bus is tried again.
+const BUS_PAUSE: Duration = Duration::from_secs(1);
+/// Name of the file that a recording's sound has in the store of record.
+const SOUND_NAME: &str = "audio.flac";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Why the service didn't start, or didn't end well.
+enum Failure {
+    Service(ServiceError),
+    Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Failure {
+    fn other<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> Self {
+        Self::Other(error.into())
+    }
+
+    fn tell(self) -> ExitCode {
+        match self {
+            Self::Service(error) => speakr_service::exit_code(&Err(error)),
+            Self::Other(error) => {
+                tracing::error!(
+                    error = error.as_ref() as &dyn std::error::Error,
+                    "can't go on"
+                );
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let service = Service::start(
+        "speakr-transcriber",
+        env!("CARGO_PKG_VERSION"),
+        &[settings::TABLE],
+    )
+    .await?;
+    let config = service.config();
+    let stop = service.shutdown().token();
+    let (bus_config, stream_settings) = (settings::bus(config)?, settings::streams(config)?);
+    let engine_config = settings::engine(config)?;
+    let limits = settings::limits(config, service.shutdown().deadline())?;
+    let ffmpeg = Ffmpeg::new(settings::ffmpeg(config));
+    let host = settings::host_device(config)?.map(|device| Host {
+        microphone: Arc::new(FfmpegMicrophone::new(ffmpeg.clone())),
+        device,
+    });
+    let client_patience = settings::client_patience(config)?;
+    let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg.clone()));
+    let archive = FolderArchive::open(
+        settings::store(config)?,
+        Arc::new(FlacEncoder::new(ffmpeg)),
+        Arc::clone(&decoder),
+    )
+    .map_err(Failure::other)?;
+
+    let started = CancellationToken::new();
+    service.needs(Arc::new(Started(started.clone())));
+    let engine = tokio::task::spawn_blocking(move || engine::load(&engine_config))
+        .await
+        .map_err(Failure::other)?
+        .map_err(Failure::other)?;
+    let bus = Bus::connect(&bus_config).await.map_err(Failure::other)?;
+    service.needs(Arc::new(Nats(bus.clone())));
+    // Runs may go on for a while after the replica was asked to end.
+    let stop_now = CancellationToken::new();
+    tokio::spawn({
+        let (stop, stop_now, grace) = (stop.clone(), stop_now.clone(), limits.run_grace);
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(grace).await;
+            stop_now.cancel();
+        }
+    });
+    if let Some(intents) = prepare(&bus, &stream_settings, &stop).await? {
+        let recordings = Recordings::new(Parts {
+            archive: Arc::new(archive),
+            transcriber: engine.transcriber,
+            model: engine.model.id,
+            sent: Arc::new(Sent::new(&bus)),
+            intents: Arc::new(intents),
+            holders: Arc::new(Holders::new(&bus)),
+            decoder,
+            host,
+            clock: Arc::new(SystemClock::default()),
+            meter: Arc::new(Measures::describe()),
+            client_patience,
+            stop: stop.clone(),
+            stop_now,
+        });
+        Worker::new(bus.clone(), recordings, SOUND_NAME, limits, stop)
+            .start(service.tasks())
+            .await
+            .map_err(Failure::other)?;
+        started.cancel();
+    }
+    let ended = service.run_to_end().await;
+    // The last answers go out before the connection does.
+    if let Err(error) = bus.close().await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
+    }
+    Ok(ended?)
+}
+
+/// Makes the streams, and opens what is in them; nothing when the replica is asked to end before
+/// the bus is there.
+async fn prepare(
+    bus: &Bus,
+    settings: &StreamSettings,
+    stop: &CancellationToken,
+) -> Result<Option<Intents>, Failure> {
+    let open = async || -> Result<Intents, BusError> {
+        streams::ensure(bus, settings).await?;
+        Intents::open(bus).await
+    };
+    while !stop.is_cancelled() {
+        let opened = tokio::select! {
+            () = stop.cancelled() => break,
+            opened = open() => opened,
+        };
+        // A mismatch is told again and again: somebody has to change the stream, and then it works.
+        match opened {
+            Ok(intents) => return Ok(Some(intents)),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the streams aren't there yet"
+            ),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(BUS_PAUSE) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the bus is there.
+struct Nats(Bus);
+
+#[async_trait]
+impl Check for Nats {
+    fn name(&self) -> &'static str {
+        "nats"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether commands are taken.
+struct Started(CancellationToken);
+
+#[async_trait]
+impl Check for Started {
+    fn name(&self) -> &'static str {
+        "commands"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.0.is_cancelled() {
+            return Ok(());
+        }
+        Err("the model is being loaded, or the streams aren't there yet".to_owned())
+    }
+}

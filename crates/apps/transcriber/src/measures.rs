@@ -1,0 +1,127 @@
+//! What is measured, as Prometheus reads it.
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use speakr_core::usecases::recordings::Meter;
+use speakr_nats::{Bus, BusError, Delivery, Queue, streams};
+
+/// Counts what the decoder does.
+#[derive(Debug)]
+pub struct Measures(());
+
+impl Measures {
+    /// Says what each metric means.
+    #[must_use]
+    pub fn describe() -> Self {
+        describe_histogram!(
+            "speakr_command_seconds",
+            "Time from taking a command to its answer; that of a start is as long as its recording"
+        );
+        describe_histogram!("speakr_transcription_seconds", "Time to make a text");
+        describe_histogram!(
+            "speakr_real_time_factor",
+            "Time to make a text of kept sound, as a part of the length of the sound"
+        );
+        describe_counter!("speakr_transcribed_seconds_total", "Sound made into text");
+        describe_counter!(
+            "speakr_decode_errors_total",
+            "Times that the decoder failed"
+        );
+        describe_counter!(
+            "speakr_redeliveries_total",
+            "Commands that were handed out again"
+        );
+        describe_counter!("speakr_dead_letters_total", "Commands that were put aside");
+        describe_counter!(
+            "speakr_vanished_clients_total",
+            "Recordings finished because nothing more came"
+        );
+        describe_gauge!("speakr_queue_waiting", "Commands that wait");
+        describe_gauge!(
+            "speakr_queue_working",
+            "Commands worked on by all replicas together"
+        );
+        describe_gauge!(
+            "speakr_recordings_held",
+            "Recordings that this replica holds"
+        );
+        describe_gauge!(
+            "speakr_stream_bytes",
+            "Bytes in a stream that refuses more when full"
+        );
+        describe_gauge!(
+            "speakr_stream_max_bytes",
+            "Most bytes that such a stream takes"
+        );
+        counter!("speakr_decode_errors_total").absolute(0);
+        counter!("speakr_vanished_clients_total").absolute(0);
+        Self(())
+    }
+}
+
+impl Meter for Measures {
+    fn decoded(&self, took: Duration, sound_ms: u64) {
+        let (took_s, sound) = (took.as_secs_f64(), Duration::from_millis(sound_ms));
+        histogram!("speakr_transcription_seconds").record(took_s);
+        counter!("speakr_transcribed_seconds_total").increment(sound.as_secs());
+        if !sound.is_zero() {
+            histogram!("speakr_real_time_factor").record(took_s / sound.as_secs_f64());
+        }
+    }
+
+    fn decode_failed(&self) {
+        counter!("speakr_decode_errors_total").increment(1);
+    }
+
+    fn client_vanished(&self) {
+        counter!("speakr_vanished_clients_total").increment(1);
+    }
+}
+
+/// A command was taken.
+pub(crate) fn taken(delivery: &Delivery) {
+    let again = u64::from(delivery.deliveries > 1);
+    counter!("speakr_redeliveries_total", "subject" => delivery.subject.clone()).increment(again);
+}
+
+/// A command was answered, after so long.
+pub(crate) fn answered(subject: String, took: Duration) {
+    histogram!("speakr_command_seconds", "subject" => subject).record(took.as_secs_f64());
+}
+
+/// A command was put aside.
+pub(crate) fn put_aside(subject: String) {
+    counter!("speakr_dead_letters_total", "subject" => subject).increment(1);
+}
+
+/// So many recordings are held.
+pub(crate) fn held(recordings: usize) {
+    // Exact up to 2^53.
+    #[allow(clippy::cast_precision_loss, reason = "a gauge needs no more")]
+    gauge!("speakr_recordings_held").set(recordings as f64);
+}
+
+/// Reads how much there is to do.
+#[allow(clippy::cast_precision_loss, reason = "a gauge needs no more")]
+pub(crate) async fn read_depths(bus: &Bus, queues: &[Queue]) -> Result<(), BusError> {
+    for queue in queues {
+        let (waiting, working) = queue.depth().await?;
+        let name = queue.name();
+        gauge!("speakr_queue_waiting", "queue" => name).set(waiting as f64);
+        gauge!("speakr_queue_working", "queue" => name).set(working as f64);
+    }
+    for level in streams::levels(bus).await? {
+        gauge!("speakr_stream_bytes", "stream" => level.stream).set(level.bytes as f64);
+        gauge!("speakr_stream_max_bytes", "stream" => level.stream).set(level.max_bytes as f64);
+        if level.is_alarming() {
+            tracing::warn!(
+                stream = level.stream,
+                bytes = level.bytes,
+                max_bytes = level.max_bytes,
+                "a stream is nearly full; it will refuse what is sent to it"
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,371 @@
+//! Takes commands from the bus and has each of them answered.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use speakr_contract::subjects;
+use speakr_core::{
+    ports::archive::ArchiveError,
+    usecases::recordings::{Asked, Outcome, Recordings, Trouble, chain},
+};
+use speakr_nats::{
+    Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken,
+    streams::{COMMANDS, RECORDING_DURABLE, RUN_DURABLE},
+};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use crate::{
+    commands::{Command, correlation, recording_meant, sent_at},
+    measures,
+};
+
+/// Pause after the bus didn't answer.
+const BUS_PAUSE: Duration = Duration::from_secs(1);
+/// First pause before a command is tried again; it doubles each time.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Longest such pause.
+const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(60);
+/// How long a command waits for a store or a bus that doesn't do its part: that isn't its fault.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// Pause before a start is offered again when no replica has room, or a command that this replica
+/// is still working on.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
+/// Commands that are answered at once, worked on at a time.
+const QUICK_COMMANDS: usize = 512;
+/// How often it is measured how much there is to do.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// How much this replica takes on, and how patient it is.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Recordings held at a time.
+    pub recordings: usize,
+    /// Runs worked on at a time.
+    pub runs: usize,
+    /// How often a command is tried.
+    pub max_attempts: u64,
+    /// A command is handed to another replica when nothing is heard of it for so long.
+    pub ack_wait: Duration,
+    /// How often sound that nobody needs is looked for.
+    pub sweep_every: Duration,
+    /// How long a run may go on after the replica was asked to end.
+    pub run_grace: Duration,
+}
+
+/// Answers the commands that it takes from the bus.
+pub struct Worker {
+    bus: Bus,
+    recordings: Recordings,
+    /// Name of the file that a recording's sound has in the store.
+    sound_name: &'static str,
+    limits: Limits,
+    /// Cancelled when the replica is asked to end.
+    stop: CancellationToken,
+    /// Room for recordings.
+    room: Arc<Semaphore>,
+    /// The commands that this replica is working on, by their sequence.
+    working_on: Mutex<HashSet<u64>>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker that has `recordings` answer what it takes from `bus`, until `stop` is cancelled.
+    #[must_use]
+    pub fn new(
+        bus: Bus,
+        recordings: Recordings,
+        sound_name: &'static str,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            bus,
+            recordings,
+            sound_name,
+            room: Arc::new(Semaphore::new(limits.recordings)),
+            limits,
+            stop,
+            working_on: Mutex::default(),
+        }
+    }
+
+    /// Begins to take commands; its tasks are among `tasks` and end soon after it is asked to.
+    ///
+    /// # Errors
+    /// [`BusError`] when the queues can't be opened.
+    pub async fn start(self, tasks: &TaskTracker) -> Result<(), BusError> {
+        let queue = |durable, filter: &str| QueueConfig {
+            stream: COMMANDS,
+            durable,
+            filter: filter.to_owned(),
+            ack_wait: self.limits.ack_wait,
+            max_attempts: self.limits.max_attempts,
+            max_ack_pending: 10_000,
+        };
+        let quick = Queue::open(
+            &self.bus,
+            queue(RECORDING_DURABLE, subjects::RECORDING_COMMANDS),
+        )
+        .await?;
+        let runs = Queue::open(
+            &self.bus,
+            queue(RUN_DURABLE, subjects::TRANSCRIPTION_COMMANDS),
+        )
+        .await?;
+        let worker = Arc::new(self);
+        let run_slots = worker.limits.runs;
+        let queues = vec![quick.clone(), runs.clone()];
+        tasks.spawn(Arc::clone(&worker).serve(quick, QUICK_COMMANDS, tasks.clone()));
+        tasks.spawn(Arc::clone(&worker).serve(runs, run_slots, tasks.clone()));
+        tasks.spawn(Arc::clone(&worker).measure(queues));
+        tasks.spawn(worker.sweep());
+        Ok(())
+    }
+
+    async fn serve(self: Arc<Self>, queue: Queue, at_a_time: usize, tasks: TaskTracker) {
+        let slots = Arc::new(Semaphore::new(at_a_time.max(1)));
+        while !self.stop.is_cancelled() {
+            let slot = tokio::select! {
+                () = self.stop.cancelled() => break,
+                slot = Arc::clone(&slots).acquire_owned() => slot,
+            };
+            let Ok(slot) = slot else { break };
+            match queue.next().await {
+                Ok(None) => {}
+                Ok(Some(taken)) => {
+                    let worker = Arc::clone(&self);
+                    tasks.spawn(async move {
+                        worker.answer(taken).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "can't take commands");
+                    self.pause(BUS_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn measure(self: Arc<Self>, queues: Vec<Queue>) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = measures::read_depths(&self.bus, &queues).await {
+                tracing::debug!(error = chain(&error), "can't read how much there is to do");
+            }
+            self.pause(MEASURE_EVERY).await;
+        }
+    }
+
+    async fn sweep(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.recordings.sweep().await {
+                tracing::warn!(error = chain(&error), "can't look for sound to remove");
+            }
+            self.pause(self.limits.sweep_every).await;
+        }
+    }
+
+    /// Waits for so long, or until the replica is asked to end.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    async fn answer(&self, taken: Taken) {
+        let (delivery, exhausted) = match taken {
+            Taken::Work(delivery) => (delivery, false),
+            Taken::Exhausted(delivery) => (delivery, true),
+        };
+        measures::taken(&delivery);
+        let span = speakr_service::request_span!(
+            "command",
+            correlation_id = delivery.request.correlation_id,
+            subject = delivery.subject,
+        );
+        async {
+            let subject = delivery.subject.clone();
+            let began = Instant::now();
+            let done = if exhausted {
+                let reason = format!(
+                    "it was tried {} times, and each time the work on it broke off",
+                    delivery.attempt.saturating_sub(1)
+                );
+                self.put_aside(delivery, &reason).await
+            } else if self.stop.is_cancelled() {
+                delivery.hand_back().await
+            } else if self.begin(delivery.sequence) {
+                let sequence = delivery.sequence;
+                let done = self.work(delivery).await;
+                self.end(sequence);
+                done
+            } else {
+                // The bus was away for so long that it takes this replica for dead.
+                delivery.postpone(NO_ROOM_PAUSE).await
+            };
+            measures::answered(subject, began.elapsed());
+            if let Err(error) = done {
+                tracing::warn!(
+                    error = chain(&error),
+                    "can't answer a command; it comes again"
+                );
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    fn begin(&self, sequence: u64) -> bool {
+        self.working_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(sequence)
+    }
+
+    fn end(&self, sequence: u64) {
+        self.working_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&sequence);
+    }
+
+    async fn work(&self, delivery: Delivery) -> Result<(), BusError> {
+        let going_on = delivery.in_progress();
+        tracing::info!(attempt = delivery.attempt, "command");
+        let outcome = self.dispatch(&delivery).await;
+        drop(going_on);
+        let trouble = match outcome {
+            Ok(Outcome::Done) => return delivery.done().await,
+            Ok(Outcome::HandBack) => return delivery.hand_back().await,
+            Ok(Outcome::Postpone(delay)) => return delivery.postpone(delay).await,
+            Err(trouble) => trouble,
+        };
+        let reason = chain(&trouble);
+        match trouble {
+            Trouble::Refused(_) | Trouble::Archive(ArchiveError::Deleted(_)) => {
+                self.put_aside(delivery, &reason).await
+            }
+            Trouble::Bus(_)
+            | Trouble::Archive(ArchiveError::Io { .. } | ArchiveError::Full { .. })
+                if age(&delivery) < OUTAGE_PATIENCE =>
+            {
+                let pause = retry_pause(delivery.deliveries);
+                tracing::warn!(
+                    error = reason,
+                    pause_s = pause.as_secs(),
+                    "a command waits for what it needs"
+                );
+                delivery.postpone(pause).await
+            }
+            _ if delivery.attempt >= self.limits.max_attempts => {
+                self.put_aside(delivery, &reason).await
+            }
+            _ => {
+                let pause = retry_pause(delivery.attempt);
+                tracing::warn!(
+                    error = reason,
+                    attempt = delivery.attempt,
+                    pause_s = pause.as_secs(),
+                    "a command failed for now"
+                );
+                delivery.retry_after(pause).await
+            }
+        }
+    }
+
+    async fn dispatch(&self, delivery: &Delivery) -> Result<Outcome, Trouble> {
+        let asked = self.asked(delivery);
+        match Command::read(delivery).await? {
+            Command::Start(start) => {
+                let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+                    return Ok(Outcome::Postpone(NO_ROOM_PAUSE));
+                };
+                self.tell_held();
+                let outcome = self.recordings.start(&asked, start).await;
+                drop(room);
+                self.tell_held();
+                outcome
+            }
+            Command::Stop(id, stop) => self.recordings.stop(id, stop).await,
+            Command::Cancel(id) => self.recordings.cancel(&asked, id).await,
+            Command::Run(run, file) => {
+                let outcome = self.recordings.run(&asked, run).await;
+                drop(file);
+                outcome
+            }
+        }
+    }
+
+    fn tell_held(&self) {
+        measures::held(self.limits.recordings - self.room.available_permits());
+    }
+
+    fn asked(&self, delivery: &Delivery) -> Asked {
+        Asked {
+            correlation_id: correlation(delivery),
+            at: sent_at(delivery),
+            announcer: Arc::new(BusAnnouncer::new(
+                &self.bus,
+                delivery.request.clone(),
+                self.sound_name,
+            )),
+        }
+    }
+
+    /// Says that there will be no text, and puts the command among the dead letters.
+    async fn put_aside(&self, delivery: Delivery, reason: &str) -> Result<(), BusError> {
+        if let Some(id) = recording_meant(&delivery) {
+            tracing::Span::current().record("recording_id", tracing::field::display(id));
+            let told = self
+                .recordings
+                .give_up(&self.asked(&delivery), delivery.sequence, id, reason)
+                .await;
+            if let Err(error) = told {
+                tracing::warn!(
+                    error = chain(&error),
+                    "can't say that a command failed; it comes again"
+                );
+                return Ok(());
+            }
+        }
+        measures::put_aside(delivery.subject.clone());
+        delivery.bury(reason).await
+    }
+}
+
+fn age(delivery: &Delivery) -> Duration {
+    let ms = Timestamp::now().as_millisecond() - delivery.sent_at_ms;
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn retry_pause(times: u64) -> Duration {
+    let doublings = u32::try_from(times.saturating_sub(1)).unwrap_or(16).min(16);
+    RETRY_PAUSE
+        .saturating_mul(2_u32.saturating_pow(doublings))
+        .min(LONGEST_RETRY_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_between_attempts_double_up_to_a_minute() {
+        let pauses: Vec<_> = [1, 2, 3, 6, 1_000].map(|n| retry_pause(n).as_secs()).into();
+        assert_eq!(pauses, [2, 4, 8, 60, 60]);
+    }
+}

@@ -1,0 +1,163 @@
+//! How much a replica takes on, what it tells of itself, and what is too large.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use speakr_contract::{
+    commands::{RecordingStart, TranscriptionRun},
+    events::{RecordingStarted, TranscriptionSucceeded},
+    ids,
+};
+use speakr_testkit::nats::Nats;
+
+use crate::support::{PATIENCE, Platform, clip, is_the_speech, request, run_of, samples, stop};
+
+/// What the bus keeps of a message's size for headers.
+const FOR_HEADERS: usize = 8 * 1024;
+
+#[tokio::test]
+async fn many_at_once_share_one_model_and_one_decoder_and_all_become_text() {
+    let mut platform = Platform::start().await;
+    let replica = platform.replica(&[("SPEAKR_DECODERS", "2")]).await;
+    let clients: Vec<_> = (0..6).map(|_| request()).collect();
+    for (i, client) in clients.iter().enumerate() {
+        if i % 2 == 0 {
+            let run = run_of(std::fs::read(clip()).unwrap());
+            platform.send(&run, client).await;
+        } else {
+            platform.send(&RecordingStart::default(), client).await;
+            platform.send_sound(client, &samples()).await;
+            let id = ids::recording_id(client.correlation_id);
+            platform.send(&stop(id, true), client).await;
+        }
+    }
+    for client in &clients {
+        let id = ids::recording_id(client.correlation_id);
+        let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+        assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    }
+    platform.wait_until_all_is_answered().await;
+    let runs = replica.metric("speakr_real_time_factor_count", "");
+    assert_eq!(runs, Some(3.0));
+    let commands = replica.metric("speakr_command_seconds_count", "");
+    assert_eq!(commands, Some(9.0));
+}
+
+#[tokio::test]
+async fn a_replica_without_room_leaves_a_start_to_another() {
+    let mut platform = Platform::start().await;
+    let full = platform.replica(&[("SPEAKR_RECORDINGS", "1")]).await;
+    let (first, second) = (request(), request());
+    let (a, b) = (
+        ids::recording_id(first.correlation_id),
+        ids::recording_id(second.correlation_id),
+    );
+    platform.send(&RecordingStart::default(), &first).await;
+    let _: RecordingStarted = platform.wait_for(a).await;
+    platform.send(&RecordingStart::default(), &second).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(full.logged(b).is_empty(), "{:?}", full.logged(b));
+    assert_eq!(full.metric("speakr_recordings_held", ""), Some(1.0));
+    let other = platform.replica(&[]).await;
+    let _: RecordingStarted = platform.wait_for(b).await;
+    let began = Instant::now();
+    while !other.logged(b).iter().any(|m| m == "recording") {
+        assert!(began.elapsed() < PATIENCE, "{}", other.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_text_too_large_for_a_message_comes_without_its_parts_and_says_where_they_are() {
+    let max_payload = 64 * 1024;
+    let nats = Nats::start_with_max_payload(max_payload).expect("a server");
+    let mut platform = Platform::start_on(nats).await;
+    let _replica = platform.replica(&[]).await;
+    let recorded = request();
+    let id = ids::recording_id(recorded.correlation_id);
+    platform.send(&RecordingStart::default(), &recorded).await;
+    platform.send_sound(&recorded, &samples()).await;
+    platform.send(&stop(id, true), &recorded).await;
+    let mut event: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(event.segments.is_some());
+    event.segments = None;
+    let without = speakr_contract::encode(&event).unwrap().len();
+
+    // Metadata that leaves room for the text and for no more.
+    let filler = max_payload - FOR_HEADERS - without - 40;
+    let run = TranscriptionRun {
+        recording_id: Some(id),
+        metadata: serde_json::from_value(json!({"filler": "x".repeat(filler)})).unwrap(),
+        ..TranscriptionRun::default()
+    };
+    platform.send(&run, &request()).await;
+    let large: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert_eq!(large.segments, None);
+    assert_eq!(large.transcribed_text, event.transcribed_text);
+    let path = large.transcript_path.unwrap();
+    let kept = platform.store.path().join("store").join(path);
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
+    assert!(!kept["segments"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn it_tells_how_it_is_and_what_it_does() {
+    let platform = Platform::start().await;
+    let replica = platform.replica(&[]).await;
+    assert_eq!(replica.get("/health").unwrap().0, 200);
+    let (status, body) = replica.get("/health/ready").unwrap();
+    assert_eq!(status, 200, "{body}");
+    for check in ["nats", "commands"] {
+        assert!(body.contains(&format!("\"{check}\"")), "{body}");
+    }
+    let began = Instant::now();
+    let measured = [
+        "speakr_queue_waiting",
+        "speakr_queue_working",
+        "speakr_stream_bytes",
+    ];
+    while measured
+        .iter()
+        .any(|name| replica.metric(name, "").is_none())
+    {
+        assert!(began.elapsed() < PATIENCE, "{:?}", replica.get("/metrics"));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(replica.metric("speakr_decode_errors_total", ""), Some(0.0));
+    assert!(
+        replica
+            .metric("speakr_stream_max_bytes", "SPEAKR_AUDIO")
+            .unwrap()
+            > 1e9
+    );
+}
+
+#[tokio::test]
+async fn without_a_bus_it_lives_and_says_that_it_is_not_ready() {
+    let mut platform = Platform::start().await;
+    platform.nats.kill();
+    let mut replica = platform.replica_that_starts(&[]);
+    let began = Instant::now();
+    let (status, body) = loop {
+        assert!(began.elapsed() < PATIENCE, "{}", replica.log());
+        match replica.get("/health/ready") {
+            Some(ready) if ready.1.contains("nats") => break ready,
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    assert_eq!(status, 503, "{body}");
+    assert_eq!(replica.get("/health").unwrap().0, 200);
+    let status = replica.ask_to_end();
+    assert!(status.success(), "{status}: {}", replica.log());
+}

@@ -1,0 +1,337 @@
+//! A server, the real program, and a client of it.
+
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use async_nats::Subscriber;
+use futures::StreamExt;
+use serde_json::Value;
+use speakr_contract::{
+    AudioData, Message, catalogue,
+    commands::{RecordingStop, TranscriptionRun},
+    headers, ids,
+};
+use speakr_nats::{Bus, BusConfig, Request, audio::AudioSender};
+use speakr_testkit::{nats::Nats, process::free_port};
+use uuid::Uuid;
+
+/// Loading a model and decoding on a busy machine take their time.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The platform: a server, and transcribers on one store.
+pub struct Platform {
+    pub nats: Nats,
+    pub bus: Bus,
+    pub store: tempfile::TempDir,
+    events: Subscriber,
+    heard: Vec<(Uuid, String, Value)>,
+}
+
+/// One replica; killed when dropped.
+pub struct Replica {
+    child: Child,
+    log: PathBuf,
+    port: u16,
+}
+
+impl Replica {
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn ask_to_end(&mut self) -> ExitStatus {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be asked");
+        self.child.wait().expect("it ends")
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What it has logged about `recording`: the messages.
+    pub fn logged(&self, recording: Uuid) -> Vec<String> {
+        self.log()
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["recording_id"] == recording.to_string())
+            .map(|line| line["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// The status and the body of what it serves at `path`.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let (_, body) = answer.split_once("\r\n\r\n")?;
+        Some((status, body.to_owned()))
+    }
+
+    /// The sum of the metric `name` over the label sets that contain `labels`.
+    pub fn metric(&self, name: &str, labels: &str) -> Option<f64> {
+        let (_, metrics) = self.get("/metrics")?;
+        let values: Vec<f64> = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum())
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
+impl Platform {
+    pub async fn start() -> Self {
+        Self::start_on(Nats::start().expect("a server")).await
+    }
+
+    pub async fn start_on(nats: Nats) -> Self {
+        let bus = Bus::connect(&BusConfig::new(&nats.url(), "client"))
+            .await
+            .expect("a connection");
+        let events = bus.client().subscribe("speakr.event.>").await.unwrap();
+        bus.client().flush().await.unwrap();
+        Self {
+            nats,
+            bus,
+            store: tempfile::tempdir().unwrap(),
+            events,
+            heard: Vec::new(),
+        }
+    }
+
+    /// Starts a replica and waits until it is ready.
+    pub async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
+        let mut replica = self.replica_that_starts(settings);
+        let began = Instant::now();
+        while replica
+            .get("/health/ready")
+            .is_none_or(|(status, _)| status != 200)
+        {
+            assert!(began.elapsed() < PATIENCE, "{}", replica.log());
+            let ended = replica.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", replica.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        replica
+    }
+
+    /// Starts a replica.
+    pub fn replica_that_starts(&self, settings: &[(&str, &str)]) -> Replica {
+        let port = free_port().unwrap();
+        let log = self.store.path().join(format!("replica-{port}.log"));
+        let output = std::fs::File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_speakr-transcriber"))
+            .env("NATS_URL", self.nats.url())
+            .env("SPEAKR_STORE_DIR", self.store.path().join("store"))
+            .env("SPEAKR_MODELS_DIR", self.store.path().join("models"))
+            .env("SPEAKR_HEALTH_ADDR", format!("127.0.0.1:{port}"))
+            .env("SPEAKR_ACK_WAIT", "3s")
+            .env("SPEAKR_CLIENT_PATIENCE", "20s")
+            .env("SPEAKR_SWEEP_EVERY", "1s")
+            .env("SPEAKR_DECODERS", "1")
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .expect("the program starts");
+        Replica { child, log, port }
+    }
+
+    /// Sends a command as a client does.
+    pub async fn send<M: Message>(&self, command: &M, request: &Request) {
+        let message_id = Uuid::new_v4().to_string();
+        self.bus
+            .publish(command, request, &message_id)
+            .await
+            .expect("it is stored");
+    }
+
+    /// Sends the sound of a recording and its end mark.
+    pub async fn send_sound(&self, request: &Request, pcm: &[i16]) {
+        let id = ids::recording_id(request.correlation_id);
+        let mut sender = AudioSender::new(&self.bus, id, request.clone());
+        sender.send(pcm).await.unwrap();
+        sender.finish().await.unwrap();
+    }
+
+    /// The next event `M` of `recording`. Every event that comes is held against the contract.
+    pub async fn wait_for<M: Message>(&mut self, recording: Uuid) -> M {
+        let began = Instant::now();
+        loop {
+            let place = self
+                .heard
+                .iter()
+                .position(|(id, subject, _)| *id == recording && subject == M::SUBJECT);
+            if let Some(place) = place {
+                let (_, _, event) = self.heard.remove(place);
+                return speakr_contract::decode(event.to_string().as_bytes()).unwrap();
+            }
+            let left = PATIENCE.saturating_sub(began.elapsed());
+            let Ok(Some(message)) = tokio::time::timeout(left, self.events.next()).await else {
+                let heard: Vec<_> = self.heard.iter().map(|(_, s, _)| s).collect();
+                panic!("no {} came; heard: {heard:?}", M::SUBJECT);
+            };
+            let event: Value = serde_json::from_slice(&message.payload).unwrap();
+            assert_conforms(message.subject.as_str(), message.headers.as_ref(), &event);
+            let id = event["recording_id"].as_str().unwrap().parse().unwrap();
+            self.heard.push((id, message.subject.to_string(), event));
+        }
+    }
+
+    /// How often each kind of event of `recording` is in the stream, without `speakr.event.`. All
+    /// of them bear the request's name.
+    pub async fn stored(&self, recording: Uuid) -> HashMap<String, usize> {
+        let stream = self.bus.jetstream().get_stream("SPEAKR_EVENTS").await;
+        let stream = stream.unwrap();
+        let mut counts = HashMap::new();
+        for sequence in 1..=stream.cached_info().state.last_sequence {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            let event: Value = serde_json::from_slice(&message.payload).unwrap();
+            assert_conforms(&message.subject, Some(&message.headers), &event);
+            if event["recording_id"] == recording.to_string() {
+                let kind = message.subject.strip_prefix("speakr.event.").unwrap();
+                *counts.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Messages in a stream.
+    pub async fn messages_in(&self, stream: &str) -> u64 {
+        let stream = self.bus.jetstream().get_stream(stream).await.unwrap();
+        stream.cached_info().state.messages
+    }
+
+    /// Waits until no command waits, none is worked on, and no sound is left.
+    pub async fn wait_until_all_is_answered(&self) {
+        for stream in ["SPEAKR_COMMANDS", "SPEAKR_AUDIO"] {
+            let began = Instant::now();
+            while self.messages_in(stream).await > 0 {
+                assert!(began.elapsed() < PATIENCE, "messages are left in {stream}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// The folder of a recording in the store.
+    pub fn kept(&self, recording: Uuid) -> PathBuf {
+        self.store
+            .path()
+            .join("store/recordings")
+            .join(recording.to_string())
+    }
+}
+
+/// An event is what its schema says and what its type says, no more and no less, and bears the
+/// names of its request and, where it is stored, its own.
+fn assert_conforms(subject: &str, headers: Option<&async_nats::HeaderMap>, event: &Value) {
+    let entry =
+        catalogue::find(subject).unwrap_or_else(|| panic!("{subject} isn't in the contract"));
+    let schema = jsonschema::validator_for(&entry.schema).expect("a schema");
+    let errors: Vec<_> = schema.iter_errors(event).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{subject}: {errors:?}");
+    let read = (entry.reread)(event.to_string().as_bytes());
+    assert_eq!(read.as_ref(), Ok(event), "{subject}");
+    let header = |name| headers.and_then(|h| h.get(name)).map(|v| v.as_str());
+    let correlation = header(headers::CORRELATION_ID).expect("a correlation id");
+    assert!(Uuid::parse_str(correlation).is_ok(), "{correlation}");
+    if subject != "speakr.event.transcription.partial" {
+        assert_eq!(header(headers::MESSAGE_ID), event["event_id"].as_str());
+    }
+}
+
+/// The request of one client.
+pub fn request() -> Request {
+    Request::new(Uuid::new_v4())
+}
+
+/// A stop.
+pub fn stop(recording_id: Uuid, transcribe_on_stop: bool) -> RecordingStop {
+    RecordingStop {
+        recording_id,
+        transcribe_on_stop,
+        metadata: serde_json::Map::new(),
+    }
+}
+
+/// A run of the file with these bytes.
+pub fn run_of(file: Vec<u8>) -> TranscriptionRun {
+    TranscriptionRun {
+        audio_data: Some(AudioData(file)),
+        ..TranscriptionRun::default()
+    }
+}
+
+/// A clip of the bundled speech: eleven seconds of John F. Kennedy.
+pub fn clip() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../assets/speech/jfk.wav")
+}
+
+/// Its samples.
+pub fn samples() -> Vec<i16> {
+    let bytes = std::fs::read(clip()).unwrap();
+    let data = bytes.windows(4).position(|w| w == b"data").unwrap() + 8;
+    bytes[data..]
+        .chunks_exact(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect()
+}
+
+/// A WAV file of the clip, so many times over.
+pub fn long_file(times: usize) -> Vec<u8> {
+    let one = samples();
+    let bytes: Vec<u8> = one.iter().flat_map(|s| s.to_le_bytes()).collect();
+    let length = u32::try_from(bytes.len() * times).unwrap();
+    let mut file = Vec::new();
+    file.extend(b"RIFF");
+    file.extend((36 + length).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(16_000_u32.to_le_bytes());
+    file.extend(32_000_u32.to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend(length.to_le_bytes());
+    file.extend(bytes.repeat(times));
+    file
+}
+
+/// Whether `text` is what is said in the clip.
+pub fn is_the_speech(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["fellow americans", "ask not", "for you", "for your country"]
+        .iter()
+        .all(|words| text.contains(words))
+}

@@ -1,0 +1,257 @@
+//! Sound from where it comes to the store of record and the decoder, until the recording ends.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{Recordings, Side, Trouble, chain, text::LOOK_AGAIN, writing::Kept};
+use crate::{
+    RecordingId,
+    ports::{
+        archive::SoundWriter,
+        platform::{HearError, Heard, Intent, Nudges, SoundListener},
+        sound::SoundSource,
+    },
+};
+
+/// After a stop, an end mark or more sound may still be on its way for so long.
+const LATE_SOUND: Duration = Duration::from_secs(3);
+/// Pause before sound is asked for again after the bus didn't give any.
+const BUS_PAUSE: Duration = Duration::from_millis(500);
+/// Sound is made to survive a crash of the store this often.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+
+/// Where the sound comes from.
+pub(super) enum Source {
+    Client(Box<dyn SoundListener>),
+    Host(Box<dyn SoundSource>),
+}
+
+/// What came of listening once.
+enum Came {
+    Sound(Vec<i16>),
+    /// Nothing more is there now.
+    Nothing {
+        /// For how long.
+        quiet: Duration,
+    },
+    /// There will be no more.
+    End,
+    /// The bus is away. The client isn't to blame for that.
+    Later,
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is to be kept.
+    Keep {
+        /// Whether its text is to be made.
+        transcribe: bool,
+    },
+    Cancelled,
+    /// This replica ends.
+    Ending,
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Came, Trouble> {
+        match self {
+            Self::Host(source) => Ok(match source.next().await? {
+                Some(pcm) => Came::Sound(pcm),
+                None => Came::End,
+            }),
+            Self::Client(listener) => Ok(match listener.next().await {
+                Ok(Heard::Sound(pcm)) => Came::Sound(pcm),
+                Ok(Heard::CaughtUp) => Came::Nothing {
+                    quiet: Duration::ZERO,
+                },
+                Ok(Heard::Silence(quiet)) => Came::Nothing { quiet },
+                Ok(Heard::End) => Came::End,
+                Err(error @ HearError::Broken(_)) => {
+                    // What came before it is good: it is kept, and its text made.
+                    tracing::warn!(error = chain(&error), "the sound ends here");
+                    Came::End
+                }
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "no sound for now");
+                    Came::Later
+                }
+            }),
+        }
+    }
+}
+
+/// A capture under way.
+struct Capture<'a> {
+    recordings: &'a Recordings,
+    id: RecordingId,
+    kept: Kept<'a>,
+    listener: mpsc::UnboundedSender<Vec<i16>>,
+    intent: Intent,
+    /// When the stop was seen.
+    stopped_at: Option<Duration>,
+    /// When the last sound came.
+    ended_at: Option<Duration>,
+    synced_at: Duration,
+}
+
+impl Recordings {
+    /// Keeps the sound and hands it to `listener` until the recording ends.
+    pub(super) async fn capture(
+        &self,
+        id: RecordingId,
+        source: Source,
+        writer: &mut dyn SoundWriter,
+        listener: mpsc::UnboundedSender<Vec<i16>>,
+        nudges: &mut dyn Nudges,
+    ) -> Result<End, Trouble> {
+        let mut kept = Kept::new(writer);
+        if matches!(source, Source::Host(_)) {
+            kept.append();
+        }
+        let capture = Capture {
+            recordings: self,
+            id,
+            kept,
+            listener,
+            intent: Intent::default(),
+            stopped_at: None,
+            ended_at: None,
+            synced_at: self.parts.clock.elapsed(),
+        };
+        capture.run(source, nudges).await
+    }
+}
+
+impl Capture<'_> {
+    async fn run(mut self, mut source: Source, nudges: &mut dyn Nudges) -> Result<End, Trouble> {
+        let parts = &self.recordings.parts;
+        let clock = parts.clock.as_ref();
+        let mut look_at = Duration::ZERO;
+        let mut listen_at = Duration::ZERO;
+        loop {
+            let now = clock.elapsed();
+            if now >= look_at {
+                match parts.intents.get(self.id).await {
+                    Ok(intent) => self.intent = intent,
+                    // The sound is kept meanwhile; a bus that is back says what is wanted.
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "can't read what is wanted")
+                    }
+                }
+                look_at = clock.elapsed() + LOOK_AGAIN;
+            }
+            if let Some(end) = self.end(&mut source).await {
+                return Ok(end);
+            }
+            let may_listen = self.ended_at.is_none() && now >= listen_at;
+            let wake_at = if self.ended_at.is_some() {
+                // The end of the client's patience isn't waited past.
+                look_at.min(now + BUS_PAUSE)
+            } else if may_listen {
+                look_at
+            } else {
+                look_at.min(listen_at)
+            };
+            tokio::select! {
+                () = parts.stop.cancelled() => return Ok(End::Ending),
+                () = nudges.next() => look_at = Duration::ZERO,
+                () = clock.sleep(wake_at.saturating_sub(now)) => {}
+                came = source.next(), if may_listen => match came? {
+                    Came::Sound(pcm) => self.keep(pcm).await?,
+                    Came::End => self.ended_at = Some(clock.elapsed()),
+                    Came::Later => listen_at = clock.elapsed() + BUS_PAUSE,
+                    Came::Nothing { quiet } => {
+                        if let Some(end) = self.nothing_came(quiet, &mut source).await? {
+                            return Ok(end);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    async fn keep(&mut self, pcm: Vec<i16>) -> Result<(), Trouble> {
+        self.kept.write(&pcm).await?;
+        // A decoder that failed says so when its text is asked for.
+        drop(self.listener.send(pcm));
+        let now = self.recordings.parts.clock.elapsed();
+        if now.saturating_sub(self.synced_at) > SYNC_EVERY {
+            self.kept.sync().await?;
+            self.synced_at = now;
+        }
+        Ok(())
+    }
+
+    /// Whether the recording has ended by what is known now.
+    async fn end(&mut self, source: &mut Source) -> Option<End> {
+        let parts = &self.recordings.parts;
+        if self.intent.cancelled {
+            return Some(End::Cancelled);
+        }
+        let now = parts.clock.elapsed();
+        let host = matches!(source, Source::Host(_));
+        if let Some(stop) = &self.intent.stop {
+            let transcribe = stop.transcribe;
+            if self.stopped_at.is_none() {
+                self.stopped_at = Some(now);
+                if let Source::Host(source) = source {
+                    source.stop().await;
+                }
+            }
+            // A client that has said "stop" and goes on sending isn't heard for ever.
+            let stopped_for = now.saturating_sub(self.stopped_at.unwrap_or(now));
+            let too_long = !host && stopped_for > parts.client_patience.max(2 * LATE_SOUND);
+            return (self.ended_at.is_some() || too_long).then_some(End::Keep { transcribe });
+        }
+        let ended_at = self.ended_at?;
+        let vanished = now.saturating_sub(ended_at) > parts.client_patience;
+        (host || vanished).then_some(End::Keep { transcribe: true })
+    }
+
+    async fn nothing_came(
+        &mut self,
+        quiet: Duration,
+        source: &mut Source,
+    ) -> Result<Option<End>, Trouble> {
+        let parts = &self.recordings.parts;
+        let now = parts.clock.elapsed();
+        let late = self
+            .stopped_at
+            .is_some_and(|at| now.saturating_sub(at) > LATE_SOUND);
+        let vanished = quiet > parts.client_patience;
+        if !late && !vanished {
+            return Ok(None);
+        }
+        if let Source::Client(client) = source {
+            let rest = client.give_up_on_gaps();
+            if !rest.is_empty() {
+                self.keep(rest).await?;
+            }
+        }
+        self.ended_at = Some(parts.clock.elapsed());
+        if self.stopped_at.is_none() {
+            tracing::warn!(quiet_s = quiet.as_secs(), "the client vanished");
+            parts.meter.client_vanished();
+            return Ok(Some(End::Keep { transcribe: true }));
+        }
+        Ok(None)
+    }
+}
+
+impl Recordings {
+    /// Opens where the sound comes from.
+    pub(super) async fn source(&self, id: RecordingId, side: Side) -> Result<Source, Trouble> {
+        match (side, &self.parts.host) {
+            (Side::Client, _) => Ok(Source::Client(self.parts.sent.listen(id))),
+            (Side::Host, Some(host)) => Ok(Source::Host(host.microphone.open(&host.device).await?)),
+            (Side::Host, None) => Err(Trouble::Refused(
+                "this service doesn't record with a microphone of its own: capture the sound at \
+                 the client, or set SPEAKR_HOST_CAPTURE=1 where one replica runs beside a \
+                 microphone"
+                    .to_owned(),
+            )),
+        }
+    }
+}

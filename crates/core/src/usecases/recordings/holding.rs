@@ -1,0 +1,213 @@
+//! Start: holds a recording from its first sound to its text.
+
+use std::{future::Future, pin::Pin};
+
+use futures::stream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Asked, Outcome, Recordings, Start, Trouble, about,
+    capture::{End, Source},
+};
+use crate::{
+    Recording, RecordingId, RecordingState,
+    audio::samples_to_ms,
+    ports::{
+        archive::{ArchiveError, SoundWriter},
+        platform::{Intent, Nudges},
+    },
+    usecases::transcribe::Pace,
+};
+
+impl Recordings {
+    /// Begins the recording that belongs to this request, or goes on with it where another
+    /// replica left it, and holds it to its end.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn start(&self, asked: &Asked, start: Start) -> Result<Outcome, Trouble> {
+        let id = asked.own_recording();
+        about(id);
+        let mut nudges = self.parts.holders.hold(id).await?;
+        match self.hold(asked, id, start, nudges.as_mut()).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(Trouble::Cancelled | Trouble::Archive(ArchiveError::Deleted(_))) => {
+                self.throw_away(asked, id).await?;
+                Ok(Outcome::Done)
+            }
+            Err(Trouble::Ending) => Ok(Outcome::HandBack),
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn hold(
+        &self,
+        asked: &Asked,
+        id: RecordingId,
+        start: Start,
+        nudges: &mut dyn Nudges,
+    ) -> Result<(), Trouble> {
+        if self.is_cancelled(id).await? {
+            return Err(Trouble::Cancelled);
+        }
+        let side = start.side;
+        let recording = match self.parts.archive.recording(id).await {
+            Ok(recording) if recording.state != RecordingState::Capturing => {
+                let intent = self.parts.intents.get(id).await?;
+                return self.go_on(asked, recording, &intent, nudges).await;
+            }
+            Ok(recording) => recording,
+            Err(ArchiveError::NotFound(_)) => describe(asked, start),
+            Err(error) => return Err(error.into()),
+        };
+        self.check_options(&recording)?;
+        let source = self.source(id, side).await?;
+        let writer = self.writer(&recording).await?;
+        asked.announcer.started(&recording).await?;
+        tracing::info!(known_ms = samples_to_ms(writer.samples()), "recording");
+        self.record(asked, recording, source, writer, nudges).await
+    }
+
+    /// Captures, and makes the text meanwhile.
+    async fn record(
+        &self,
+        asked: &Asked,
+        mut recording: Recording,
+        source: Source,
+        mut writer: Box<dyn SoundWriter>,
+        nudges: &mut dyn Nudges,
+    ) -> Result<(), Trouble> {
+        let id = recording.recording_id;
+        // A microphone doesn't say again what it said before a crash: that is in the store alone.
+        let heard_whole = matches!(source, Source::Client(_)) || writer.samples() == 0;
+        let (sender, heard) = mpsc::unbounded_channel::<Vec<i16>>();
+        let sound = stream::unfold(heard, |mut heard| async move {
+            heard.recv().await.map(|pcm| (pcm, heard))
+        });
+        let cancel = CancellationToken::new();
+        // Ends the decoder when the recording is given up.
+        let _guard = cancel.clone().drop_guard();
+        let begun = recording.clone();
+        let mut live = Live {
+            decoding: Box::pin(self.decode(asked, &begun, Box::pin(sound), Pace::Live, &cancel)),
+            made: None,
+        };
+        let end = live
+            .during(self.capture(id, source, writer.as_mut(), sender, nudges))
+            .await?;
+        let transcribe = match end {
+            End::Keep { transcribe } => transcribe,
+            End::Cancelled => return Err(Trouble::Cancelled),
+            End::Ending => return Err(Trouble::Ending),
+        };
+        live.during(self.finish(asked, &mut recording, writer))
+            .await?;
+        if !transcribe {
+            return Ok(());
+        }
+        if !heard_whole {
+            drop(live);
+            return self.transcribe_kept(asked, &recording, nudges).await;
+        }
+        let made = tokio::select! {
+            made = live.end() => made?,
+            why = self.watch_for_cancel(id, nudges) => return Err(why),
+        };
+        self.deliver(asked, &recording, made).await
+    }
+
+    /// A start that comes again after the sound was kept: the rest is done.
+    async fn go_on(
+        &self,
+        asked: &Asked,
+        recording: Recording,
+        intent: &Intent,
+        nudges: &mut dyn Nudges,
+    ) -> Result<(), Trouble> {
+        let id = recording.recording_id;
+        asked.announcer.started(&recording).await?;
+        self.settle(asked, &recording).await?;
+        if recording.state == RecordingState::Transcribed
+            && let Some(transcript) = self.parts.archive.transcript(id).await?
+        {
+            return Ok(asked.announcer.succeeded(&transcript).await?);
+        }
+        if intent.stop.as_ref().is_none_or(|stop| stop.transcribe) {
+            return self.transcribe_kept(asked, &recording, nudges).await;
+        }
+        Ok(())
+    }
+
+    /// All sound is there: it is kept for good, and the bus is free of it.
+    async fn finish(
+        &self,
+        asked: &Asked,
+        recording: &mut Recording,
+        mut writer: Box<dyn SoundWriter>,
+    ) -> Result<(), Trouble> {
+        let id = recording.recording_id;
+        writer.sync().await?;
+        recording.duration_ms = Some(samples_to_ms(writer.samples()));
+        drop(writer);
+        if let Some(stop) = self.parts.intents.get(id).await?.stop {
+            recording.metadata.extend(stop.metadata);
+        }
+        // Before the sound changes its form: who goes on after a crash must not wait for more.
+        recording.state = RecordingState::Captured;
+        self.parts.archive.update(recording).await?;
+        self.settle(asked, recording).await?;
+        tracing::info!(duration_ms = recording.duration_ms, "recorded");
+        Ok(())
+    }
+
+    /// What is left to do once the state says that all sound is kept.
+    async fn settle(&self, asked: &Asked, recording: &Recording) -> Result<(), Trouble> {
+        let id = recording.recording_id;
+        match self.parts.archive.compact_sound(id).await {
+            Ok(()) | Err(ArchiveError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        asked.announcer.finished(recording).await?;
+        Ok(self.parts.sent.purge(id).await?)
+    }
+}
+
+/// Text that is made while something else is done.
+struct Live<D: Future> {
+    decoding: Pin<Box<D>>,
+    made: Option<D::Output>,
+}
+
+impl<D: Future> Live<D> {
+    /// Does `work`, and goes on making text meanwhile.
+    async fn during<W: Future>(&mut self, work: W) -> W::Output {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                made = &mut self.decoding, if self.made.is_none() => self.made = Some(made),
+            }
+        }
+    }
+
+    /// The text.
+    async fn end(&mut self) -> D::Output {
+        match self.made.take() {
+            Some(made) => made,
+            None => (&mut self.decoding).await,
+        }
+    }
+}
+
+fn describe(asked: &Asked, start: Start) -> Recording {
+    let mut recording = Recording::begin(
+        asked.correlation_id,
+        start.created_at.unwrap_or(asked.at),
+        start.tags,
+        start.options,
+    );
+    recording.metadata = start.metadata;
+    recording
+}
