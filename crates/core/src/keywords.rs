@@ -6,13 +6,18 @@ use std::collections::BTreeSet;
 /// Most words of a query that are looked at: longer ones are pasted texts.
 const MAX_WORDS: usize = 32;
 
-/// Counting how many passages hold a word may stop here: beyond, it is just common.
+/// Counting how many passages hold a word stops here: beyond, it is just common, and says nothing
+/// where the query has rarer words.
 pub const COUNT_CAP: u32 = 5_000;
 
 /// A word in more than this share of all passages doesn't bring passages in by itself …
 const COMMON_SHARE: f64 = 0.05;
 /// … once there are this many: in a small library every word tells.
 const COMMON_FROM: u32 = 2_000;
+
+/// About so many passages are ranked, those with the rarest words first: each costs some
+/// microseconds.
+const RANKED: u32 = 10_000;
 
 /// The words of `query`, each once, in order and in lower case; those that only say how a sentence
 /// is built are left out where there are others.
@@ -45,44 +50,44 @@ pub fn weight(held_by: u32, passages: u32) -> f64 {
     (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln()
 }
 
-/// Which passages a query is about: those that hold any of the words `any` or, where there are
-/// some, all of the words `all`. Words are named by their place in the query.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// Each brings passages in by itself.
-    pub any: Vec<usize>,
-    /// They do together.
-    pub all: Vec<usize>,
+/// Which passages a query is about. Words are named by their place in the query, the rarest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Those that hold any of these words.
+    Any(Vec<usize>),
+    /// Those that hold all of these words.
+    All(Vec<usize>),
 }
 
 impl Choice {
-    /// The choice for words of which each is held by so many passages; `None` when no passage holds
-    /// any. Common words bring no passage in by themselves, unless all are common.
+    /// The choice for words of which each is held by so many passages, counted up to [`COUNT_CAP`]:
+    /// those with any of the rarer words or, where all are common, with all of them; `None` when no
+    /// passage can match. Common words count for the share of the words that a passage holds; to
+    /// rank by them would weigh their whole lists, and they say next to nothing.
     #[must_use]
     pub fn of(held_by: &[u32], passages: u32) -> Option<Self> {
         let common = |count: u32| {
-            passages >= COMMON_FROM && f64::from(count) > COMMON_SHARE * f64::from(passages)
+            count >= COUNT_CAP
+                || (passages >= COMMON_FROM
+                    && f64::from(count) > COMMON_SHARE * f64::from(passages))
         };
-        let known = |wanted: &dyn Fn(u32) -> bool| -> Vec<usize> {
-            let numbered = held_by.iter().enumerate();
-            numbered
-                .filter(|(_, count)| **count > 0 && wanted(**count))
-                .map(|(word, _)| word)
-                .collect()
-        };
-        let all = known(&|_| true);
-        let any = known(&|count| !common(count));
-        if all.is_empty() {
-            return None;
+        let counted = held_by.iter().copied().enumerate();
+        let mut known: Vec<(usize, u32)> = counted.filter(|(_, count)| *count > 0).collect();
+        known.sort_by_key(|(_, count)| *count);
+        let (_, rarest) = *known.first()?;
+        if common(rarest) {
+            return Some(Self::All(known.into_iter().map(|(word, _)| word).collect()));
         }
-        Some(if any.len() == all.len() {
-            Self {
-                any,
-                all: Vec::new(),
-            }
-        } else {
-            Self { any, all }
-        })
+        let mut room = RANKED;
+        let mut ranking = Vec::new();
+        for (word, count) in known {
+            let Some(left) = room.checked_sub(count).filter(|_| !common(count)) else {
+                break;
+            };
+            room = left;
+            ranking.push(word);
+        }
+        Some(Self::Any(ranking))
     }
 }
 
@@ -257,19 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn common_words_bring_passages_in_only_together() {
-        let choice = |held_by: &[u32], passages| Choice::of(held_by, passages);
-        let of = |any: &[usize], all: &[usize]| {
-            Some(Choice {
-                any: any.to_vec(),
-                all: all.to_vec(),
-            })
-        };
-        assert_eq!(choice(&[0, 0], 10_000), None);
-        assert_eq!(choice(&[900, 3, 0], 10_000), of(&[1], &[0, 1]));
-        assert_eq!(choice(&[900, 800], 10_000), of(&[], &[0, 1]));
-        assert_eq!(choice(&[9, 3], 10_000), of(&[0, 1], &[]));
-        assert_eq!(choice(&[900, 3], 1_000), of(&[0, 1], &[]));
+    fn the_rarest_words_bring_passages_in_as_many_as_can_be_ranked() {
+        use Choice::{All, Any};
+        let of = Choice::of;
+        assert_eq!(of(&[0, 0], 100), None, "no word is known");
+        assert_eq!(of(&[9, 0, 3], 10), Some(Any(vec![2, 0])));
+        assert_eq!(of(&[4_000, 7, 500], 10_000), Some(Any(vec![1, 2])));
+        assert_eq!(of(&[5_000, 4_000], 10_000), Some(All(vec![1, 0])));
+        let many = [4_900, 4_800, 4_700, 3];
+        assert_eq!(of(&many, 100_000), Some(Any(vec![3, 2, 1])));
+        // Counting stops somewhere: how common such a word is, nobody knows.
+        assert_eq!(of(&[COUNT_CAP], 1_000_000), Some(All(vec![0])));
+        assert_eq!(of(&[COUNT_CAP, 9], 1_000_000), Some(Any(vec![1])));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! [`Bus`] is one connection, which is made again for ever. [`streams`] are where messages lie,
 //! [`Queue`] hands them out one by one and knows what to do with those that can't be worked on,
 //! [`audio`] carries sound while it is spoken, [`control`] reaches the replica that holds a
-//! recording, and [`dead_letters`] shows and sends again what was put aside.
+//! recording, [`dead_letters`] shows and sends again what was
+//! put aside, and [`StreamCopies`] takes deleted recordings out of the streams.
 
 pub mod audio;
 mod bus;
@@ -11,6 +12,7 @@ mod config;
 pub mod control;
 pub mod dead_letters;
 mod error;
+mod forgetting;
 mod queue;
 mod request;
 pub mod streams;
@@ -18,5 +20,6 @@ pub mod streams;
 pub use bus::Bus;
 pub use config::{BusConfig, Identity, TlsFiles};
 pub use error::BusError;
+pub use forgetting::StreamCopies;
 pub use queue::{Delivery, Queue, QueueConfig, Taken};
 pub use request::Request;

@@ -95,15 +95,9 @@ fn expression(words: &[String], choice: &Choice) -> String {
         let chosen: Vec<_> = chosen.iter().map(|i| words[*i].as_str()).collect();
         chosen.join(with)
     };
-    let any = join(&choice.any, " | ");
-    if choice.all.is_empty() {
-        return any;
-    }
-    let all = join(&choice.all, " & ");
-    if any.is_empty() {
-        all
-    } else {
-        format!("({any}) | ({all})")
+    match choice {
+        Choice::Any(words) => join(words, " | "),
+        Choice::All(words) => join(words, " & "),
     }
 }
 

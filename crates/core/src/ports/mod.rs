@@ -3,6 +3,7 @@
 pub mod access;
 pub mod archive;
 pub mod clipboard;
+pub mod copies;
 pub mod embedding;
 pub mod index;
 pub mod sound;
