@@ -55,7 +55,10 @@ pub(crate) async fn search(
     let expression = expression(&words, &choice);
     let weights: Vec<f64> = held_by
         .iter()
-        .map(|count| keywords::weight(*count, passages))
+        .map(|count| match keywords::tells(*count, &held_by) {
+            true => keywords::weight(*count, passages),
+            false => 0.0,
+        })
         .collect();
     let total: f64 = weights.iter().sum();
     let terms = words.into_iter().zip(weights).map(|(quoted, weight)| Term {
@@ -96,8 +99,8 @@ fn expression(words: &[String], choice: &Choice) -> String {
         chosen.join(with)
     };
     match choice {
-        Choice::Any(words) => join(words, " | "),
-        Choice::All(words) => join(words, " & "),
+        Choice::Any(chosen) => join(chosen, " | "),
+        Choice::All(chosen) => join(chosen, " & "),
     }
 }
 

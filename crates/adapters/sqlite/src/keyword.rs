@@ -66,10 +66,8 @@ pub(crate) async fn search(
         let count = count(connection, &format!("text : {quoted}")).await?;
         terms.push(Term { quoted, count });
     }
-    let tells = |term: &Term| (1..COUNT_CAP).contains(&term.count);
-    if terms.iter().any(tells) {
-        terms.retain(|term| term.count < COUNT_CAP);
-    }
+    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
+    terms.retain(|term| keywords::tells(term.count, &counts));
     let passages: u32 = sqlx::query_scalar("SELECT count(*) FROM passages")
         .fetch_one(&mut *connection)
         .await?;
@@ -152,7 +150,7 @@ async fn count(connection: &mut SqliteConnection, expression: &str) -> Result<u3
     Ok(count)
 }
 
-/// The FTS5 query for the chosen words; `None` when no passage can match.
+/// The FTS5 query; `None` when no passage can match.
 fn expression(terms: &[Term], passages: u32) -> Option<String> {
     let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
     let join = |words: &[usize], with: &str| {

@@ -430,6 +430,7 @@ impl Library {
             None => 0,
         };
         let passages = match &deleted {
+            // It may never have been: nothing is to be remembered of it.
             Err(ArchiveError::NotFound(_)) => self.index.remove(id).await?,
             _ => self.index.bury(id).await?,
         };
