@@ -14,11 +14,11 @@ pub mod support;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
+pub use repeats::*;
 use speakr_core::{
     Recording, RecordingId, RecordingState, Tags,
     ports::index::{Filter, Index},
 };
-pub use repeats::*;
 use support::{
     DIMENSIONS, MODEL, Numbers, found_by, passage, put, recording_at, tagged, transcript,
 };
