@@ -56,7 +56,7 @@ obtain() {
             return
         fi
         rm -rf "$folder"
-        say "$program could not be built within $GO_PATIENCE seconds (Go's modules may be out of reach): taking PyPI's moto instead."
+        say "$program could not be built (Go's modules may be out of reach, or it took more than $GO_PATIENCE seconds): PyPI's moto takes its place."
         main moto
         return
         ;;
@@ -84,7 +84,6 @@ GO_PATIENCE=${SPEAKR_GO_PATIENCE:-600}
 # Builds Go program $3 into $1/bin; takes minutes.
 install_with_go() {
     local go=go
-    # Whether modules can be had at all shows at once.
     if ! has go; then
         "$ROOT/scripts/setup.sh" tools || return
         python3 -m venv "$1/go" >&2 && install_from_pypi "$1/go" "$2" || return

@@ -16,6 +16,10 @@ const EXACT_BELOW: i64 = 5_000;
 /// The index is asked for so many passages at most; more are found by comparing all.
 const MOST_BY_INDEX: usize = 1_000;
 
+/// How many more than wanted the index is asked for, and at least how many.
+const WIDER: usize = 4;
+const WIDER_MIN: usize = 200;
+
 /// Longest vector that pgvector can index. Longer ones are found by comparing all.
 const INDEXABLE: i32 = 2_000;
 
@@ -220,13 +224,16 @@ async fn search(
         ));
     push_filter(&mut sql, "v", filter);
     sql.push(" ORDER BY distance");
-    push_limit(&mut sql, limit);
+    // The index gives them in about the right order.
+    let wider = limit.saturating_mul(WIDER).max(WIDER_MIN);
+    push_limit(&mut sql, if by_index { wider } else { limit });
     sql.push(
         ") SELECT r.id, p.ordinal, p.start_ms, p.end_ms, p.text, \
          1 - f.distance AS cosine, NULL::float8 AS coverage \
          FROM found f JOIN passages p ON p.num = f.passage \
          JOIN recordings r ON r.num = p.recording ORDER BY f.distance",
     );
+    push_limit(&mut sql, limit);
     let rows = sql.build().fetch_all(connection).await?;
     rows.iter().map(hit).collect()
 }
