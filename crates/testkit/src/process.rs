@@ -58,7 +58,7 @@ pub fn find(name: &'static str) -> Result<PathBuf, StartError> {
 }
 
 /// The folders of programs that `scripts/tools.sh` made.
-fn tools() -> Vec<PathBuf> {
+pub(crate) fn tools() -> Vec<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")),
         PathBuf::from,
@@ -100,6 +100,17 @@ pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?
         .port())
+}
+
+/// Whether this process may do everything.
+#[cfg(unix)]
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_root() -> bool {
+    false
 }
 
 /// A server that is killed when this is dropped.

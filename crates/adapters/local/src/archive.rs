@@ -20,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use speakr_core::{
     Recording, RecordingId, Transcript,
     ports::{
-        archive::{Archive, ArchiveError, Deleted, SoundWriter},
+        archive::{Archive, ArchiveError, Deleted, SoundFile, SoundWriter},
         sound::{SoundDecoder, SoundEncoder, SoundError, SoundInput, SoundSource},
     },
 };
@@ -342,8 +342,8 @@ impl Archive for FolderArchive {
             .map_err(|cause| fault::sound("read", &path, cause))
     }
 
-    async fn sound_file(&self, id: RecordingId) -> Result<PathBuf, ArchiveError> {
-        self.sound_path(id)
+    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
+        self.sound_path(id).map(SoundFile::kept)
     }
 
     async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError> {

@@ -43,7 +43,7 @@ async fn what_is_written_is_read_back_before_and_after_compaction() {
     let folder = archive.home().recording(id);
     assert!(!folder.join("audio.pcm").exists());
     assert_eq!(
-        archive.sound_file(id).await.unwrap(),
+        archive.sound_file(id).await.unwrap().to_path_buf(),
         folder.join("audio.flac")
     );
     assert_eq!(read_all(&archive, id).await, sound);

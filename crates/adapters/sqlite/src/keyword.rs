@@ -1,22 +1,14 @@
 //! Keyword search: any text is a query, weighed by how rare its words are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
-use speakr_core::Tags;
+use speakr_core::{
+    Tags,
+    keywords::{self, COUNT_CAP, Choice},
+};
 use sqlx::{Row, SqliteConnection};
 
 use crate::{fault::Fault, vectors::cut};
-
-/// Most words of a query that are looked at: longer ones are pasted texts.
-const MAX_TERMS: usize = 32;
-
-/// Counting how many passages hold a word stops here: beyond, it is just common.
-const COUNT_CAP: u32 = 5_000;
-
-/// A word in more than this share of all passages doesn't bring passages in by itself …
-const COMMON_SHARE: f64 = 0.05;
-/// … once there are this many: in a small library every word tells.
-const COMMON_FROM: u32 = 2_000;
 
 /// Equals of the last passage wanted that are looked at without asking again.
 const TIES_AT_FIRST: usize = 64;
@@ -47,175 +39,6 @@ struct Term {
     count: u32,
 }
 
-impl Term {
-    /// Inverse document frequency as Lucene's BM25 has it: never negative, so that a word that
-    /// most passages hold weighs next to nothing instead of against.
-    fn weight(&self, passages: u32) -> f64 {
-        let (n, df) = (f64::from(passages), f64::from(self.count));
-        (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln()
-    }
-}
-
-/// The words of `query`, each once, in order.
-fn words(query: &str) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    query
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .filter(|word| seen.insert(word.clone()))
-        .take(MAX_TERMS)
-        .collect()
-}
-
-/// Words that say how a sentence is built and not what it is about. Only weighs where a query has
-/// other words too.
-fn is_function_word(word: &str) -> bool {
-    FUNCTION_WORDS.binary_search(&word).is_ok()
-}
-
-/// English function words, sorted. In other languages their frequency alone tells them.
-const FUNCTION_WORDS: &[&str] = &[
-    "a",
-    "about",
-    "after",
-    "again",
-    "against",
-    "all",
-    "am",
-    "an",
-    "and",
-    "any",
-    "are",
-    "as",
-    "at",
-    "be",
-    "because",
-    "been",
-    "before",
-    "being",
-    "between",
-    "both",
-    "but",
-    "by",
-    "can",
-    "could",
-    "d",
-    "did",
-    "do",
-    "does",
-    "doing",
-    "don",
-    "down",
-    "during",
-    "each",
-    "few",
-    "for",
-    "from",
-    "further",
-    "had",
-    "has",
-    "have",
-    "having",
-    "he",
-    "her",
-    "here",
-    "hers",
-    "herself",
-    "him",
-    "himself",
-    "his",
-    "how",
-    "i",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "itself",
-    "just",
-    "ll",
-    "m",
-    "may",
-    "me",
-    "might",
-    "more",
-    "most",
-    "must",
-    "my",
-    "myself",
-    "no",
-    "nor",
-    "not",
-    "now",
-    "of",
-    "off",
-    "on",
-    "once",
-    "only",
-    "or",
-    "other",
-    "our",
-    "ours",
-    "ourselves",
-    "out",
-    "over",
-    "own",
-    "re",
-    "s",
-    "same",
-    "shall",
-    "she",
-    "should",
-    "so",
-    "some",
-    "such",
-    "t",
-    "than",
-    "that",
-    "the",
-    "their",
-    "theirs",
-    "them",
-    "themselves",
-    "then",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "through",
-    "to",
-    "too",
-    "under",
-    "until",
-    "up",
-    "us",
-    "ve",
-    "very",
-    "was",
-    "we",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "while",
-    "who",
-    "whom",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "would",
-    "you",
-    "your",
-    "yours",
-    "yourself",
-    "yourselves",
-];
-
 /// A passage that holds words of the query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Hit {
@@ -236,10 +59,7 @@ pub(crate) async fn search(
     tags: &Tags,
     limit: usize,
 ) -> Result<Vec<Hit>, Fault> {
-    let mut words = words(query);
-    if words.iter().any(|word| !is_function_word(word)) {
-        words.retain(|word| !is_function_word(word));
-    }
+    let words = keywords::words(query);
     let mut terms = Vec::with_capacity(words.len());
     for word in words {
         let quoted = format!("\"{word}\"");
@@ -309,24 +129,19 @@ async fn count(connection: &mut SqliteConnection, quoted: &str) -> Result<u32, F
 /// The FTS5 query: passages with any of the rarer words, or with all of them; `None` when no
 /// passage can match.
 fn expression(terms: &[Term], passages: u32, tags: &Tags) -> Option<String> {
-    let known: Vec<&Term> = terms.iter().filter(|term| term.count > 0).collect();
-    if known.is_empty() {
-        return None;
-    }
-    let common = |term: &Term| {
-        passages >= COMMON_FROM && f64::from(term.count) > COMMON_SHARE * f64::from(passages)
-    };
-    let join = |terms: &[&Term], with: &str| {
-        let quoted: Vec<_> = terms.iter().map(|term| term.quoted.as_str()).collect();
+    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
+    let choice = Choice::of(&counts, passages)?;
+    let join = |words: &[usize], with: &str| {
+        let quoted: Vec<_> = words.iter().map(|i| terms[*i].quoted.as_str()).collect();
         quoted.join(with)
     };
-    let rare: Vec<&Term> = known.iter().copied().filter(|t| !common(t)).collect();
-    let words = if rare.len() == known.len() {
-        join(&known, " OR ")
-    } else if rare.is_empty() {
-        join(&known, " AND ")
+    let words = if choice.all.is_empty() {
+        join(&choice.any, " OR ")
+    } else if choice.any.is_empty() {
+        join(&choice.all, " AND ")
     } else {
-        format!("({}) OR ({})", join(&rare, " OR "), join(&known, " AND "))
+        let (any, all) = (join(&choice.any, " OR "), join(&choice.all, " AND "));
+        format!("({any}) OR ({all})")
     };
     let mut expression = format!("text : ({words})");
     for tag in tags.iter() {
@@ -342,7 +157,10 @@ async fn shares(
     passages: u32,
     passages_found: &[u32],
 ) -> Result<HashMap<u32, f32>, Fault> {
-    let weights: Vec<f64> = terms.iter().map(|term| term.weight(passages)).collect();
+    let weights: Vec<f64> = terms
+        .iter()
+        .map(|term| keywords::weight(term.count, passages))
+        .collect();
     let total: f64 = weights.iter().sum();
     let queries: BTreeMap<usize, String> = terms
         .iter()
@@ -373,20 +191,9 @@ async fn shares(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-
-    #[test]
-    fn function_words_are_sorted_for_the_search() {
-        assert!(FUNCTION_WORDS.is_sorted());
-    }
-
-    #[test]
-    fn words_come_once_in_lower_case_whatever_stands_between() {
-        assert_eq!(
-            words("\"Buy* AND milk: NEAR(buy)^ -- שלום 🎉 naïve"),
-            ["buy", "and", "milk", "near", "שלום", "naïve"]
-        );
-    }
 
     #[test]
     fn different_tags_are_different_words_and_case_counts() {

@@ -20,7 +20,10 @@ use std::{
 
 use speakr_core::ports::index::{Filter, Index, IndexError};
 use speakr_sqlite::{SqliteIndex, set_aside};
-use support::{MODEL, Numbers, Place, passage, recording_at, transcript};
+use support::{
+    Place,
+    things::{MODEL, Numbers, passage, recording_at, transcript},
+};
 
 /// Set in a process that writes until it is done or killed.
 const WRITER: &str = "SPEAKR_SQLITE_TEST_INDEX";

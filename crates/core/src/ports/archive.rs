@@ -1,6 +1,11 @@
 //! The store of record: sound and text, from which everything else can be made again.
 
-use std::path::PathBuf;
+use std::{
+    any::Any,
+    fmt,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -50,13 +55,14 @@ pub enum ArchiveError {
 /// Takes the sound of one recording as it comes.
 #[async_trait]
 pub trait SoundWriter: Send {
-    /// Hands the samples to the operating system: they survive this process.
+    /// Hands the samples on. On one machine they survive this process at once; a remote store may
+    /// gather a few seconds of them, which are kept once [`SoundWriter::sync`] has returned.
     ///
     /// # Errors
     /// [`ArchiveError::Full`] or [`ArchiveError::Io`]; what was written before is kept.
     async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError>;
 
-    /// Makes what was written survive a power cut.
+    /// Makes what was written survive a power cut, and this process.
     ///
     /// # Errors
     /// [`ArchiveError::Io`].
@@ -64,6 +70,49 @@ pub trait SoundWriter: Send {
 
     /// Samples written so far.
     fn samples(&self) -> u64;
+}
+
+/// A file with sound to read. Where the sound is kept elsewhere it is a copy, which goes with this.
+pub struct SoundFile {
+    path: PathBuf,
+    _copy: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl SoundFile {
+    /// The kept file itself.
+    #[must_use]
+    pub fn kept(path: PathBuf) -> Self {
+        Self { path, _copy: None }
+    }
+
+    /// A copy at `path` that is removed when `guard` is dropped.
+    #[must_use]
+    pub fn copy(path: PathBuf, guard: impl Any + Send + Sync) -> Self {
+        Self {
+            path,
+            _copy: Some(Box::new(guard)),
+        }
+    }
+}
+
+impl Deref for SoundFile {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsRef<Path> for SoundFile {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for SoundFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SoundFile").field(&self.path).finish()
+    }
 }
 
 /// What a deletion removed.
@@ -105,7 +154,7 @@ pub trait Archive: Send + Sync {
     /// [`ArchiveError`].
     async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError>;
 
-    /// Brings the sound into its lasting form (FLAC). The raw form is kept until the new one is
+    /// Brings the sound into its lasting form, one file. The raw form is kept until the new one is
     /// whole and on disk.
     ///
     /// # Errors
@@ -134,7 +183,7 @@ pub trait Archive: Send + Sync {
     ///
     /// # Errors
     /// [`ArchiveError::NotFound`] when there is none.
-    async fn sound_file(&self, id: RecordingId) -> Result<PathBuf, ArchiveError>;
+    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError>;
 
     /// Ids of all recordings that aren't deleted, in no order. Damaged ones are listed too.
     ///

@@ -20,6 +20,18 @@ pub enum IndexError {
         /// The version that it wants.
         min_version: String,
     },
+    /// It was made by an older speakr and has to be brought up to date first.
+    #[error(
+        "the index {place} has schema {found} and this speakr needs {wanted}: run its migration first"
+    )]
+    TooOld {
+        /// Which index.
+        place: String,
+        /// The number of its schema; 0 where there is none yet.
+        found: usize,
+        /// The number of the schema that is needed.
+        wanted: usize,
+    },
     /// It is damaged and has to be made again.
     #[error("the index {place} is damaged")]
     Damaged {
@@ -128,6 +140,15 @@ pub trait Index: Send + Sync {
     /// # Errors
     /// [`IndexError`].
     async fn remove(&self, id: RecordingId) -> Result<u64, IndexError>;
+
+    /// Takes a recording out for good, because it was deleted: where several processes write the
+    /// index, what comes late of it is ignored from now on.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn bury(&self, id: RecordingId) -> Result<u64, IndexError> {
+        self.remove(id).await
+    }
 
     /// Newest first.
     ///

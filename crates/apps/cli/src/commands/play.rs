@@ -115,7 +115,7 @@ pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
             command
                 .arg(option)
                 .arg(format!("{:.3}", from_ms as f64 / 1_000.0))
-                .arg(&kept);
+                .arg(&*kept);
             None
         }
         _ => {

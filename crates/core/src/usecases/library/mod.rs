@@ -419,7 +419,7 @@ impl Library {
             }
             Err(error) => return Err(error.into()),
         };
-        let passages = self.index.remove(id).await?;
+        let passages = self.index.bury(id).await?;
         Ok(Removed { deleted, passages })
     }
 }

@@ -1,0 +1,144 @@
+//! The connection to the database, and whether its schema is one for us.
+
+use std::{str::FromStr, time::Duration};
+
+use semver::Version;
+use speakr_core::ports::index::IndexError;
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+
+use crate::{
+    config::PostgresConfig,
+    fault::{Fault, PostgresError},
+    index::PostgresIndex,
+    migrate::{APP_VERSION, MIGRATIONS, Migration, Schema},
+    tokens::PostgresTokens,
+};
+
+/// How long a connection may live, so that a failover and a new certificate are noticed.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// The oldest pgvector that has iterative scans.
+pub(crate) const PGVECTOR: &str = "0.8.0";
+
+/// Connections to a database whose schema this program can use. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    place: String,
+}
+
+impl Database {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`IndexError::TooOld`] when [`crate::migrate`] is due, [`IndexError::TooNew`] when only a
+    /// newer program can use the schema, [`IndexError::Database`].
+    pub async fn connect(config: &PostgresConfig) -> Result<Self, IndexError> {
+        Self::connect_as(config, MIGRATIONS, APP_VERSION).await
+    }
+
+    pub(crate) async fn connect_as(
+        config: &PostgresConfig,
+        steps: &[Migration],
+        app_version: &str,
+    ) -> Result<Self, IndexError> {
+        let place = config.place();
+        let failed = |fault: Fault| fault.at("connect", &place);
+        let options = config
+            .options(Some(config.statement_timeout))
+            .map_err(|e| failed(e.into()))?;
+        let pool = PgPoolOptions::new()
+            .max_connections(config.max_connections)
+            .acquire_timeout(config.acquire_timeout)
+            .max_lifetime(MAX_LIFETIME)
+            // A connection that died while it lay idle isn't handed out.
+            .test_before_acquire(true)
+            .connect_with(options)
+            .await
+            .map_err(|e| failed(e.into()))?;
+        let database = Self { pool, place };
+        database.check_as(steps, app_version).await?;
+        Ok(database)
+    }
+
+    /// Whether the database answers and its schema is still one for this program: what readiness
+    /// asks.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    pub async fn check(&self) -> Result<(), IndexError> {
+        self.check_as(MIGRATIONS, APP_VERSION).await
+    }
+
+    async fn check_as(&self, steps: &[Migration], app_version: &str) -> Result<(), IndexError> {
+        let failed = |fault: Fault| fault.at("check", &self.place);
+        let mut connection = self.pool.acquire().await.map_err(|e| failed(e.into()))?;
+        let schema = Schema::read(&mut connection).await.map_err(failed)?;
+        schema.check(&self.place, steps.len(), app_version)?;
+        check_vector(&mut connection).await.map_err(failed)
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> PostgresIndex {
+        PostgresIndex::new(self.clone())
+    }
+
+    /// The tokens.
+    #[must_use]
+    pub fn tokens(&self) -> PostgresTokens {
+        PostgresTokens::new(self.clone())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// How errors name it.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+/// Whether pgvector is new enough.
+pub(crate) async fn check_vector(connection: &mut PgConnection) -> Result<(), Fault> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+            .fetch_optional(connection)
+            .await?;
+    let found = found.unwrap_or_else(|| "none".to_owned());
+    if is_at_least(&found, PGVECTOR) {
+        return Ok(());
+    }
+    Err(PostgresError::OldVector {
+        found,
+        wanted: PGVECTOR,
+    }
+    .into())
+}
+
+fn is_at_least(found: &str, wanted: &str) -> bool {
+    match (Version::from_str(found), Version::from_str(wanted)) {
+        (Ok(found), Ok(wanted)) => found >= wanted,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_pgvector_is_told_from_a_new_one() {
+        assert!(is_at_least("0.8.0", PGVECTOR));
+        assert!(is_at_least("0.10.1", PGVECTOR));
+        assert!(!is_at_least("0.7.4", PGVECTOR));
+        assert!(!is_at_least("none", PGVECTOR));
+    }
+}

@@ -1,0 +1,211 @@
+//! Vectors, and the search by them.
+
+use pgvector::Vector;
+use speakr_core::ports::index::{EmbeddedPassage, Filter, PassageHit};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, QueryBuilder};
+
+use crate::{
+    fault::{Fault, PostgresError},
+    index::{hit, push_limit},
+    recordings::{Marks, push_filter},
+};
+
+/// Where a filter leaves fewer passages than this, all of them are compared.
+const EXACT_BELOW: i64 = 5_000;
+
+/// The index is asked for so many passages at most; more are found by comparing all.
+const MOST_BY_INDEX: usize = 1_000;
+
+/// Longest vector that pgvector can index. Longer ones are found by comparing all.
+const INDEXABLE: i32 = 2_000;
+
+/// Names the lock under which a model is made known.
+const LOCK: i64 = 0x766d_6f64;
+
+/// A model by its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Model {
+    pub(crate) num: i32,
+    pub(crate) dimensions: i32,
+}
+
+impl Model {
+    /// Whether `vector` can be one of its.
+    pub(crate) fn fits(self, vector: &[f32]) -> bool {
+        usize::try_from(self.dimensions) == Ok(vector.len())
+    }
+}
+
+/// The model `id`, where vectors of it were ever stored.
+pub(crate) async fn model(connection: &mut PgConnection, id: &str) -> Result<Option<Model>, Fault> {
+    let found: Option<(i32, i32)> =
+        sqlx::query_as("SELECT num, dimensions FROM embedding_models WHERE id = $1")
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.map(|(num, dimensions)| Model { num, dimensions }))
+}
+
+/// The model `id`, made known with an index of its own where it isn't yet. Outside any other
+/// transaction: making an index waits for all writers.
+pub(crate) async fn ensure_model(
+    connection: &mut PgConnection,
+    id: &str,
+    dimensions: usize,
+) -> Result<Model, Fault> {
+    if let Some(model) = model(connection, id).await? {
+        return Ok(model);
+    }
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    if let Some(model) = model(&mut transaction, id).await? {
+        return Ok(model);
+    }
+    let (num, dimensions): (i32, i32) = sqlx::query_as(
+        "INSERT INTO embedding_models (id, dimensions) VALUES ($1, $2) RETURNING num, dimensions",
+    )
+    .bind(id)
+    .bind(i32::try_from(dimensions).unwrap_or(i32::MAX))
+    .fetch_one(&mut *transaction)
+    .await?;
+    if dimensions <= INDEXABLE {
+        // Names and types take no parameters; these are numbers of ours.
+        let sql = format!(
+            "CREATE INDEX vectors_of_model_{num} ON vectors \
+             USING hnsw ((vector::vector({dimensions})) vector_cosine_ops) WHERE model = {num}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(Model { num, dimensions })
+}
+
+/// Stores the vectors of passages of recording `recording`; `nums` are the passages' rows. Those
+/// without a vector wait for one.
+pub(crate) async fn put(
+    connection: &mut PgConnection,
+    model: Model,
+    recording: i64,
+    marks: &Marks,
+    passages: &[EmbeddedPassage],
+    nums: &[i64],
+) -> Result<(), Fault> {
+    let mut stored = (Vec::new(), Vec::new());
+    for (passage, num) in passages.iter().zip(nums) {
+        if passage.vector.is_empty() {
+            continue;
+        }
+        if !model.fits(&passage.vector) {
+            return Err(PostgresError::Dimensions {
+                found: passage.vector.len(),
+                wanted: usize::try_from(model.dimensions).unwrap_or(0),
+            }
+            .into());
+        }
+        stored.0.push(*num);
+        stored.1.push(Vector::from(passage.vector.clone()));
+    }
+    sqlx::query(
+        "INSERT INTO vectors (passage, recording, model, vector, tags, created_ns, state) \
+         SELECT passage, $3, $4, vector, $5, $6, $7 \
+         FROM unnest($1::bigint[], $2::vector[]) AS new (passage, vector)",
+    )
+    .bind(stored.0)
+    .bind(stored.1)
+    .bind(recording)
+    .bind(model.num)
+    .bind(&marks.tags)
+    .bind(marks.created_ns)
+    .bind(marks.state)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The best `limit` passages by cosine with `query`, best first, and all as good as the last.
+pub(crate) async fn nearest(
+    connection: &mut PgConnection,
+    query: &[f32],
+    model_id: &str,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<PassageHit>, Fault> {
+    let Some(model) = model(connection, model_id).await?.filter(|m| m.fits(query)) else {
+        return Ok(Vec::new());
+    };
+    let few = passing(connection, model, filter).await?;
+    let by_index = few.is_none() && limit <= MOST_BY_INDEX && model.dimensions <= INDEXABLE;
+    if by_index {
+        let found = search(connection, query, model, filter, limit, true).await?;
+        // An index scan can end early where few pass the filter.
+        if found.len() >= limit {
+            return Ok(found);
+        }
+    }
+    search(connection, query, model, filter, limit, false).await
+}
+
+/// How many vectors pass `filter`, where they are fewer than [`EXACT_BELOW`].
+async fn passing(
+    connection: &mut PgConnection,
+    model: Model,
+    filter: &Filter,
+) -> Result<Option<i64>, Fault> {
+    let mut query = if *filter == Filter::default() {
+        QueryBuilder::new("SELECT passages FROM counts")
+    } else {
+        let mut query =
+            QueryBuilder::new("SELECT count(*) FROM (SELECT FROM vectors v WHERE v.model = ");
+        query.push_bind(model.num);
+        push_filter(&mut query, "v", filter);
+        query
+            .push(" LIMIT ")
+            .push_bind(EXACT_BELOW)
+            .push(") AS some");
+        query
+    };
+    let count: i64 = query.build_query_scalar().fetch_one(connection).await?;
+    Ok((count < EXACT_BELOW).then_some(count))
+}
+
+async fn search(
+    connection: &mut PgConnection,
+    query: &[f32],
+    model: Model,
+    filter: &Filter,
+    limit: usize,
+    by_index: bool,
+) -> Result<Vec<PassageHit>, Fault> {
+    // The index is on the cast column: without the cast all are compared.
+    let column = if by_index {
+        format!("v.vector::vector({})", model.dimensions)
+    } else {
+        "v.vector".to_owned()
+    };
+    let mut sql: QueryBuilder<Postgres> =
+        QueryBuilder::new("WITH found AS MATERIALIZED (SELECT v.passage, ");
+    sql.push(&column)
+        .push(" <=> ")
+        .push_bind(Vector::from(query.to_vec()))
+        // Spelt out, so that the planner sees which partial index it is.
+        .push(format_args!(
+            " AS distance FROM vectors v WHERE v.model = {}",
+            model.num
+        ));
+    push_filter(&mut sql, "v", filter);
+    sql.push(" ORDER BY distance");
+    push_limit(&mut sql, limit);
+    sql.push(
+        ") SELECT r.id, p.ordinal, p.start_ms, p.end_ms, p.text, \
+         1 - f.distance AS cosine, NULL::float8 AS coverage \
+         FROM found f JOIN passages p ON p.num = f.passage \
+         JOIN recordings r ON r.num = p.recording ORDER BY f.distance",
+    );
+    let rows = sql.build().fetch_all(connection).await?;
+    rows.iter().map(hit).collect()
+}

@@ -1,0 +1,134 @@
+//! Which bucket, where, and as whom.
+
+use std::{fmt, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_s3::{Client, config::Credentials as SdkCredentials, types::ServerSideEncryption};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+/// How often a request is tried in all before its failure is told.
+const ATTEMPTS: u32 = 5;
+
+/// How long a connection may take, …
+const CONNECT: Duration = Duration::from_secs(5);
+/// … and one attempt at a request: a part of an upload over a slow line takes its time.
+const ATTEMPT: Duration = Duration::from_secs(120);
+
+/// Bytes of one part of an upload.
+const PART_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// A fixed pair of keys. Only for stores that hand out nothing better.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half; never printed.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the store encrypts what it keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// As the bucket is set up.
+    #[default]
+    Bucket,
+    /// With the store's own key (SSE-S3).
+    Store,
+    /// With this key of the key management service (SSE-KMS).
+    Kms {
+        /// Its id, ARN or alias.
+        key: String,
+    },
+}
+
+impl Encryption {
+    pub(crate) fn header(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        match self {
+            Self::Bucket => (None, None),
+            Self::Store => (Some(ServerSideEncryption::Aes256), None),
+            Self::Kms { key } => (Some(ServerSideEncryption::AwsKms), Some(key.clone())),
+        }
+    }
+}
+
+/// Which bucket, where, and as whom.
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    /// The bucket's name. It must be there.
+    pub bucket: String,
+    /// URL of the store; AWS's own where absent.
+    pub endpoint: Option<String>,
+    /// Its region; from the environment or profile where absent.
+    pub region: Option<String>,
+    /// Whether the bucket goes into the path instead of the host name, as most stores other than
+    /// AWS want it.
+    pub path_style: bool,
+    /// As whom; AWS's default chain (environment, profile, web identity, container, instance)
+    /// where absent.
+    pub credentials: Option<Credentials>,
+    /// How the store encrypts.
+    pub encryption: Encryption,
+    /// Bytes of one part of an upload, at least 5 MiB; larger sounds get larger parts.
+    pub part_bytes: usize,
+}
+
+impl S3Config {
+    /// `bucket` on AWS, with the default credential chain.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            endpoint: None,
+            region: None,
+            path_style: false,
+            credentials: None,
+            encryption: Encryption::default(),
+            part_bytes: PART_BYTES,
+        }
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let http = Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .build(),
+            );
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(keys) = &self.credentials {
+            loader = loader.credentials_provider(SdkCredentials::new(
+                &keys.access_key_id,
+                &keys.secret_access_key,
+                None,
+                None,
+                "speakr's settings",
+            ));
+        }
+        let shared = loader.load().await;
+        let mut config =
+            aws_sdk_s3::config::Builder::from(&shared).force_path_style(self.path_style);
+        if let Some(endpoint) = &self.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Client::from_conf(config.build())
+    }
+}

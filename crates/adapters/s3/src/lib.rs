@@ -1,0 +1,22 @@
+//! The store of record on S3, or on a store that speaks like it.
+//!
+//! [`S3Archive`] keeps each recording under a prefix of its own:
+//!
+//! ```text
+//! recordings/<uuid>/recording.json        its description
+//!                   sound/<sample>.pcm    sound as it came, named by its first sample
+//!                   audio.wav             sound for good
+//!                   transcript.json       its text
+//! tombstones/<uuid>                       it was deleted
+//! ```
+
+mod archive;
+mod config;
+mod fault;
+mod sound;
+mod store;
+mod wav;
+
+pub use archive::S3Archive;
+pub use config::{Credentials, Encryption, S3Config};
+pub use fault::S3Error;

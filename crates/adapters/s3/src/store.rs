@@ -1,0 +1,460 @@
+//! Objects of one bucket.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::{
+    Client,
+    operation::get_object::GetObjectOutput,
+    primitives::ByteStream,
+    types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier},
+};
+use speakr_core::ports::archive::ArchiveError;
+
+use crate::{
+    config::{Encryption, S3Config},
+    fault::{Fault, sort},
+};
+
+/// Most objects that one request deletes.
+const DELETE_BATCH: usize = 1_000;
+
+/// One bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    client: Client,
+    bucket: String,
+    encryption: Encryption,
+    pub(crate) part_bytes: usize,
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    pub(crate) key: String,
+    pub(crate) bytes: u64,
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl Store {
+    pub(crate) async fn open(config: &S3Config) -> Self {
+        Self {
+            client: config.client().await,
+            bucket: config.bucket.clone(),
+            encryption: config.encryption.clone(),
+            // What S3 takes as a part that isn't the last.
+            part_bytes: config.part_bytes.max(5 * 1_024 * 1_024),
+        }
+    }
+
+    /// How errors name `key`.
+    pub(crate) fn place(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    /// Asks for one key, which needs the bucket and the right to read it.
+    pub(crate) async fn check(&self) -> Result<(), ArchiveError> {
+        self.list_page("recordings/", None, Some(1)).await.map(drop)
+    }
+
+    pub(crate) async fn put(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        content_type: &str,
+    ) -> Result<(), ArchiveError> {
+        self.try_put(key, body, content_type, false)
+            .await
+            .map_err(|fault| fault.at("write", &self.place(key)))
+    }
+
+    /// Writes an object that isn't there yet. One with the same content that is there already is
+    /// an earlier try of this whose answer was lost.
+    pub(crate) async fn put_new(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        content_type: &str,
+    ) -> Result<(), ArchiveError> {
+        match self.try_put(key, body.clone(), content_type, true).await {
+            Err(Fault::Precondition) if self.get(key).await?.as_ref() == Some(&body) => Ok(()),
+            other => other.map_err(|fault| fault.at("write", &self.place(key))),
+        }
+    }
+
+    async fn try_put(
+        &self,
+        key: &str,
+        body: Vec<u8>,
+        content_type: &str,
+        only_new: bool,
+    ) -> Result<(), Fault> {
+        let (encryption, kms_key) = self.encryption.header();
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .set_if_none_match(only_new.then(|| "*".to_owned()))
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map(drop)
+            .map_err(sort(&self.bucket))
+    }
+
+    /// The object, as a stream with its size; `None` when there is none.
+    pub(crate) async fn open_object(
+        &self,
+        key: &str,
+    ) -> Result<Option<GetObjectOutput>, ArchiveError> {
+        let got = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .map_err(sort(&self.bucket));
+        match got {
+            Ok(object) => Ok(Some(object)),
+            Err(Fault::Missing) => Ok(None),
+            Err(fault) => Err(fault.at("read", &self.place(key))),
+        }
+    }
+
+    /// The object's content; `None` when there is none.
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
+        let Some(object) = self.open_object(key).await? else {
+            return Ok(None);
+        };
+        let body = object.body.collect().await.map_err(|e| ArchiveError::Io {
+            action: "read",
+            place: self.place(key),
+            cause: Box::new(e),
+        })?;
+        Ok(Some(body.to_vec()))
+    }
+
+    /// The object's size; `None` when there is none. (A HEAD that fails says little of why, so the
+    /// bucket is asked then.)
+    pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>, ArchiveError> {
+        let listed = self.list_page(key, None, Some(1)).await?.0;
+        Ok(listed.first().filter(|o| o.key == key).map(|o| o.bytes))
+    }
+
+    /// All objects whose keys begin so, in the order of their keys.
+    pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<Listed>, ArchiveError> {
+        let mut all = Vec::new();
+        let mut from = None;
+        loop {
+            let (page, _, next) = self.list_page(prefix, from, None).await?;
+            all.extend(page);
+            match next {
+                Some(next) => from = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Names right below `prefix` that have objects under them.
+    pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+        let mut all = Vec::new();
+        let mut from = None;
+        loop {
+            let (_, folders, next) = self.list_page(prefix, from, None).await?;
+            all.extend(folders);
+            match next {
+                Some(next) => from = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    async fn list_page(
+        &self,
+        prefix: &str,
+        from: Option<String>,
+        most: Option<i32>,
+    ) -> Result<(Vec<Listed>, Vec<String>, Option<String>), ArchiveError> {
+        let page = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .set_delimiter(prefix.ends_with('/').then(|| "/".to_owned()))
+            .set_continuation_token(from)
+            .set_max_keys(most)
+            .send()
+            .await
+            .map_err(sort(&self.bucket))
+            .map_err(|fault| fault.at("list", &self.place(prefix)))?;
+        let folders = page
+            .common_prefixes()
+            .iter()
+            .filter_map(|folder| {
+                let name = folder.prefix()?.strip_prefix(prefix)?;
+                Some(name.trim_end_matches('/').to_owned())
+            })
+            .collect();
+        let next = page.next_continuation_token().map(ToOwned::to_owned);
+        let listed = page
+            .contents
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|object| {
+                Some(Listed {
+                    key: object.key?,
+                    bytes: u64::try_from(object.size.unwrap_or(0)).unwrap_or(0),
+                    modified: object.last_modified.and_then(|at| {
+                        let since = Duration::from_secs(u64::try_from(at.secs()).ok()?);
+                        SystemTime::UNIX_EPOCH.checked_add(since)
+                    }),
+                })
+            })
+            .collect();
+        Ok((listed, folders, next))
+    }
+
+    /// Deletes every version of all objects whose keys begin so, and uploads that aren't finished.
+    pub(crate) async fn erase(&self, prefix: &str) -> Result<(), ArchiveError> {
+        let failed = |fault: Fault| fault.at("delete", &self.place(prefix));
+        self.abort_uploads(prefix).await.map_err(failed)?;
+        let doomed = match self.versions(prefix).await {
+            Ok(versions) => versions,
+            // A store without versions: what is listed is all there is.
+            Err(Fault::Unknown) => self
+                .list_all_below(prefix)
+                .await?
+                .into_iter()
+                .map(|key| (key, None))
+                .collect(),
+            Err(fault) => return Err(failed(fault)),
+        };
+        for batch in doomed.chunks(DELETE_BATCH) {
+            self.delete_batch(batch, prefix).await?;
+        }
+        Ok(())
+    }
+
+    async fn list_all_below(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
+        let mut keys = Vec::new();
+        let mut folders = vec![prefix.to_owned()];
+        while let Some(folder) = folders.pop() {
+            keys.extend(self.list(&folder).await?.into_iter().map(|o| o.key));
+            let below = self.folders(&folder).await?;
+            folders.extend(below.into_iter().map(|name| format!("{folder}{name}/")));
+        }
+        Ok(keys)
+    }
+
+    async fn versions(&self, prefix: &str) -> Result<Vec<(String, Option<String>)>, Fault> {
+        let mut found = Vec::new();
+        let (mut key, mut version) = (None, None);
+        loop {
+            let page = self
+                .client
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .set_key_marker(key.take())
+                .set_version_id_marker(version.take())
+                .send()
+                .await
+                .map_err(sort(&self.bucket))?;
+            for object in page.versions() {
+                found.extend(
+                    object
+                        .key()
+                        .map(|k| (k.to_owned(), owned(object.version_id()))),
+                );
+            }
+            for marker in page.delete_markers() {
+                found.extend(
+                    marker
+                        .key()
+                        .map(|k| (k.to_owned(), owned(marker.version_id()))),
+                );
+            }
+            if page.is_truncated() != Some(true) {
+                return Ok(found);
+            }
+            key = owned(page.next_key_marker());
+            version = owned(page.next_version_id_marker());
+            if key.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn delete_batch(
+        &self,
+        batch: &[(String, Option<String>)],
+        prefix: &str,
+    ) -> Result<(), ArchiveError> {
+        let failed = |cause: String| ArchiveError::Io {
+            action: "delete",
+            place: self.place(prefix),
+            cause: cause.into(),
+        };
+        let mut doomed = Delete::builder().quiet(true);
+        for (key, version) in batch {
+            let object = ObjectIdentifier::builder()
+                .key(key)
+                .set_version_id(version.clone())
+                .build()
+                .map_err(|e| failed(e.to_string()))?;
+            doomed = doomed.objects(object);
+        }
+        let doomed = doomed.build().map_err(|e| failed(e.to_string()))?;
+        let answer = self
+            .client
+            .delete_objects()
+            .bucket(&self.bucket)
+            .delete(doomed)
+            .send()
+            .await
+            .map_err(sort(&self.bucket))
+            .map_err(|fault| fault.at("delete", &self.place(prefix)))?;
+        match answer.errors().first() {
+            None => Ok(()),
+            Some(error) => Err(failed(format!(
+                "{}: {}",
+                error.key().unwrap_or_default(),
+                error.message().or(error.code()).unwrap_or("refused")
+            ))),
+        }
+    }
+
+    async fn abort_uploads(&self, prefix: &str) -> Result<(), Fault> {
+        let page = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(prefix)
+            .send()
+            .await
+            .map_err(sort(&self.bucket))?;
+        for upload in page.uploads() {
+            let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
+                continue;
+            };
+            match self.abort(key, id).await {
+                Ok(()) | Err(Fault::Missing) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn abort(&self, key: &str, upload: &str) -> Result<(), Fault> {
+        self.client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload)
+            .send()
+            .await
+            .map(drop)
+            .map_err(sort(&self.bucket))
+    }
+
+    /// Begins an object that is written in parts. It is there once [`Upload::finish`] is done.
+    pub(crate) async fn upload(
+        &self,
+        key: &str,
+        content_type: &str,
+    ) -> Result<Upload<'_>, ArchiveError> {
+        let failed = |fault: Fault| fault.at("write", &self.place(key));
+        let (encryption, kms_key) = self.encryption.header();
+        let upload = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .set_server_side_encryption(encryption)
+            .set_ssekms_key_id(kms_key)
+            .send()
+            .await
+            .map_err(sort(&self.bucket))
+            .map_err(failed)?;
+        let id = owned(upload.upload_id()).ok_or_else(|| failed(Fault::Unknown))?;
+        Ok(Upload {
+            store: self,
+            key: key.to_owned(),
+            id,
+            parts: Vec::new(),
+        })
+    }
+}
+
+fn owned(text: Option<&str>) -> Option<String> {
+    text.map(ToOwned::to_owned)
+}
+
+/// An object that is written in parts, each with its checksum.
+pub(crate) struct Upload<'a> {
+    store: &'a Store,
+    key: String,
+    id: String,
+    parts: Vec<CompletedPart>,
+}
+
+impl Upload<'_> {
+    /// Sends the next part.
+    pub(crate) async fn part(&mut self, body: Vec<u8>) -> Result<(), ArchiveError> {
+        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
+        let part = self
+            .store
+            .client
+            .upload_part()
+            .bucket(&self.store.bucket)
+            .key(&self.key)
+            .upload_id(&self.id)
+            .part_number(number)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map_err(sort(&self.store.bucket))
+            .map_err(|fault| fault.at("write", &self.store.place(&self.key)))?;
+        self.parts.push(
+            CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(part.e_tag)
+                .set_checksum_sha256(part.checksum_sha256)
+                .build(),
+        );
+        Ok(())
+    }
+
+    /// Puts the parts together: from now on the object is there, whole.
+    pub(crate) async fn finish(self) -> Result<(), ArchiveError> {
+        let parts = CompletedMultipartUpload::builder()
+            .set_parts(Some(self.parts))
+            .build();
+        self.store
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.store.bucket)
+            .key(&self.key)
+            .upload_id(&self.id)
+            .multipart_upload(parts)
+            .send()
+            .await
+            .map(drop)
+            .map_err(sort(&self.store.bucket))
+            .map_err(|fault| fault.at("write", &self.store.place(&self.key)))
+    }
+
+    /// Throws the parts away. Best effort: a deletion of the recording does it too.
+    pub(crate) async fn give_up(self) {
+        if let Err(fault) = self.store.abort(&self.key, &self.id).await {
+            tracing::warn!(?fault, key = self.key, "an upload's parts are left");
+        }
+    }
+}

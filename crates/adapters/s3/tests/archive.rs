@@ -1,0 +1,210 @@
+//! The archive against a real S3 server with versions.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+mod support;
+
+use speakr_core::{
+    RecordingState,
+    ports::archive::{Archive, ArchiveError, Deleted},
+};
+use speakr_s3::S3Archive;
+use support::{config, each, heard, recording, sound, transcript};
+
+#[tokio::test]
+async fn sound_goes_in_as_it_comes_and_becomes_one_file_of_many_parts() {
+    each(async |place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let id = recording.recording_id;
+        // Some twelve megabytes: three parts.
+        let pcm = sound(6_000_001);
+        let mut writer = archive.begin(&recording).await.unwrap();
+        for block in pcm.chunks(500_000) {
+            writer.write(block).await.unwrap();
+        }
+        writer.sync().await.unwrap();
+        assert_eq!(writer.samples(), pcm.len() as u64);
+        assert!(heard(archive, id).await == pcm);
+        archive.compact_sound(id).await.unwrap();
+        archive.compact_sound(id).await.unwrap(); // Again: nothing to do.
+        assert!(heard(archive, id).await == pcm);
+
+        let file = archive.sound_file(id).await.unwrap();
+        let path = file.to_path_buf();
+        assert_eq!(path.extension().unwrap(), "wav");
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 80 + 2 * pcm.len());
+        assert_eq!(&bytes[..4], b"RIFF");
+        drop(file);
+        assert!(!path.exists(), "the copy stays");
+        assert!(matches!(
+            archive.resume(id).await,
+            Err(ArchiveError::NotFound(_))
+        ));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_process_goes_on_where_the_first_left_off() {
+    each(async |place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let id = recording.recording_id;
+        let pcm = sound(200_000);
+        let mut writer = archive.begin(&recording).await.unwrap();
+        writer.write(&pcm[..90_000]).await.unwrap();
+        writer.sync().await.unwrap();
+        writer.write(&pcm[90_000..90_100]).await.unwrap(); // Lost with the process.
+
+        let other = S3Archive::open(&config(&place.s3)).await;
+        let mut resumed = other.resume(id).await.unwrap();
+        assert_eq!(resumed.samples(), 90_000);
+        resumed.write(&pcm[90_000..]).await.unwrap();
+        resumed.sync().await.unwrap();
+        // The first isn't dead after all: it may not mix its sound into the other's.
+        writer.write(&[7; 200]).await.unwrap();
+        let error = writer.sync().await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Io { .. }), "{error:?}");
+        assert!(heard(archive, id).await == pcm);
+        assert!(archive.begin(&recording).await.is_err(), "begun twice");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn descriptions_and_texts_come_back_and_what_is_missing_is_told() {
+    each(async |place| {
+        let archive = &place.archive;
+        let mut recording = recording();
+        let id = recording.recording_id;
+        assert!(matches!(
+            archive.update(&recording).await,
+            Err(ArchiveError::NotFound(_))
+        ));
+        assert!(matches!(
+            archive.recording(id).await,
+            Err(ArchiveError::NotFound(_))
+        ));
+        drop(archive.begin(&recording).await.unwrap());
+        assert_eq!(archive.recording(id).await.unwrap(), recording);
+        assert_eq!(archive.transcript(id).await.unwrap(), None);
+        let text = transcript(&recording, "some words");
+        archive.put_transcript(&text).await.unwrap();
+        recording.state = RecordingState::Transcribed;
+        archive.update(&recording).await.unwrap();
+        assert_eq!(archive.recording(id).await.unwrap(), recording);
+        assert_eq!(archive.transcript(id).await.unwrap(), Some(text));
+        assert_eq!(archive.ids().await.unwrap(), [id]);
+        assert_eq!(archive.resume(id).await.unwrap().samples(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_description_is_made_again_from_the_text() {
+    each(async |place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let id = recording.recording_id;
+        drop(archive.begin(&recording).await.unwrap());
+        let text = transcript(&recording, "some words");
+        archive.put_transcript(&text).await.unwrap();
+        place
+            .put(&format!("recordings/{id}/recording.json"), "garbage")
+            .await;
+        let rebuilt = archive.recording(id).await.unwrap();
+        assert_eq!(rebuilt.state, RecordingState::Transcribed);
+        assert_eq!(rebuilt.tags, recording.tags);
+        assert_eq!(archive.recording(id).await.unwrap(), rebuilt);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_takes_every_version_and_nothing_brings_it_back() {
+    each(async |place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let id = recording.recording_id;
+        let mut writer = archive.begin(&recording).await.unwrap();
+        writer.write(&sound(1_000)).await.unwrap();
+        writer.sync().await.unwrap();
+        for words in ["zucchini first", "zucchini second"] {
+            let text = transcript(&recording, words);
+            archive.put_transcript(&text).await.unwrap();
+        }
+        assert!(place.holding("zucchini").await.len() >= 2, "no old version");
+        let deleted = archive.delete(id).await.unwrap();
+        assert!(deleted.sound && deleted.text && deleted.bytes > 2_000);
+        assert_eq!(place.holding("zucchini").await, Vec::<String>::new());
+        assert_eq!(archive.delete(id).await.unwrap(), Deleted::default());
+        assert!(archive.is_deleted(id).await.unwrap());
+        assert!(archive.ids().await.unwrap().is_empty());
+
+        let late = transcript(&recording, "zucchini third");
+        for result in [
+            archive.put_transcript(&late).await,
+            archive.update(&recording).await,
+            archive.begin(&recording).await.map(drop),
+            archive.recording(id).await.map(drop),
+        ] {
+            assert!(
+                matches!(result, Err(ArchiveError::Deleted(_))),
+                "{result:?}"
+            );
+        }
+        // A writer that was at work meanwhile leaves nothing either.
+        writer.write(&sound(10)).await.unwrap();
+        let error = writer.sync().await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Deleted(_)), "{error:?}");
+        assert_eq!(archive.finish_deletions().await.unwrap(), 0);
+        let unknown = self::recording().recording_id;
+        assert!(matches!(
+            archive.delete(unknown).await,
+            Err(ArchiveError::NotFound(_))
+        ));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_a_crash_broke_off_is_finished() {
+    each(async |place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let id = recording.recording_id;
+        drop(archive.begin(&recording).await.unwrap());
+        let text = transcript(&recording, "zucchini");
+        archive.put_transcript(&text).await.unwrap();
+        // The tombstone alone was written.
+        place.put(&format!("tombstones/{id}"), "now").await;
+        assert!(archive.ids().await.unwrap().is_empty());
+        assert_eq!(archive.finish_deletions().await.unwrap(), 1);
+        assert_eq!(place.holding("zucchini").await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_is_used_again_and_has_what_it_was_given() {
+    each(async |mut place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let mut writer = archive.begin(&recording).await.unwrap();
+        writer.write(&sound(5_000)).await.unwrap();
+        place.s3.kill();
+        writer.sync().await.unwrap_err();
+        place.s3.start_again().unwrap();
+        writer.sync().await.unwrap();
+        assert!(heard(archive, recording.recording_id).await == sound(5_000));
+    })
+    .await;
+}

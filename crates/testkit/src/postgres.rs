@@ -1,0 +1,285 @@
+//! A real PostgreSQL with pgvector: PyPI's, else the system's.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::process::{Server, StartError, find, free_port, is_root, tools};
+
+const PROGRAM: &str = "postgres";
+const INITDB: &str = "initdb";
+const PSQL: &str = "psql";
+/// A busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where systems put PostgreSQL's programs: Debian a folder a version, Homebrew one a formula.
+const SYSTEM: [&str; 3] = ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"];
+
+/// What a server says that finds another's processes on its data.
+const STILL_GOING: &str = "is still in use";
+
+/// Who may do everything in the database.
+const USER: &str = "speakr";
+
+/// Whom the server runs as when root starts it: it refuses to run as root.
+const NOBODY: u32 = 65_534;
+
+/// A running PostgreSQL server. It ends with this.
+#[derive(Debug)]
+pub struct Postgres {
+    server: Option<Server>,
+    folder: TempDir,
+    /// The folder of its programs.
+    programs: PathBuf,
+    port: u16,
+    password: String,
+}
+
+impl Postgres {
+    /// Makes a database cluster with a password of its own and starts a server on it.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start() -> Result<Self, StartError> {
+        let folder = tempfile::tempdir().map_err(|e| failed(INITDB, e))?;
+        let random = folder.path().file_name().unwrap_or_default();
+        let password = random
+            .to_string_lossy()
+            .replace(|c: char| !c.is_alphanumeric(), "");
+        let programs = reachable(programs()?, folder.path())?;
+        let mut postgres = Self {
+            server: None,
+            programs,
+            port: free_port().map_err(|e| failed(PROGRAM, e))?,
+            password,
+            folder,
+        };
+        postgres.initialise()?;
+        postgres.start_again()?;
+        Ok(postgres)
+    }
+
+    fn initialise(&self) -> Result<(), StartError> {
+        let file = self.folder.path().join("password");
+        std::fs::write(&file, &self.password).map_err(|e| failed(INITDB, e))?;
+        for path in [self.folder.path(), &file] {
+            give_away(path).map_err(|e| failed(INITDB, e))?;
+        }
+        let output = self
+            .as_nobody(INITDB)?
+            .args(["--username", USER, "--auth", "scram-sha-256", "--pwfile"])
+            .arg(&file)
+            // The same order and the same letters on every system.
+            .args(["--encoding", "UTF8", "--locale-provider", "builtin"])
+            .args(["--locale", "C.UTF-8", "--no-sync", "--pgdata"])
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| failed(INITDB, e))?;
+        complain(INITDB, &output)
+    }
+
+    /// Ends the server at once, as a crash would. What it stored is kept.
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts the server again, on the same port and with what it stored.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_again(&mut self) -> Result<(), StartError> {
+        self.kill();
+        let port = self.port.to_string();
+        let mut command = self.as_nobody(PROGRAM)?;
+        command
+            .args(["-h", "127.0.0.1", "-p", &port, "-k"])
+            .arg(self.folder.path())
+            .arg("-D")
+            .arg(self.data())
+            .current_dir(self.folder.path());
+        let isready = self.programs.join("pg_isready");
+        let ready = || {
+            Command::new(&isready)
+                .args(["-q", "-h", "127.0.0.1", "-p", &port])
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        let log = self.folder.path().join("log");
+        let began = Instant::now();
+        loop {
+            match Server::start(PROGRAM, &mut command, log.clone(), PATIENCE, ready) {
+                // What the one that was killed has left behind is still going.
+                Err(StartError::NotReady { log, .. })
+                    if log.contains(STILL_GOING) && began.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                started => {
+                    self.server = Some(started?);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Makes an empty database with pgvector in it; gives its URL.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn create_database(&self, name: &str) -> Result<String, StartError> {
+        self.query("postgres", &format!("CREATE DATABASE \"{name}\""))?;
+        self.query(name, "CREATE EXTENSION vector")?;
+        Ok(self.url(name))
+    }
+
+    /// The URL of database `name`, with user and password.
+    #[must_use]
+    pub fn url(&self, name: &str) -> String {
+        format!(
+            "postgres://{USER}:{}@127.0.0.1:{}/{name}",
+            self.password, self.port
+        )
+    }
+
+    /// What `sql` gives in database `name`, as `psql` prints it without frame.
+    ///
+    /// # Errors
+    /// [`StartError::NotReady`] with what the server said.
+    pub fn query(&self, name: &str, sql: &str) -> Result<String, StartError> {
+        let output = Command::new(self.programs.join(PSQL))
+            .env("PGPASSWORD", &self.password)
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER])
+            .args(["-d", name, "-v", "ON_ERROR_STOP=1", "-XAtc", sql])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| failed(PSQL, e))?;
+        complain(PSQL, &output)?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn as_nobody(&self, program: &str) -> Result<Command, StartError> {
+        as_nobody(&self.programs.join(program))
+    }
+
+    /// The port of clients.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder with all that the server stores.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+/// The folder with the programs of a PostgreSQL that has pgvector: ours first.
+fn programs() -> Result<PathBuf, StartError> {
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let system = SYSTEM.iter().flat_map(|folder| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().join("bin"))
+    });
+    tools()
+        .into_iter()
+        .chain(std::env::split_paths(&on_path))
+        .chain(system)
+        .find(|folder| has_vector(folder))
+        .ok_or(StartError::NotInstalled { program: PROGRAM })
+}
+
+/// Whether a server's programs are in this folder, and it has pgvector.
+fn has_vector(programs: &Path) -> bool {
+    let Ok(server) = fs::canonicalize(programs.join(PROGRAM)) else {
+        return false;
+    };
+    if !programs.join(INITDB).is_file() || !programs.join(PSQL).is_file() {
+        return false;
+    }
+    let control = Path::new("extension/vector.control");
+    let installed = server.ancestors().nth(2).map(Path::to_path_buf);
+    let version = installed.as_ref().and_then(|folder| folder.file_name());
+    let shared = [
+        installed
+            .as_ref()
+            .map(|folder| folder.join("share/postgresql")),
+        installed.as_ref().map(|folder| folder.join("share")),
+        version.map(|version| Path::new("/usr/share/postgresql").join(version)),
+    ];
+    shared
+        .into_iter()
+        .flatten()
+        .any(|shared| shared.join(control).is_file())
+}
+
+/// `programs`, or a copy in `folder` where root starts the server and whom it runs as can't get at
+/// them (they may lie in a home of root's).
+fn reachable(programs: PathBuf, folder: &Path) -> Result<PathBuf, StartError> {
+    let failed = |e| failed(PROGRAM, e);
+    give_away(folder).map_err(failed)?;
+    let works = |programs: &Path| {
+        let mut version = as_nobody(&programs.join(PROGRAM))?;
+        let output = version.arg("--version").output().map_err(failed)?;
+        complain(PROGRAM, &output)
+    };
+    if works(&programs).is_ok() {
+        return Ok(programs);
+    }
+    let real = fs::canonicalize(programs.join(PROGRAM)).map_err(failed)?;
+    let installed = real.ancestors().nth(2).unwrap_or(&real);
+    let copy = folder.join("programs");
+    let output = Command::new("cp")
+        .arg("-RL")
+        .args([installed, &copy])
+        .output()
+        .map_err(failed)?;
+    complain("cp", &output)?;
+    let programs = copy.join("bin");
+    works(&programs)?;
+    Ok(programs)
+}
+
+/// The command that runs the program at `path`: as itself, or as nobody where this is root.
+fn as_nobody(path: &Path) -> Result<Command, StartError> {
+    if !is_root() {
+        return Ok(Command::new(path));
+    }
+    let id = NOBODY.to_string();
+    let mut command = Command::new(find("setpriv")?);
+    command
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
+        .arg(path);
+    Ok(command)
+}
+
+/// Lets nobody own `path`, where this is root.
+fn give_away(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if is_root() {
+        return std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY));
+    }
+    let _ = path;
+    Ok(())
+}
+
+fn complain(program: &'static str, output: &std::process::Output) -> Result<(), StartError> {
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(StartError::NotReady {
+        program,
+        what: format!("ended with {}", output.status),
+        log: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+fn failed(program: &'static str, source: io::Error) -> StartError {
+    StartError::Start { program, source }
+}
