@@ -122,9 +122,12 @@ impl Platform {
     }
 
     pub async fn start_on(nats: Nats) -> Self {
-        let bus = Bus::connect(&BusConfig::new(&nats.url(), "client"))
-            .await
-            .expect("a connection");
+        let config = BusConfig::new(&nats.url(), "client");
+        Self::start_as(nats, config).await
+    }
+
+    pub async fn start_as(nats: Nats, config: BusConfig) -> Self {
+        let bus = Bus::connect(&config).await.expect("a connection");
         let events = bus.client().subscribe("speakr.event.>").await.unwrap();
         bus.client().flush().await.unwrap();
         let s3 = S3::start().expect("a store");
