@@ -40,6 +40,7 @@ fi
 measure "Word error rate, as files and live" accuracy --speech "$speech"
 measure "Processor time and memory, beside faster-whisper" speed --speech "$speech"
 measure "From Enter to the text" latency --speech "$speech" --limit-ms 500
+measure "From the call to the first text" first-text
 measure "Found in other words" recall
 measure "A large index" index
 [ -z "$failed" ] || die "not reached:$failed."

@@ -1,8 +1,14 @@
 //! Word error rate of the whole pipeline over a folder of speech: as files and live.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
-use futures::stream;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use serde::Serialize;
 use speakr_core::{
     Language,
@@ -15,6 +21,7 @@ use speakr_whisper::SileroModel;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    latency,
     manifest::{Clip, ManifestError},
     normaliser::{BasicNormaliser, EnglishNormaliser, NormaliserError},
     process_cpu,
@@ -100,6 +107,8 @@ pub struct Measurement<'a> {
     pub pace: Pace,
     /// How to cut, if not as built in.
     pub segmentation: Option<SegmenterConfig>,
+    /// Whether live sound comes no faster than it was spoken.
+    pub real_time: bool,
     /// Whether the engine has to find out the language by itself.
     pub detect_language: bool,
 }
@@ -120,8 +129,9 @@ pub fn transcriber(measurement: &Measurement<'_>) -> Transcriber {
 
 /// Transcribes `clips` and counts wrong words.
 ///
-/// In live pace the sound comes as fast as the engine takes it, in small chunks: pieces are cut as
-/// they are when somebody speaks, without waiting for the speaker.
+/// In live pace the sound comes in small chunks, so that pieces are cut as they are when somebody
+/// speaks: as fast as the engine takes it, or in real time. Only in real time does the engine get
+/// around to decode a piece in parts while it is open.
 ///
 /// # Errors
 /// [`AccuracyError`] at the first clip that can't be read or transcribed.
@@ -140,15 +150,21 @@ pub async fn measure(
             language: (!measurement.detect_language).then(|| Language::new(&clip.language)),
             ..DecodeOptions::default()
         };
-        let chunks: Vec<Vec<i16>> = match measurement.pace {
-            Pace::File => vec![pcm],
-            Pace::Live => pcm.chunks(CHUNK).map(<[i16]>::to_vec).collect(),
+        let chunks: BoxStream<'_, Vec<i16>> = match measurement.pace {
+            Pace::File => stream::iter([pcm]).boxed(),
+            Pace::Live if measurement.real_time => {
+                latency::as_spoken(&pcm, Arc::new(Mutex::new(Instant::now()))).boxed()
+            }
+            Pace::Live => {
+                let chunks: Vec<_> = pcm.chunks(CHUNK).map(<[i16]>::to_vec).collect();
+                stream::iter(chunks).boxed()
+            }
         };
         let cpu = process_cpu::seconds();
         let clock = Instant::now();
         let sound = transcriber
             .run(
-                stream::iter(chunks),
+                chunks,
                 measurement.pace,
                 &options,
                 &(),

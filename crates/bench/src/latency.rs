@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::stream;
+use futures::{Stream, stream};
 use serde::Serialize;
 use speakr_core::{
     ports::speech::DecodeOptions,
@@ -25,6 +25,31 @@ pub struct Stop {
     pub latency_ms: f64,
 }
 
+/// `pcm` in chunks, each when it has been spoken and not before; tells `ended` when the last one is
+/// out.
+pub fn as_spoken(pcm: &[i16], ended: Arc<Mutex<Instant>>) -> impl Stream<Item = Vec<i16>> + Send {
+    let began = Instant::now();
+    let chunks: Vec<Vec<i16>> = pcm.chunks(CHUNK).map(<[i16]>::to_vec).collect();
+    stream::unfold((chunks.into_iter(), 0_usize), move |(mut chunks, taken)| {
+        let ended = Arc::clone(&ended);
+        async move {
+            let chunk = chunks.next();
+            let taken = taken + chunk.as_ref().map_or(0, Vec::len);
+            let due = began + Duration::from_secs_f64(taken as f64 / 16_000.0);
+            tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
+            match chunk {
+                Some(chunk) => Some((chunk, (chunks, taken))),
+                None => {
+                    if let Ok(mut ended) = ended.lock() {
+                        *ended = Instant::now();
+                    }
+                    None
+                }
+            }
+        }
+    })
+}
+
 /// Plays `pcm` in real time into `transcriber` and tells how long after its end the text was whole.
 ///
 /// # Errors
@@ -32,30 +57,9 @@ pub struct Stop {
 pub async fn measure(transcriber: &Transcriber, pcm: &[i16]) -> Result<Stop, TranscribeError> {
     let began = Instant::now();
     let ended = Arc::new(Mutex::new(began));
-    let chunks: Vec<Vec<i16>> = pcm.chunks(CHUNK).map(<[i16]>::to_vec).collect();
-    let end = Arc::clone(&ended);
-    let sound = stream::unfold((chunks.into_iter(), 0_usize), move |(mut chunks, taken)| {
-        let end = Arc::clone(&end);
-        async move {
-            let chunk = chunks.next();
-            let taken = taken + chunk.as_ref().map_or(0, Vec::len);
-            // Sound is there when it has been spoken, not before.
-            let due = began + Duration::from_secs_f64(taken as f64 / 16_000.0);
-            tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
-            match chunk {
-                Some(chunk) => Some((chunk, (chunks, taken))),
-                None => {
-                    if let Ok(mut end) = end.lock() {
-                        *end = Instant::now();
-                    }
-                    None
-                }
-            }
-        }
-    });
     transcriber
         .run(
-            Box::pin(sound),
+            Box::pin(as_spoken(pcm, Arc::clone(&ended))),
             Pace::Live,
             &DecodeOptions::default(),
             &(),

@@ -18,6 +18,8 @@ enum Command {
     Accuracy(commands::accuracy::Args),
     /// From the end of the sound to the whole text, as a speaker waits for it.
     Latency(commands::latency::Args),
+    /// A program that has just been called, against the decode alone.
+    FirstText(commands::first_text::Args),
     /// Processor time and memory, side by side with a peer.
     Speed(commands::speed::Args),
     /// Searches of a large index by processes that have just started.
@@ -30,6 +32,7 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Accuracy(args) => commands::accuracy::run(&args),
         Command::Latency(args) => commands::latency::run(&args),
+        Command::FirstText(args) => commands::first_text::run(&args),
         Command::Speed(args) => commands::speed::run(&args),
         Command::Index(args) => commands::index_speed::run(&args),
         Command::Recall(args) => commands::recall::run(&args),

@@ -52,20 +52,28 @@ impl Clip {
     /// # Errors
     /// [`ManifestError::Sound`] when it isn't 16 kHz, mono, 16 bits.
     pub fn pcm(&self) -> Result<Vec<i16>, ManifestError> {
-        let wrong = |cause| ManifestError::Sound {
-            path: self.path.clone(),
-            cause,
-        };
-        let mut reader = hound::WavReader::open(&self.path).map_err(|e| wrong(Some(e)))?;
-        let spec = reader.spec();
-        if (spec.sample_rate, spec.channels, spec.bits_per_sample) != (16_000, 1, 16) {
-            return Err(wrong(None));
-        }
-        reader
-            .samples::<i16>()
-            .collect::<Result<_, _>>()
-            .map_err(|e| wrong(Some(e)))
+        read_wav(&self.path)
     }
+}
+
+/// The samples of a WAV file of 16 kHz, mono, 16 bits.
+///
+/// # Errors
+/// [`ManifestError::Sound`] when it is no such file.
+pub fn read_wav(path: &Path) -> Result<Vec<i16>, ManifestError> {
+    let wrong = |cause| ManifestError::Sound {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut reader = hound::WavReader::open(path).map_err(|e| wrong(Some(e)))?;
+    let spec = reader.spec();
+    if (spec.sample_rate, spec.channels, spec.bits_per_sample) != (16_000, 1, 16) {
+        return Err(wrong(None));
+    }
+    reader
+        .samples::<i16>()
+        .collect::<Result<_, _>>()
+        .map_err(|e| wrong(Some(e)))
 }
 
 /// Reads `manifest.tsv` of `folder`: columns `file`, `language` and `transcript` at least.

@@ -36,6 +36,7 @@ async fn the_word_error_rate_of_the_bundled_speech_stays_below_its_threshold() {
             vad: &vad,
             pace,
             segmentation: None,
+            real_time: false,
             detect_language: false,
         };
         measured.push(measure(&measurement, &clips).await.unwrap());

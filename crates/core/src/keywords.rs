@@ -6,13 +6,17 @@ use std::collections::BTreeSet;
 /// Most words of a query that are looked at: longer ones are pasted texts.
 const MAX_WORDS: usize = 32;
 
-/// Counting how many passages hold a word may stop here: beyond, it is just common.
+/// Counting how many passages hold a word may stop here: beyond, it is just common, and says nothing
+/// where the query has rarer words.
 pub const COUNT_CAP: u32 = 5_000;
 
 /// A word in more than this share of all passages doesn't bring passages in by itself …
 const COMMON_SHARE: f64 = 0.05;
 /// … once there are this many: in a small library every word tells.
 const COMMON_FROM: u32 = 2_000;
+
+/// About so many passages are ranked, those with the rarest words first: each takes its time.
+const RANKED: u32 = 10_000;
 
 /// The words of `query`, each once, in order and in lower case; those that only say how a sentence
 /// is built are left out where there are others.
@@ -45,44 +49,50 @@ pub fn weight(held_by: u32, passages: u32) -> f64 {
     (1.0 + (n - df + 0.5).max(0.0) / (df + 0.5)).ln()
 }
 
-/// Which passages a query is about: those that hold any of the words `any` or, where there are
-/// some, all of the words `all`. Words are named by their place in the query.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// Each brings passages in by itself.
-    pub any: Vec<usize>,
-    /// They do together.
-    pub all: Vec<usize>,
+/// Whether the share of the words that a passage holds counts a word that is held by so many, in a
+/// query whose words are held by `all`: not one so common that nobody counted on, where there are
+/// rarer ones.
+#[must_use]
+pub fn tells(held_by: u32, all: &[u32]) -> bool {
+    held_by < COUNT_CAP || !all.iter().any(|count| (1..COUNT_CAP).contains(count))
+}
+
+/// Which passages are ranked for a query. Words are named by their place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Those that hold any of these words, the rarest first. Common words say next to nothing, and
+    /// to rank by them would mean to weigh most passages there are.
+    Any(Vec<usize>),
+    /// Those that hold all of these: common words alone.
+    All(Vec<usize>),
 }
 
 impl Choice {
-    /// The choice for words of which each is held by so many passages; `None` when no passage holds
-    /// any. Common words bring no passage in by themselves, unless all are common.
+    /// The choice for words of which each is held by so many of `passages`; `None` when no passage
+    /// holds any.
     #[must_use]
     pub fn of(held_by: &[u32], passages: u32) -> Option<Self> {
+        let mut known: Vec<usize> = (0..held_by.len()).filter(|i| held_by[*i] > 0).collect();
+        known.sort_by_key(|i| held_by[*i]);
         let common = |count: u32| {
-            passages >= COMMON_FROM && f64::from(count) > COMMON_SHARE * f64::from(passages)
+            count >= COUNT_CAP
+                || (passages >= COMMON_FROM
+                    && f64::from(count) > COMMON_SHARE * f64::from(passages))
         };
-        let known = |wanted: &dyn Fn(u32) -> bool| -> Vec<usize> {
-            let numbered = held_by.iter().enumerate();
-            numbered
-                .filter(|(_, count)| **count > 0 && wanted(**count))
-                .map(|(word, _)| word)
-                .collect()
-        };
-        let all = known(&|_| true);
-        let any = known(&|count| !common(count));
-        if all.is_empty() {
-            return None;
+        if common(held_by[*known.first()?]) {
+            return Some(Self::All(known));
         }
-        Some(if any.len() == all.len() {
-            Self {
-                any,
-                all: Vec::new(),
-            }
-        } else {
-            Self { any, all }
-        })
+        let mut room = RANKED;
+        let mut any = Vec::new();
+        for word in known {
+            let count = held_by[word];
+            let Some(left) = room.checked_sub(count).filter(|_| !common(count)) else {
+                break;
+            };
+            room = left;
+            any.push(word);
+        }
+        Some(Self::Any(any))
     }
 }
 
@@ -257,19 +267,28 @@ mod tests {
     }
 
     #[test]
-    fn common_words_bring_passages_in_only_together() {
-        let choice = |held_by: &[u32], passages| Choice::of(held_by, passages);
-        let of = |any: &[usize], all: &[usize]| {
-            Some(Choice {
-                any: any.to_vec(),
-                all: all.to_vec(),
-            })
-        };
-        assert_eq!(choice(&[0, 0], 10_000), None);
-        assert_eq!(choice(&[900, 3, 0], 10_000), of(&[1], &[0, 1]));
-        assert_eq!(choice(&[900, 800], 10_000), of(&[], &[0, 1]));
-        assert_eq!(choice(&[9, 3], 10_000), of(&[0, 1], &[]));
-        assert_eq!(choice(&[900, 3], 1_000), of(&[0, 1], &[]));
+    fn the_rarest_words_bring_passages_in_as_many_as_can_be_ranked() {
+        let any = |words: &[usize]| Some(Choice::Any(words.to_vec()));
+        let all = |words: &[usize]| Some(Choice::All(words.to_vec()));
+        assert_eq!(Choice::of(&[], 100), None);
+        assert_eq!(Choice::of(&[0, 0], 100), None, "no word is known");
+        assert_eq!(Choice::of(&[9, 0, 3], 10), any(&[2, 0]));
+        assert_eq!(Choice::of(&[900, 3], 1_000), any(&[1, 0]));
+        assert_eq!(Choice::of(&[4_000, 7, 500], 10_000), any(&[1, 2]));
+        assert_eq!(Choice::of(&[5_000, 4_000], 10_000), all(&[1, 0]));
+        let many = [4_900, 4_800, 4_700, 3];
+        assert_eq!(Choice::of(&many, 100_000), any(&[3, 2, 1]));
+        // Counting stops somewhere: how common such a word is, nobody knows.
+        assert_eq!(Choice::of(&[COUNT_CAP], 1_000_000), all(&[0]));
+        assert_eq!(Choice::of(&[COUNT_CAP, 9], 1_000_000), any(&[1]));
+    }
+
+    #[test]
+    fn a_word_that_nobody_counted_on_tells_nothing_beside_rarer_ones() {
+        assert!(!tells(COUNT_CAP, &[COUNT_CAP, 9]));
+        assert!(tells(9, &[COUNT_CAP, 9]));
+        assert!(tells(COUNT_CAP, &[COUNT_CAP, 0]));
+        assert!(tells(0, &[COUNT_CAP, 9]), "what no passage holds is missed");
     }
 
     #[test]

@@ -38,6 +38,45 @@ pub trait Check: Send + Sync {
     async fn check(&self) -> Result<(), String>;
 }
 
+/// A check that fails until the program says that it is there. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    name: &'static str,
+    until_then: &'static str,
+    there: Arc<AtomicBool>,
+}
+
+impl Ready {
+    /// Something called `name`; what is amiss until it is there says `until_then`.
+    #[must_use]
+    pub fn new(name: &'static str, until_then: &'static str) -> Self {
+        Self {
+            name,
+            until_then,
+            there: Arc::default(),
+        }
+    }
+
+    /// From now on it is there.
+    pub fn set(&self) {
+        self.there.store(true, Ordering::Release);
+    }
+}
+
+#[async_trait]
+impl Check for Ready {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.there.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(self.until_then.to_owned())
+    }
+}
+
 /// The service's state of health. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Health(Arc<Inner>);

@@ -72,6 +72,8 @@ pub struct S3 {
     secret_key: String,
     /// Most bytes that it has room for.
     room: Option<u64>,
+    /// Whether moto looks at keys.
+    guarded: bool,
 }
 
 impl S3 {
@@ -95,7 +97,16 @@ impl S3 {
     /// # Errors
     /// [`StartError`].
     pub fn start_kind(kind: Kind) -> Result<Self, StartError> {
-        Self::launch(kind, None)
+        Self::launch(kind, None, false)
+    }
+
+    /// Starts a server of this kind that looks at keys. versitygw always does; with moto, which takes
+    /// many a good signature for a bad one then, only refusals can be tested.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_guarded(kind: Kind) -> Result<Self, StartError> {
+        Self::launch(kind, None, true)
     }
 
     /// Starts a versitygw that has room for `bytes` and no more: its folder is a small file system
@@ -104,10 +115,10 @@ impl S3 {
     /// # Errors
     /// [`StartError`].
     pub fn start_small(bytes: u64) -> Result<Self, StartError> {
-        Self::launch(Kind::Versitygw, Some(bytes))
+        Self::launch(Kind::Versitygw, Some(bytes), true)
     }
 
-    fn launch(kind: Kind, room: Option<u64>) -> Result<Self, StartError> {
+    fn launch(kind: Kind, room: Option<u64>, guarded: bool) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().map_err(kind.failed())?;
         let port = free_port().map_err(kind.failed())?;
         // The scratch folder's random name will do: keys are made anew for each server.
@@ -123,6 +134,7 @@ impl S3 {
             access_key: format!("access{random}"),
             secret_key: format!("secret{random}{port}"),
             room,
+            guarded,
         };
         if kind == Kind::Moto {
             s3.run()?;
@@ -137,7 +149,7 @@ impl S3 {
     fn run(&mut self) -> Result<(), StartError> {
         self.server = Some(match self.kind {
             Kind::Versitygw => versitygw::start(self)?,
-            Kind::Moto => moto::start(self.port, self.folder.path())?,
+            Kind::Moto => moto::start(self.port, self.folder.path(), self.guarded)?,
         });
         Ok(())
     }

@@ -127,6 +127,10 @@ impl From<LibraryError> for Problem {
             LibraryError::Archive(error) => error.into(),
             LibraryError::Index(error) => error.into(),
             LibraryError::Embedding(error) => error.into(),
+            error @ LibraryError::Copies(_) => Self::hidden(
+                "copies in the streams are still there; delete it again",
+                &error,
+            ),
             LibraryError::EmptyQuery => Self::malformed("query_text is empty"),
             error @ (LibraryError::NoId(_) | LibraryError::NoMatch(_)) => {
                 Self::not_found(error.to_string())

@@ -5,7 +5,7 @@ use crate::registry::{FileEntry, ModelEntry};
 /// One bundled file: its folder and name as in the registry, and its bytes.
 type Bundled = (&'static str, &'static str, &'static [u8]);
 
-#[cfg(feature = "bundled-models")]
+#[cfg(any(feature = "bundled-speech", feature = "bundled-embedder"))]
 macro_rules! asset {
     ($path:literal) => {
         include_bytes!(concat!(
@@ -16,14 +16,18 @@ macro_rules! asset {
     };
 }
 
-#[cfg(feature = "bundled-models")]
-static FILES: &[Bundled] = &[
+#[cfg(feature = "bundled-speech")]
+static SPEECH: &[Bundled] = &[
     ("", "ggml-tiny.en-q8_0.bin", asset!("ggml-tiny.en-q8_0.bin")),
     (
         "",
         "ggml-silero-v6.2.0.bin",
         asset!("ggml-silero-v6.2.0.bin"),
     ),
+];
+
+#[cfg(feature = "bundled-embedder")]
+static EMBEDDER: &[Bundled] = &[
     (
         "all-minilm-l6-v2",
         "model_int8.onnx",
@@ -51,8 +55,10 @@ static FILES: &[Bundled] = &[
     ),
 ];
 
-#[cfg(not(feature = "bundled-models"))]
-static FILES: &[Bundled] = &[];
+#[cfg(not(feature = "bundled-speech"))]
+static SPEECH: &[Bundled] = &[];
+#[cfg(not(feature = "bundled-embedder"))]
+static EMBEDDER: &[Bundled] = &[];
 
 /// Ids of the models that are inside the program. Others have files of the same names.
 const MODELS: [&str; 3] = [
@@ -67,8 +73,9 @@ pub(crate) fn file(model: &ModelEntry, file: &FileEntry) -> Option<&'static [u8]
         return None;
     }
     let folder = model.folder.as_deref().unwrap_or_default();
-    FILES
+    SPEECH
         .iter()
+        .chain(EMBEDDER)
         .find(|(in_folder, name, _)| *in_folder == folder && *name == file.name)
         .map(|(_, _, bytes)| *bytes)
 }
@@ -100,7 +107,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "bundled-models")]
+    #[cfg(all(feature = "bundled-speech", feature = "bundled-embedder"))]
     #[test]
     fn bundled_bytes_are_those_of_the_registry() {
         let registry = Registry::embedded().unwrap();

@@ -3,8 +3,9 @@
 //! [`Bus`] is one connection, which is made again for ever. [`streams`] are where messages lie,
 //! [`Queue`] hands them out one by one and knows what to do with those that can't be worked on,
 //! [`audio`] carries sound while it is spoken, [`intents`] say what is wanted of a recording,
-//! [`control`] reaches the replica that holds a recording, [`BusAnnouncer`] tells events, and
-//! [`dead_letters`] shows and sends again what was put aside.
+//! [`control`] reaches the replica that holds a recording, [`BusAnnouncer`] tells events,
+//! [`dead_letters`] shows and sends again what was put aside, and [`StreamCopies`] takes deleted
+//! recordings out of the streams.
 
 mod announce;
 pub mod audio;
@@ -13,6 +14,7 @@ mod config;
 pub mod control;
 pub mod dead_letters;
 mod error;
+mod forgetting;
 pub mod intents;
 mod queue;
 mod request;
@@ -23,6 +25,7 @@ pub use announce::BusAnnouncer;
 pub use bus::Bus;
 pub use config::{BusConfig, Identity, TlsFiles};
 pub use error::BusError;
+pub use forgetting::StreamCopies;
 pub use queue::{Delivery, InProgress, Queue, QueueConfig, Taken};
 pub use request::Request;
 pub use sent::Sent;

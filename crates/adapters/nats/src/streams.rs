@@ -28,6 +28,8 @@ pub const RECORDINGS: &str = "SPEAKR_RECORDINGS";
 pub const RECORDING_DURABLE: &str = "recording";
 /// Durable consumer of commands that take as long as the sound is.
 pub const RUN_DURABLE: &str = "run";
+/// Durable consumer of events that change what can be found.
+pub const EMBEDDER_DURABLE: &str = "embedder";
 
 /// Within this time a message with a known `Nats-Msg-Id` is dropped.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);

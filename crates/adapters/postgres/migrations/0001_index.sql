@@ -93,7 +93,8 @@ CREATE TABLE tokens (
 );
 
 -- The planner's statistics would keep parts of what was said, and after its deletion too.
-ALTER TABLE recordings ALTER description SET STATISTICS 0, ALTER tags SET STATISTICS 0;
+ALTER TABLE recordings ALTER id SET STATISTICS 0, ALTER tags SET STATISTICS 0,
+    ALTER description SET STATISTICS 0;
 ALTER TABLE transcripts ALTER text SET STATISTICS 0;
 ALTER TABLE passages ALTER text SET STATISTICS 0, ALTER words SET STATISTICS 0,
     ALTER tags SET STATISTICS 0;

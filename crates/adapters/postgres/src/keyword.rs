@@ -55,7 +55,10 @@ pub(crate) async fn search(
     let expression = expression(&words, &choice);
     let weights: Vec<f64> = held_by
         .iter()
-        .map(|count| keywords::weight(*count, passages))
+        .map(|count| match keywords::tells(*count, &held_by) {
+            true => keywords::weight(*count, passages),
+            false => 0.0,
+        })
         .collect();
     let total: f64 = weights.iter().sum();
     let terms = words.into_iter().zip(weights).map(|(quoted, weight)| Term {
@@ -77,7 +80,7 @@ pub(crate) async fn search(
 async fn counts(connection: &mut PgConnection, words: &[String]) -> Result<(Vec<u32>, u32), Fault> {
     let (held_by, passages): (Vec<i64>, i64) = sqlx::query_as(
         "SELECT array(SELECT (SELECT count(*) FROM (SELECT FROM passages p \
-         WHERE p.words @@ w.word::tsquery LIMIT $2) AS some) \
+         WHERE p.words @@ w.word::tsquery LIMIT $2) AS counted) \
          FROM unnest($1::text[]) WITH ORDINALITY AS w (word, place) ORDER BY w.place), \
          (SELECT passages FROM counts)",
     )
@@ -95,15 +98,9 @@ fn expression(words: &[String], choice: &Choice) -> String {
         let chosen: Vec<_> = chosen.iter().map(|i| words[*i].as_str()).collect();
         chosen.join(with)
     };
-    let any = join(&choice.any, " | ");
-    if choice.all.is_empty() {
-        return any;
-    }
-    let all = join(&choice.all, " & ");
-    if any.is_empty() {
-        all
-    } else {
-        format!("({any}) | ({all})")
+    match choice {
+        Choice::Any(chosen) => join(chosen, " | "),
+        Choice::All(chosen) => join(chosen, " & "),
     }
 }
 

@@ -141,7 +141,7 @@ pub(crate) async fn nearest(
     let few = passing(connection, model, filter).await?;
     let by_index = few.is_none() && limit <= MOST_BY_INDEX && model.dimensions <= INDEXABLE;
     if by_index {
-        let found = search(connection, query, model, filter, limit, true).await?;
+        let found = search_index(connection, query, model, filter, limit).await?;
         // An index scan can end early where few pass the filter.
         if found.len() >= limit {
             return Ok(found);
@@ -166,11 +166,32 @@ async fn passing(
         query
             .push(" LIMIT ")
             .push_bind(EXACT_BELOW)
-            .push(") AS some");
+            .push(") AS counted");
         query
     };
     let count: i64 = query.build_query_scalar().fetch_one(connection).await?;
     Ok((count < EXACT_BELOW).then_some(count))
+}
+
+/// By the index, which the planner leaves aside where it thinks that few pass the filter: it knows
+/// nothing of tags.
+async fn search_index(
+    connection: &mut PgConnection,
+    query: &[f32],
+    model: Model,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Vec<PassageHit>, Fault> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query(
+        "SELECT set_config('enable_seqscan', 'off', true), \
+         set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let found = search(&mut transaction, query, model, filter, limit, true).await?;
+    transaction.rollback().await?;
+    Ok(found)
 }
 
 async fn search(

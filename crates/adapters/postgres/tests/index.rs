@@ -116,8 +116,8 @@ async fn rare_tags_and_tags_far_from_the_query_fill_their_page() {
     let query = numbers.vector();
     let away: Vec<f32> = query.iter().map(|v| -v).collect();
     // What is nearest bears no tag; what bears the tags lies on the other side.
-    let near = fill(&index, 3_000, &[], &query, &mut numbers).await;
-    let wide = fill(&index, 5_200, &["wide"], &away, &mut numbers).await;
+    let near = fill(&index, 1_500, &[], &query, &mut numbers).await;
+    let wide = fill(&index, 5_000, &["wide"], &away, &mut numbers).await;
     let rare = fill(&index, 100, &["rare"], &away, &mut numbers).await;
     place.server.query(&name, "ANALYZE").unwrap();
     let best = |all: &[&[(RecordingId, u32, Vec<f32>)]]| {

@@ -248,10 +248,12 @@ impl S3Archive {
             upload.give_up().await;
             return Err(error);
         }
-        upload.finish().await?;
+        // The answer can be lost though the upload is done: what counts is the object.
+        let finished = upload.finish().await;
         if self.store.size(&keys.sound()).await? == Some(total + HEADER_BYTES) {
             return Ok(());
         }
+        finished?;
         Err(self.damaged(&keys.sound(), "it doesn't hold all of the sound"))
     }
 }

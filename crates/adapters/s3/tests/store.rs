@@ -16,39 +16,49 @@ use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use speakr_core::ports::archive::{Archive, ArchiveError};
 use speakr_s3::{Encryption, S3Archive, S3Config};
 use speakr_testkit::s3::{Kind, S3};
-use support::{Place, config, each, recording, sound, transcript};
+use support::{Place, config, each, each_guarded, recording, sound, transcript};
+
+fn told(error: &ArchiveError) -> String {
+    let cause = std::error::Error::source(error).expect("a cause");
+    format!("{error}: {cause}")
+}
 
 #[tokio::test]
-async fn a_bucket_that_is_missing_or_forbidden_is_named() {
+async fn a_bucket_that_is_missing_is_named() {
     each(async |place| {
-        let archive = &place.archive;
-        archive.check().await.unwrap();
-        let cause = |error: ArchiveError| {
-            let source = std::error::Error::source(&error)
-                .expect("a cause")
-                .to_string();
-            format!("{error}: {source}")
-        };
+        place.archive.check().await.unwrap();
         let elsewhere = S3Config {
             bucket: "nowhere".to_owned(),
             ..config(&place.s3)
         };
         let missing = S3Archive::open(&elsewhere).await.check().await.unwrap_err();
-        let missing = cause(missing);
+        let missing = told(&missing);
         assert!(
             missing.contains("there is no bucket \"nowhere\""),
             "{missing}"
         );
+    })
+    .await;
+}
 
-        let mut wrong = config(&place.s3);
-        if let Some(credentials) = &mut wrong.credentials {
-            credentials.secret_access_key.push('x');
+#[tokio::test]
+async fn a_bucket_that_refuses_the_keys_is_named_and_the_keys_are_not() {
+    each_guarded(async |place| {
+        let right = config(&place.s3);
+        for (id, secret) in [("", "x"), ("x", "")] {
+            let mut wrong = right.clone();
+            if let Some(keys) = &mut wrong.credentials {
+                keys.access_key_id.push_str(id);
+                keys.secret_access_key.push_str(secret);
+            }
+            let stranger = S3Archive::open(&wrong).await;
+            let forbidden = stranger.begin(&recording()).await.map(drop).unwrap_err();
+            let forbidden = told(&forbidden);
+            let named = forbidden.contains("bucket \"speakr\" refuses these credentials");
+            assert!(named, "{forbidden}");
+            let shown = format!("{wrong:?} {forbidden}");
+            assert!(!shown.contains(place.s3.secret_key()));
         }
-        let stranger = S3Archive::open(&wrong).await;
-        let forbidden = cause(stranger.begin(&recording()).await.map(drop).unwrap_err());
-        let named = forbidden.contains("bucket \"speakr\" refuses these credentials");
-        assert!(named, "{forbidden}");
-        assert!(!format!("{wrong:?}").contains(place.s3.secret_key()));
     })
     .await;
 }
@@ -64,30 +74,37 @@ async fn without_keys_in_the_settings_those_of_the_environment_are_used() {
             path_style: true,
             ..S3Config::new(S3::BUCKET)
         };
-        S3Archive::open(&config).await.check().await.unwrap();
+        match S3Archive::open(&config).await.check().await {
+            Ok(()) => println!("taken"),
+            Err(error) => println!("{}", told(&error)),
+        }
         return;
     }
-    each(async |place| {
-        let child = |secret: &str| {
-            Command::new(std::env::current_exe().unwrap())
+    each_guarded(async |place| {
+        let child = |id: &str| {
+            let output = Command::new(std::env::current_exe().unwrap())
                 .args([
                     "--exact",
+                    "--nocapture",
                     "without_keys_in_the_settings_those_of_the_environment_are_used",
                 ])
                 .env(ENDPOINT, place.s3.endpoint())
-                .env("AWS_ACCESS_KEY_ID", place.s3.access_key())
-                .env("AWS_SECRET_ACCESS_KEY", secret)
+                .env("AWS_ACCESS_KEY_ID", id)
+                .env("AWS_SECRET_ACCESS_KEY", place.s3.secret_key())
                 .env("AWS_REGION", S3::REGION)
                 .output()
-                .unwrap()
+                .unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
         };
-        let right = child(place.s3.secret_key());
-        assert!(
-            right.status.success(),
-            "{}",
-            String::from_utf8_lossy(&right.stdout)
-        );
-        assert!(!child("another").status.success());
+        let taken = match place.s3.kind() {
+            Kind::Versitygw => "taken",
+            // It knows the key, and fails to follow the signature (see the testkit).
+            Kind::Moto => "SignatureDoesNotMatch",
+        };
+        let right = child(place.s3.access_key());
+        assert!(right.contains(taken), "{right}");
+        let other = child("another");
+        assert!(other.contains("InvalidAccessKeyId"), "{other}");
     })
     .await;
 }

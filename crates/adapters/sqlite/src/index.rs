@@ -224,27 +224,6 @@ async fn read_hits(
         .collect())
 }
 
-/// Which of the passages `nums` belong to recordings in `passing`.
-async fn passages_passing(
-    connection: &mut SqliteConnection,
-    nums: &[u32],
-    passing: &recordings::Numbers,
-) -> Result<std::collections::HashSet<u32>, Fault> {
-    let rows = sqlx::query(
-        "SELECT num, recording FROM passages WHERE num IN (SELECT value FROM json_each(?))",
-    )
-    .bind(format!("{nums:?}"))
-    .fetch_all(connection)
-    .await?;
-    let mut kept = std::collections::HashSet::new();
-    for row in rows {
-        if passing.contains(row.try_get(1)?) {
-            kept.insert(row.try_get(0)?);
-        }
-    }
-    Ok(kept)
-}
-
 async fn find_by_keywords(
     connection: &mut SqliteConnection,
     query: &str,
@@ -252,25 +231,7 @@ async fn find_by_keywords(
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<PassageHit>, Fault> {
-    let passing = recordings::passing(connection, filter).await?;
-    // Tags are chosen by inside the full-text search; times and states only after it, so it is
-    // asked for all when there are any.
-    let only_tags = Filter {
-        tags: filter.tags.clone(),
-        ..Filter::default()
-    };
-    let ranked = if *filter == only_tags {
-        limit
-    } else {
-        usize::MAX
-    };
-    let mut hits = keyword::search(connection, query, &filter.tags, ranked).await?;
-    if let Some(passing) = &passing {
-        let nums: Vec<u32> = hits.iter().map(|hit| hit.passage).collect();
-        let kept = passages_passing(connection, &nums, passing).await?;
-        hits.retain(|hit| kept.contains(&hit.passage));
-    }
-    vectors::cut(&mut hits, limit, |hit| (hit.coverage, hit.bm25));
+    let hits = keyword::search(connection, query, filter, limit).await?;
     let nums: Vec<u32> = hits.iter().map(|hit| hit.passage).collect();
     let mut cosines = std::collections::HashMap::new();
     if let Some((vector, model)) = vector

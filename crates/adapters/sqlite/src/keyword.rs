@@ -1,14 +1,15 @@
 //! Keyword search: any text is a query, weighed by how rare its words are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use speakr_core::{
     Tags,
     keywords::{self, COUNT_CAP, Choice},
+    ports::index::Filter,
 };
-use sqlx::{Row, SqliteConnection};
+use sqlx::{QueryBuilder, SqliteConnection};
 
-use crate::{fault::Fault, vectors::cut};
+use crate::{fault::Fault, recordings, vectors::cut};
 
 /// Equals of the last passage wanted that are looked at without asking again.
 const TIES_AT_FIRST: usize = 64;
@@ -50,30 +51,41 @@ pub(crate) struct Hit {
     pub bm25: f64,
 }
 
-/// The best `limit` passages by BM25 that hold words of `query` and bear all of `tags`, and all
-/// that are as good as the last of them; sorted by the share of the words that they hold, then by
-/// BM25.
+/// The best `limit` passages by BM25 that hold words of `query` and pass `filter`, and all that are
+/// as good as the last of them; sorted by the share of the words that they hold, then by BM25.
 pub(crate) async fn search(
     connection: &mut SqliteConnection,
     query: &str,
-    tags: &Tags,
+    filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Hit>, Fault> {
     let words = keywords::words(query);
     let mut terms = Vec::with_capacity(words.len());
     for word in words {
         let quoted = format!("\"{word}\"");
-        let count = count(connection, &quoted).await?;
+        let count = count(connection, &format!("text : {quoted}")).await?;
         terms.push(Term { quoted, count });
     }
+    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
+    terms.retain(|term| keywords::tells(term.count, &counts));
     let passages: u32 = sqlx::query_scalar("SELECT count(*) FROM passages")
         .fetch_one(&mut *connection)
         .await?;
-    let Some(expression) = expression(&terms, passages, tags) else {
+    let Some(mut expression) = expression(&terms, passages) else {
         return Ok(Vec::new());
     };
+    // A tag that few passages bear chooses them in the full-text index, before they are ranked.
+    // One that many bear costs more there than it saves: its whole list would be weighed.
+    let mut outside = filter.clone();
+    for tag in filter.tags.iter() {
+        let term = format!("tags : \"{}\"", tag_word(tag));
+        if count(connection, &term).await? < COUNT_CAP {
+            expression.push_str(&format!(" AND {term}"));
+            outside.tags.remove_all(&Tags::new([tag]));
+        }
+    }
 
-    let ranked = ranked(connection, &expression, limit).await?;
+    let ranked = ranked(connection, &expression, &outside, limit).await?;
     let nums: Vec<u32> = ranked.iter().map(|(passage, _)| *passage).collect();
     let shares = shares(connection, &terms, passages, &nums).await?;
     let mut hits: Vec<Hit> = ranked
@@ -89,23 +101,34 @@ pub(crate) async fn search(
     Ok(hits)
 }
 
-/// The best `limit` matches of `expression` with their BM25, and all that equal the last of them.
+/// The best `limit` matches of `expression` that pass `filter` with their BM25, and all that equal
+/// the last of them.
 async fn ranked(
     connection: &mut SqliteConnection,
     expression: &str,
+    filter: &Filter,
     limit: usize,
 ) -> Result<Vec<(u32, f64)>, Fault> {
     let mut asked = limit.saturating_add(TIES_AT_FIRST);
     loop {
         // Tags have weight 0: they choose, they don't rank.
-        let mut found: Vec<(u32, f64)> = sqlx::query_as(
-            "SELECT rowid, rank FROM passages_text WHERE passages_text MATCH ? \
-             AND rank MATCH 'bm25(1.0, 0.0)' ORDER BY rank LIMIT ?",
-        )
-        .bind(expression)
-        .bind(i64::try_from(asked).unwrap_or(i64::MAX))
-        .fetch_all(&mut *connection)
-        .await?;
+        let mut query = QueryBuilder::new(
+            "SELECT passages_text.rowid, rank FROM passages_text \
+             WHERE rank MATCH 'bm25(1.0, 0.0)' AND passages_text MATCH ",
+        );
+        query.push_bind(expression);
+        if *filter != Filter::default() {
+            query.push(
+                " AND EXISTS (SELECT 1 FROM passages p JOIN recordings r ON r.num = p.recording \
+                 WHERE p.num = passages_text.rowid",
+            );
+            recordings::push_filter(&mut query, filter);
+            query.push(")");
+        }
+        query
+            .push(" ORDER BY rank LIMIT ")
+            .push_bind(i64::try_from(asked).unwrap_or(i64::MAX));
+        let mut found: Vec<(u32, f64)> = query.build_query_as().fetch_all(&mut *connection).await?;
         let all = found.len() < asked;
         cut(&mut found, limit, |(_, bm25)| *bm25);
         if all || found.len() < asked {
@@ -115,39 +138,30 @@ async fn ranked(
     }
 }
 
-async fn count(connection: &mut SqliteConnection, quoted: &str) -> Result<u32, Fault> {
+/// How many passages match `expression`, counted up to [`COUNT_CAP`].
+async fn count(connection: &mut SqliteConnection, expression: &str) -> Result<u32, Fault> {
     let count: u32 = sqlx::query_scalar(
         "SELECT count(*) FROM (SELECT 1 FROM passages_text WHERE passages_text MATCH ? LIMIT ?)",
     )
-    .bind(format!("text : {quoted}"))
+    .bind(expression)
     .bind(COUNT_CAP)
     .fetch_one(connection)
     .await?;
     Ok(count)
 }
 
-/// The FTS5 query: passages with any of the rarer words, or with all of them; `None` when no
-/// passage can match.
-fn expression(terms: &[Term], passages: u32, tags: &Tags) -> Option<String> {
+/// The FTS5 query; `None` when no passage can match.
+fn expression(terms: &[Term], passages: u32) -> Option<String> {
     let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
-    let choice = Choice::of(&counts, passages)?;
     let join = |words: &[usize], with: &str| {
         let quoted: Vec<_> = words.iter().map(|i| terms[*i].quoted.as_str()).collect();
         quoted.join(with)
     };
-    let words = if choice.all.is_empty() {
-        join(&choice.any, " OR ")
-    } else if choice.any.is_empty() {
-        join(&choice.all, " AND ")
-    } else {
-        let (any, all) = (join(&choice.any, " OR "), join(&choice.all, " AND "));
-        format!("({any}) OR ({all})")
+    let words = match Choice::of(&counts, passages)? {
+        Choice::Any(words) => join(&words, " OR "),
+        Choice::All(words) => join(&words, " AND "),
     };
-    let mut expression = format!("text : ({words})");
-    for tag in tags.iter() {
-        expression.push_str(&format!(" AND tags : \"{}\"", tag_word(tag)));
-    }
-    Some(expression)
+    Some(format!("text : ({words})"))
 }
 
 /// The share of the words' weight that each of `passages_found` holds.
@@ -162,26 +176,22 @@ async fn shares(
         .map(|term| keywords::weight(term.count, passages))
         .collect();
     let total: f64 = weights.iter().sum();
-    let queries: BTreeMap<usize, String> = terms
-        .iter()
-        .enumerate()
-        .map(|(i, term)| (i, format!("text : {}", term.quoted)))
-        .collect();
-    let queries = serde_json::to_string(&queries).map_err(|e| Fault::Damaged(Box::new(e)))?;
-    let rows = sqlx::query(
-        "SELECT found.value, CAST(term.key AS INTEGER) \
-         FROM json_each(?) term CROSS JOIN json_each(?) found CROSS JOIN passages_text \
-         WHERE passages_text MATCH term.value AND passages_text.rowid = found.value",
-    )
-    .bind(queries)
-    .bind(format!("{passages_found:?}"))
-    .fetch_all(connection)
-    .await?;
+    let found = format!("{passages_found:?}");
     let mut held: HashMap<u32, f64> = HashMap::new();
-    for row in rows {
-        let term: i64 = row.try_get(1)?;
-        let weight = usize::try_from(term).ok().and_then(|i| weights.get(i));
-        *held.entry(row.try_get(0)?).or_default() += weight.copied().unwrap_or(0.0);
+    for (term, weight) in terms.iter().zip(weights) {
+        // Each word's list is walked once. Looked up by row (which the "+" keeps it from) it would
+        // be opened anew for each passage, which takes ten times as long.
+        let holding: Vec<u32> = sqlx::query_scalar(
+            "SELECT rowid FROM passages_text WHERE passages_text MATCH ? \
+             AND +rowid IN (SELECT value FROM json_each(?))",
+        )
+        .bind(format!("text : {}", term.quoted))
+        .bind(&found)
+        .fetch_all(&mut *connection)
+        .await?;
+        for passage in holding {
+            *held.entry(passage).or_default() += weight;
+        }
     }
     Ok(held
         .into_iter()

@@ -129,8 +129,8 @@ pub(crate) async fn tags_of(
     tags.map(|text| from_json(&text)).transpose()
 }
 
-/// Adds the conditions of `filter` on recordings `r` to a query.
-fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+/// Adds the conditions of `filter` on the recording `r` to a query's WHERE.
+pub(crate) fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
     for tag in filter.tags.iter() {
         query
             .push(" AND r.num IN (SELECT recording FROM tags WHERE tag = ")
@@ -229,6 +229,14 @@ impl Numbers {
         self.0[word] |= 1 << (num % 64);
     }
 
+    /// Leaves what is in `other` too.
+    fn intersect(&mut self, other: &Self) {
+        self.0.truncate(other.0.len());
+        for (word, with) in self.0.iter_mut().zip(&other.0) {
+            *word &= with;
+        }
+    }
+
     /// Whether `num` is in the set.
     pub(crate) fn contains(&self, num: u32) -> bool {
         let num = num as usize;
@@ -246,11 +254,36 @@ pub(crate) async fn passing(
     if *filter == Filter::default() {
         return Ok(None);
     }
-    // One row with all numbers: a row for each costs more than finding it.
-    let mut query =
-        QueryBuilder::new("SELECT group_concat(r.num, ' ') FROM recordings r WHERE 1 = 1");
-    push_filter(&mut query, filter);
-    let list: Option<String> = query.build_query_scalar().fetch_one(connection).await?;
+    let only_tags = Filter {
+        tags: filter.tags.clone(),
+        ..Filter::default()
+    };
+    if *filter != only_tags {
+        // One row with all numbers: a row for each costs more than finding it.
+        let mut query =
+            QueryBuilder::new("SELECT group_concat(r.num, ' ') FROM recordings r WHERE 1 = 1");
+        push_filter(&mut query, filter);
+        return numbers(query.build_query_scalar().fetch_one(connection).await?).map(Some);
+    }
+    // The list of a tag has all that is needed; the recordings themselves needn't be looked at.
+    let mut passing: Option<Numbers> = None;
+    for tag in filter.tags.iter() {
+        let list =
+            sqlx::query_scalar("SELECT group_concat(recording, ' ') FROM tags WHERE tag = ?")
+                .bind(tag)
+                .fetch_one(&mut *connection)
+                .await?;
+        let bearing = numbers(list)?;
+        match &mut passing {
+            Some(passing) => passing.intersect(&bearing),
+            None => passing = Some(bearing),
+        }
+    }
+    Ok(passing)
+}
+
+/// Row numbers with spaces between them, as a set.
+fn numbers(list: Option<String>) -> Result<Numbers, Fault> {
     let mut numbers = Numbers::default();
     for num in list.unwrap_or_default().split_ascii_whitespace() {
         let num = num
@@ -258,5 +291,5 @@ pub(crate) async fn passing(
             .map_err(|_| Fault::damaged(format!("{num} is no row number")))?;
         numbers.insert(num);
     }
-    Ok(Some(numbers))
+    Ok(numbers)
 }

@@ -155,6 +155,7 @@ impl From<LibraryError> for Failure {
             LibraryError::Archive(error) => error.into(),
             LibraryError::Index(error) => error.into(),
             LibraryError::Embedding(error) => error.into(),
+            error @ LibraryError::Copies(_) => Self::from_error(ExitCode::Failed, &error),
             error @ LibraryError::NoMatch(_) => {
                 Self::from_error(ExitCode::NotFound, &error).hint(list)
             }

@@ -190,7 +190,10 @@ async fn the_rights_that_the_shipped_configuration_gives_are_enough() {
     platform.send(&run_of(b"poison".to_vec()), &request()).await;
     let began = Instant::now();
     let measured = ["speakr_dead_letters_total", "speakr_queue_waiting"];
-    while measured.iter().any(|name| replica.metric(name, "").is_none()) {
+    while measured
+        .iter()
+        .any(|name| replica.metric(name, "").is_none())
+    {
         assert!(began.elapsed() < PATIENCE, "{}", replica.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

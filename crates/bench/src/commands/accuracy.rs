@@ -43,6 +43,9 @@ pub(crate) struct Args {
     clip: Option<String>,
     #[arg(long, value_enum, default_value = "both")]
     pace: PaceArg,
+    /// Let live sound come no faster than it was spoken: takes as long as the speech does.
+    #[arg(long)]
+    real_time: bool,
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Print what was heard.
@@ -112,6 +115,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
+        .enable_time()
         .build()?;
     let mut all: Vec<Accuracy> = Vec::new();
     for model in &models {
@@ -122,6 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
                 vad: &vad,
                 pace,
                 segmentation: Some(args.segmentation(pace)?),
+                real_time: args.real_time,
                 detect_language: args.detect_language,
             };
             let result = runtime.block_on(accuracy::measure(&measurement, &clips))?;

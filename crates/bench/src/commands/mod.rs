@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub(crate) mod accuracy;
+pub(crate) mod first_text;
 pub(crate) mod index_speed;
 pub(crate) mod latency;
 pub(crate) mod recall;

@@ -96,6 +96,7 @@ fn ours(args: &Args, clips: &[Clip]) -> Result<Row, Failure> {
         vad: &vad,
         pace: Pace::File,
         segmentation: None,
+        real_time: false,
         detect_language: false,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,6 +4,7 @@ pub mod access;
 pub mod archive;
 pub mod clipboard;
 pub mod clock;
+pub mod copies;
 pub mod embedding;
 pub mod index;
 pub mod platform;

@@ -1,4 +1,5 @@
-//! moto's S3, with its authentication switched on. It keeps everything in memory and writes each
+//! moto's S3. Its authentication can be switched on, but takes a listing whose prefix has a slash for
+//! badly signed (it looks at the decoded query): so it is on only where keys are what is tested. It keeps everything in memory and writes each
 //! request down; a new one that is given the same requests, and the same seed for its random
 //! numbers, is where the old one was.
 
@@ -31,18 +32,22 @@ const VERSIONS: &str = "<VersioningConfiguration \
     xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
     </VersioningConfiguration>";
 
-pub(super) fn start(port: u16, folder: &Path) -> Result<Server, StartError> {
+pub(super) fn start(port: u16, folder: &Path, guarded: bool) -> Result<Server, StartError> {
     let mut command = Command::new(find(PROGRAM)?);
     command
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-        .env("INITIAL_NO_AUTH_ACTION_COUNT", UNSIGNED)
+        .env(
+            "INITIAL_NO_AUTH_ACTION_COUNT",
+            if guarded { UNSIGNED } else { "inf" },
+        )
         .env("MOTO_ENABLE_RECORDING", "1")
         .env("MOTO_RECORDER_FILEPATH", folder.join("requests"));
     let ready = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
     Server::start(PROGRAM, &mut command, log_in(folder), PATIENCE, ready)
 }
 
-/// Makes a user and the bucket; gives the user's keys. From then on only that user is served.
+/// Makes a user and the bucket; gives the user's keys. A guarded server serves only that user from
+/// then on.
 pub(super) fn set_up(port: u16) -> Result<(String, String), StartError> {
     let server = Door { port };
     server.ask("POST", &format!("/moto-api/seed?a={port}"), "s3", "")?;

@@ -1,9 +1,5 @@
 //! A real PostgreSQL, and databases in it.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "each test binary uses a part"
-)]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

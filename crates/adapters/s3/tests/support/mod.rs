@@ -41,6 +41,14 @@ pub async fn each(test: impl AsyncFn(Place)) {
     }
 }
 
+/// Runs `test` on every S3 server that is installed, with their keys looked at.
+pub async fn each_guarded(test: impl AsyncFn(Place)) {
+    for kind in Kind::installed().unwrap() {
+        println!("on {kind}");
+        test(Place::with(S3::start_guarded(kind).unwrap()).await).await;
+    }
+}
+
 impl Place {
     pub async fn start(kind: Kind) -> Self {
         Self::with(S3::start_kind(kind).unwrap()).await

@@ -52,7 +52,9 @@ pub(crate) async fn run(app: &App, args: &RmArgs) -> Result<(), Failure> {
     }
     let mut done = Vec::new();
     for id in ids {
-        let Removed { deleted, passages } = library.delete(id).await?;
+        let Removed {
+            deleted, passages, ..
+        } = library.delete(id).await?;
         let parts: Vec<_> = [
             deleted.sound.then(|| "its sound".to_owned()),
             deleted.text.then(|| "its text".to_owned()),

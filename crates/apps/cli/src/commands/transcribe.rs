@@ -166,13 +166,27 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// The models, where they aren't loaded yet.
+    async fn load(&self) -> Result<Option<Speech>, Failure> {
+        if self.speech.is_some() {
+            return Ok(None);
+        }
+        self.app.speech(&self.options).await.map(Some)
+    }
+
     async fn transcribe(&mut self, input: &Input, progress: &Progress) -> Result<(), Failure> {
         let decoder = self.app.decoder();
         let sound_input = input.sound();
-        progress.set_length(decoder.duration_ms(&sound_input).await?);
-        let mut source = decoder.open(&sound_input).await?;
-        if self.speech.is_none() {
-            self.speech = Some(self.app.speech(&self.options).await?);
+        // Side by side: each takes a good part of a second.
+        let (length, source, loaded) = tokio::join!(
+            decoder.duration_ms(&sound_input),
+            decoder.open(&sound_input),
+            self.load(),
+        );
+        progress.set_length(length?);
+        let mut source = source?;
+        if let Some(speech) = loaded? {
+            self.speech = Some(speech);
         }
         let Some(speech) = &self.speech else {
             return Ok(());

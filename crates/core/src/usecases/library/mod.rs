@@ -9,12 +9,13 @@ mod upkeep;
 
 use std::sync::Arc;
 
-pub use upkeep::{Progress, Reconciled, Reindexed};
+pub use upkeep::{Progress, Reconciled, Refreshed, Reindexed};
 
 use crate::{
     passages,
     ports::{
         archive::{Archive, ArchiveError, Deleted},
+        copies::{Copies, CopiesError},
         embedding::{Embedder, EmbeddingError},
         index::{EmbeddedPassage, Entry, Filter, Index, IndexError, Passage},
     },
@@ -34,6 +35,9 @@ pub enum LibraryError {
     /// The embedder failed.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
+    /// Copies of a deleted recording are still there.
+    #[error(transparent)]
+    Copies(#[from] CopiesError),
     /// Nothing to search for.
     #[error("the query is empty")]
     EmptyQuery,
@@ -97,6 +101,8 @@ pub struct Removed {
     pub deleted: Deleted,
     /// Passages with their vectors, from the index.
     pub passages: u64,
+    /// Copies elsewhere: messages in the streams of a bus.
+    pub copies: u64,
 }
 
 /// A recording as `show` shows it.
@@ -132,6 +138,7 @@ pub struct Library {
     archive: Arc<dyn Archive>,
     index: Arc<dyn Index>,
     embedder: Arc<dyn Embedder>,
+    copies: Option<Arc<dyn Copies>>,
 }
 
 impl std::fmt::Debug for Library {
@@ -154,7 +161,15 @@ impl Library {
             archive,
             index,
             embedder,
+            copies: None,
         }
+    }
+
+    /// The same library, whose deletions also reach `copies`.
+    #[must_use]
+    pub fn with_copies(mut self, copies: Arc<dyn Copies>) -> Self {
+        self.copies = Some(copies);
+        self
     }
 
     /// The store of record.
@@ -397,29 +412,35 @@ impl Library {
         Ok(recording)
     }
 
-    /// Deletes sound, text and vectors for good.
+    /// Deletes sound, text, vectors and copies for good. The archive's tombstone comes first: what
+    /// arrives late is refused from then on.
     ///
     /// # Errors
-    /// [`LibraryError::Archive`]; [`LibraryError::Index`] when the rest is deleted already
-    /// ([`Library::reconcile`] finishes it).
+    /// [`LibraryError::Archive`]; [`LibraryError::Copies`] or [`LibraryError::Index`] when the
+    /// rest is deleted already (doing it again finishes it, [`Library::reconcile`] the index).
     pub async fn delete(&self, id: RecordingId) -> Result<Removed, LibraryError> {
         let deleted = match self.archive.delete(id).await {
-            Ok(deleted) => deleted,
-            Err(ArchiveError::NotFound(_)) => {
-                // Only the index still knows of it.
-                let passages = self.index.remove(id).await?;
-                return if passages > 0 {
-                    Ok(Removed {
-                        deleted: Deleted::default(),
-                        passages,
-                    })
-                } else {
-                    Err(ArchiveError::NotFound(id).into())
-                };
-            }
+            Ok(deleted) => Ok(deleted),
+            // Perhaps the index still knows of it, or a stream.
+            Err(error @ (ArchiveError::NotFound(_) | ArchiveError::Deleted(_))) => Err(error),
             Err(error) => return Err(error.into()),
         };
-        let passages = self.index.bury(id).await?;
-        Ok(Removed { deleted, passages })
+        let copies = match &self.copies {
+            Some(copies) => copies.forget(id).await?,
+            None => 0,
+        };
+        let passages = match &deleted {
+            // It may never have been: nothing is to be remembered of it.
+            Err(ArchiveError::NotFound(_)) => self.index.remove(id).await?,
+            _ => self.index.bury(id).await?,
+        };
+        match deleted {
+            Err(error) if passages == 0 && copies == 0 => Err(error.into()),
+            deleted => Ok(Removed {
+                deleted: deleted.unwrap_or_default(),
+                passages,
+                copies,
+            }),
+        }
     }
 }

@@ -37,13 +37,53 @@ pub struct Reindexed {
     pub recordings: usize,
     /// Passages in the index now.
     pub passages: usize,
+    /// Recordings that were in it already as the archive has them; only where that was asked.
+    pub unchanged: usize,
     /// Recordings taken out, for they are no longer in the archive.
     pub removed: usize,
     /// Recordings, or texts of them, that can't be read.
     pub failed: Vec<(RecordingId, ArchiveError)>,
 }
 
+/// What [`Library::refresh`] brought into the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// A recording with its text.
+    Findable {
+        /// Passages that it has.
+        passages: usize,
+    },
+    /// A recording that has no text (yet).
+    WithoutText,
+    /// It was deleted, or never was: it left the index.
+    Gone,
+}
+
 impl Library {
+    /// Brings what the index knows of `id` into agreement with the archive. Doing it again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`] when it can't be read; [`LibraryError::Embedding`] (it is found
+    /// by its words then); [`LibraryError::Index`].
+    pub async fn refresh(&self, id: RecordingId) -> Result<Refreshed, LibraryError> {
+        match self.read(id).await {
+            Ok((recording, Some(transcript))) => {
+                let passages = self.index_text(&recording, &transcript).await?;
+                Ok(Refreshed::Findable { passages })
+            }
+            Ok((recording, None)) => {
+                self.index.upsert(&recording, None, &[], "").await?;
+                Ok(Refreshed::WithoutText)
+            }
+            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
+                self.index.remove(id).await?;
+                Ok(Refreshed::Gone)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
     /// What is still being captured stays, and so does what bears a time to come (a clock that
     /// was wrong).
@@ -144,6 +184,29 @@ impl Library {
         &self,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reindexed, LibraryError> {
+        self.reindex_but(&|_| false, progress).await
+    }
+
+    /// As [`Library::reindex`], but leaves alone what the index has already as the archive has it,
+    /// embedded by this library's model. So what was broken off goes on where it was.
+    ///
+    /// # Errors
+    /// As [`Library::reindex`].
+    pub async fn resume_reindex(
+        &self,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reindexed, LibraryError> {
+        let model = self.embedder.model_id();
+        let stale = self.index.not_embedded_by(model, usize::MAX).await?;
+        let stale: HashSet<_> = stale.into_iter().collect();
+        self.reindex_but(&|id| !stale.contains(&id), progress).await
+    }
+
+    async fn reindex_but(
+        &self,
+        may_be_left: &(dyn Fn(RecordingId) -> bool + Send + Sync),
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Reindexed, LibraryError> {
         let mut ids = self.archive.ids().await?;
         ids.sort_unstable();
         let archived: HashSet<_> = ids.iter().copied().collect();
@@ -157,25 +220,51 @@ impl Library {
         }
         for (done, id) in ids.into_iter().enumerate() {
             progress(Progress { done, total });
-            match self.read(id).await {
-                Ok((recording, Some(transcript))) => {
-                    report.passages += self.index_text(&recording, &transcript).await?;
-                }
-                Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
-                // Deleted by another process meanwhile.
-                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
-                    self.index.remove(id).await?;
+            let refreshed = match self.agrees(id, may_be_left).await {
+                Ok(true) => {
+                    report.unchanged += 1;
+                    report.recordings += 1;
                     continue;
                 }
-                Err(error) => {
+                Ok(false) => self.refresh(id).await,
+                Err(error) => Err(error),
+            };
+            match refreshed {
+                Ok(Refreshed::Findable { passages }) => report.passages += passages,
+                Ok(Refreshed::WithoutText) => {}
+                // Deleted by another process meanwhile.
+                Ok(Refreshed::Gone) => continue,
+                Err(LibraryError::Archive(error)) => {
                     report.failed.push((id, error));
                     continue;
                 }
+                Err(error) => return Err(error),
             }
             report.recordings += 1;
         }
         progress(Progress { done: total, total });
         Ok(report)
+    }
+
+    /// Whether the index has `id` as the archive has it, where it may be left at all.
+    async fn agrees(
+        &self,
+        id: RecordingId,
+        may_be_left: &(dyn Fn(RecordingId) -> bool + Send + Sync),
+    ) -> Result<bool, LibraryError> {
+        if !may_be_left(id) {
+            return Ok(false);
+        }
+        let Some(entry) = self.index.entries(&[id]).await?.pop() else {
+            return Ok(false);
+        };
+        let (recording, transcript) = match self.read(id).await {
+            Ok(read) => read,
+            // Told by who refreshes it.
+            Err(_) => return Ok(false),
+        };
+        let text = transcript.map(|t| t.text).unwrap_or_default();
+        Ok(entry.recording == recording && entry.text == text)
     }
 
     /// A recording and its text from the archive, brought into agreement: a text that is there

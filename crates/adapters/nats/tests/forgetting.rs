@@ -1,0 +1,120 @@
+//! Deleted recordings leave the streams of a real server.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use speakr_contract::{
+    AudioData, Metadata,
+    commands::{RecordingStart, TranscriptionRun},
+    events::TranscriptionSucceeded,
+    ids,
+};
+use speakr_core::{RecordingId, ports::copies::Copies};
+use speakr_nats::{
+    Bus, Queue, Request, StreamCopies,
+    audio::{self, AudioSender},
+    streams,
+};
+use uuid::Uuid;
+
+use crate::support::{commands, platform, request, work};
+
+/// Something that only this recording says.
+fn secret(of: &Request) -> String {
+    format!("words of {}", of.correlation_id)
+}
+
+/// Everything that a recording can leave in the streams: an event, a waiting command with its
+/// sound, a dead letter, sound. Gives its id and its request.
+async fn leave_copies(bus: &Bus) -> (Uuid, Request) {
+    let request = request();
+    let id = ids::recording_id(request.correlation_id);
+    let key = |what: &str| format!("{what}-{id}");
+    let said = TranscriptionSucceeded {
+        event_id: Uuid::new_v4(),
+        recording_id: id,
+        transcribed_text: secret(&request),
+        tags: vec![],
+        metadata: Metadata::default(),
+        language: None,
+        duration_ms: None,
+        segments: None,
+        transcript_path: None,
+        model: None,
+        created_at: None,
+    };
+    bus.publish(&said, &request, &key("said")).await.unwrap();
+    // The first goes to the dead letters, the second waits.
+    let queue = Queue::open(bus, commands(Duration::from_secs(30), 3))
+        .await
+        .unwrap();
+    let start = RecordingStart {
+        tags: vec![secret(&request)],
+        ..RecordingStart::default()
+    };
+    bus.publish(&start, &request, &key("start")).await.unwrap();
+    work(&queue).await.bury("a test").await.unwrap();
+    let run = TranscriptionRun {
+        audio_data: Some(AudioData(secret(&request).into_bytes())),
+        tags: vec![secret(&request)],
+        ..TranscriptionRun::default()
+    };
+    bus.publish(&run, &request, &key("run")).await.unwrap();
+    let mut sound = AudioSender::new(bus, id, request.clone());
+    sound.send(&[7; 3_200]).await.unwrap();
+    sound.finish().await.unwrap();
+    (id, request)
+}
+
+/// Messages in all streams that say `secret`.
+async fn saying(bus: &Bus, secret: &str) -> usize {
+    let mut found = 0;
+    for name in [streams::COMMANDS, streams::EVENTS, streams::DEAD_LETTER] {
+        let stream = bus.jetstream().get_stream(name).await.unwrap();
+        let state = stream.cached_info().state.clone();
+        for sequence in state.first_sequence..=state.last_sequence {
+            if let Ok(message) = stream.get_raw_message(sequence).await {
+                found += usize::from(String::from_utf8_lossy(&message.payload).contains(secret));
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_deleted_recording_leaves_every_stream_and_others_stay() {
+    let (_nats, bus) = platform().await;
+    let (gone, gone_request) = leave_copies(&bus).await;
+    let (kept, kept_request) = leave_copies(&bus).await;
+    assert_eq!(saying(&bus, &secret(&gone_request)).await, 3);
+
+    let copies = StreamCopies::new(bus.clone());
+    let id = RecordingId::from(gone);
+    assert_eq!(copies.forget(id).await.unwrap(), 3);
+    assert_eq!(saying(&bus, &secret(&gone_request)).await, 0);
+    assert!(!audio::exists(&bus, gone).await.unwrap());
+    assert_eq!(copies.forget(id).await.unwrap(), 0, "nothing is left");
+
+    assert_eq!(saying(&bus, &secret(&kept_request)).await, 3);
+    assert!(audio::exists(&bus, kept).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_lay_there_before_is_not_looked_at_again() {
+    let (_nats, bus) = platform().await;
+    let (before, _) = leave_copies(&bus).await;
+    let copies = StreamCopies::from_now_on(bus.clone()).await.unwrap();
+    let (after, request) = leave_copies(&bus).await;
+    assert_eq!(copies.forget(RecordingId::from(before)).await.unwrap(), 0);
+    assert_eq!(copies.forget(RecordingId::from(after)).await.unwrap(), 3);
+    assert_eq!(saying(&bus, &secret(&request)).await, 0);
+}
