@@ -150,7 +150,7 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     {
         let _makes_the_streams = platform.replica(&settings).await;
     }
-    platform.send(&run_of(long_file(16)), &client).await;
+    platform.send(&run_of(long_file(4)), &client).await;
     for attempt in 1..=2 {
         let mut victim = platform.replica(&settings).await;
         let began = std::time::Instant::now();
