@@ -3,9 +3,9 @@
 //! [`Bus`] is one connection, which is made again for ever. [`streams`] are where messages lie,
 //! [`Queue`] hands them out one by one and knows what to do with those that can't be worked on,
 //! [`audio`] carries sound while it is spoken, [`intents`] say what is wanted of a recording,
-//! [`control`] reaches the replica that holds a recording, [`BusAnnouncer`] tells events, [`dead_letters`]
-//! shows and sends again what was put aside, and [`StreamCopies`] takes deleted recordings out of
-//! the streams.
+//! [`control`] reaches the replica that holds a recording, [`BusAnnouncer`] tells events,
+//! [`dead_letters`] shows and sends again what was put aside, and [`StreamCopies`] takes deleted
+//! recordings out of the streams.
 
 mod announce;
 pub mod audio;

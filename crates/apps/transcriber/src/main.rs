@@ -5,13 +5,13 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use speakr_core::{
     ports::sound::SoundDecoder,
-    usecases::recordings::{Host, Parts, Recordings},
+    usecases::recordings::{Host, Parts, Recordings, chain},
 };
-use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
-use speakr_local::FolderArchive;
+use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone};
 use speakr_nats::{
     Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings,
 };
+use speakr_s3::S3Archive;
 use speakr_service::{Service, ServiceError, health::Check};
 use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// Pause before the bus is tried again.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// Name of the file that a recording's sound has in the store of record.
-const SOUND_NAME: &str = "audio.flac";
+const SOUND_NAME: &str = "audio.wav";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -78,13 +78,9 @@ async fn run() -> Result<(), Failure> {
         device,
     });
     let client_patience = settings::client_patience(config)?;
-    let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg.clone()));
-    let archive = FolderArchive::open(
-        settings::store(config)?,
-        Arc::new(FlacEncoder::new(ffmpeg)),
-        Arc::clone(&decoder),
-    )
-    .map_err(Failure::other)?;
+    let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg));
+    let archive = Arc::new(S3Archive::open(&settings::store(config)?).await);
+    service.needs(Arc::new(Store(Arc::clone(&archive))));
 
     let started = CancellationToken::new();
     service.needs(Arc::new(Started(started.clone())));
@@ -106,7 +102,7 @@ async fn run() -> Result<(), Failure> {
     });
     if let Some(intents) = prepare(&bus, &stream_settings, &stop).await? {
         let recordings = Recordings::new(Parts {
-            archive: Arc::new(archive),
+            archive,
             transcriber: engine.transcriber,
             model: engine.model.id,
             sent: Arc::new(Sent::new(&bus)),
@@ -177,6 +173,20 @@ impl Check for Nats {
 
     async fn check(&self) -> Result<(), String> {
         self.0.check().await.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether the store of record is there.
+struct Store(Arc<S3Archive>);
+
+#[async_trait]
+impl Check for Store {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.check().await.map_err(|error| chain(&error))
     }
 }
 

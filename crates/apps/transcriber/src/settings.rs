@@ -4,9 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use speakr_core::ports::sound::Device;
 use speakr_nats::{BusConfig, Identity, TlsFiles, streams::StreamSettings};
+use speakr_s3::{Credentials, Encryption, S3Config};
 use speakr_service::{
     ServiceError,
-    config::{Config, Kind, Setting},
+    config::{Config, Kind, Setting, SettingError},
 };
 
 use crate::{Limits, engine::EngineConfig};
@@ -72,12 +73,45 @@ const AUDIO_MAX_MB: Setting = Setting::new(
     "Most megabytes of sound that isn't in the store of record yet; more is refused.",
 )
 .default("4096");
-const STORE_DIR: Setting = Setting::new(
-    "SPEAKR_STORE_DIR",
-    Kind::Path,
-    "Folder of the store of record. All replicas share it.",
+const S3_BUCKET: Setting = Setting::new(
+    "S3_BUCKET",
+    Kind::Text,
+    "Bucket of the store of record. It must be there, and keep versions if deletions are to be provable.",
 )
 .required();
+const S3_ENDPOINT: Setting = Setting::new(
+    "S3_ENDPOINT",
+    Kind::Text,
+    "URL of the store; AWS's own where not set.",
+);
+const S3_REGION: Setting = Setting::new(
+    "S3_REGION",
+    Kind::Text,
+    "Region of the store; as AWS's own tools find it (`AWS_REGION`, the profile) where not set.",
+);
+const S3_PATH_STYLE: Setting = Setting::new(
+    "S3_PATH_STYLE",
+    Kind::Flag,
+    "Whether the bucket goes into the path instead of the host name, as most stores other than AWS's want it.",
+)
+.default("0");
+const S3_ACCESS_KEY_ID: Setting = Setting::new(
+    "S3_ACCESS_KEY_ID",
+    Kind::Text,
+    "Access key; AWS's default chain (environment, profile, web identity, container, instance) where not set.",
+);
+const S3_SECRET_ACCESS_KEY: Setting = Setting::new(
+    "S3_SECRET_ACCESS_KEY",
+    Kind::Text,
+    "Secret of `S3_ACCESS_KEY_ID`.",
+)
+.secret();
+const S3_ENCRYPTION: Setting = Setting::new(
+    "S3_ENCRYPTION",
+    Kind::Text,
+    "How the store encrypts what it keeps: `bucket` (as the bucket is set up), `store` (SSE-S3), or `kms:KEY` with the id, ARN or alias of a key (SSE-KMS).",
+)
+.default("bucket");
 const MODEL: Setting = Setting::new(
     "SPEAKR_MODEL",
     Kind::Text,
@@ -165,7 +199,13 @@ pub const TABLE: &[Setting] = &[
     STREAM_REPLICAS,
     COMMANDS_MAX_MB,
     AUDIO_MAX_MB,
-    STORE_DIR,
+    S3_BUCKET,
+    S3_ENDPOINT,
+    S3_REGION,
+    S3_PATH_STYLE,
+    S3_ACCESS_KEY_ID,
+    S3_SECRET_ACCESS_KEY,
+    S3_ENCRYPTION,
     MODEL,
     MODELS_DIR,
     DECODERS,
@@ -180,33 +220,32 @@ pub const TABLE: &[Setting] = &[
     FFMPEG,
 ];
 
+fn secret(config: &Config, setting: &Setting) -> Result<Option<String>, ServiceError> {
+    let Some(secret) = config.secret(setting) else {
+        return Ok(None);
+    };
+    let text = secret
+        .current()
+        .map_err(|e| ServiceError::Setting(e.into()))?;
+    Ok(Some(text.expose().to_owned()))
+}
+
 /// How to reach the bus.
 ///
 /// # Errors
 /// What is wrong with the settings.
 pub fn bus(config: &Config) -> Result<BusConfig, ServiceError> {
-    let secret = |setting| -> Result<Option<String>, ServiceError> {
-        Ok(match config.secret(setting) {
-            None => None,
-            Some(secret) => {
-                let text = secret
-                    .current()
-                    .map_err(|e| ServiceError::Setting(e.into()))?;
-                Some(text.expose().to_owned())
-            }
-        })
-    };
     let mut bus = BusConfig::new(&config.text(&NATS_URL)?, "speakr-transcriber");
     bus.identity = match (
         config.path(&NATS_CREDS),
-        secret(&NATS_NKEY)?,
+        secret(config, &NATS_NKEY)?,
         config.optional_text(&NATS_USER),
     ) {
         (Some(file), _, _) => Identity::CredentialsFile(file),
         (None, Some(seed), _) => Identity::Nkey(seed),
         (None, None, Some(user)) => Identity::Password {
             user,
-            password: secret(&NATS_PASSWORD)?.unwrap_or_default(),
+            password: secret(config, &NATS_PASSWORD)?.unwrap_or_default(),
         },
         (None, None, None) => Identity::Anonymous,
     };
@@ -297,12 +336,38 @@ pub fn host_device(config: &Config) -> Result<Option<Device>, ServiceError> {
     )))
 }
 
-/// The folder of the store of record.
+/// The store of record.
 ///
 /// # Errors
-/// When it isn't set.
-pub fn store(config: &Config) -> Result<PathBuf, ServiceError> {
-    Ok(PathBuf::from(config.text(&STORE_DIR)?))
+/// What is wrong with the settings.
+pub fn store(config: &Config) -> Result<S3Config, ServiceError> {
+    let mut store = S3Config::new(config.text(&S3_BUCKET)?);
+    store.endpoint = config.optional_text(&S3_ENDPOINT);
+    store.region = config.optional_text(&S3_REGION);
+    store.path_style = config.flag(&S3_PATH_STYLE)?;
+    store.credentials = match config.optional_text(&S3_ACCESS_KEY_ID) {
+        None => None,
+        Some(access_key_id) => Some(Credentials {
+            access_key_id,
+            secret_access_key: secret(config, &S3_SECRET_ACCESS_KEY)?.unwrap_or_default(),
+        }),
+    };
+    let encryption = config.text(&S3_ENCRYPTION)?;
+    store.encryption = match (encryption.as_str(), encryption.strip_prefix("kms:")) {
+        ("bucket", _) => Encryption::Bucket,
+        ("store", _) => Encryption::Store,
+        (_, Some(key)) if !key.is_empty() => Encryption::Kms {
+            key: key.to_owned(),
+        },
+        _ => {
+            return Err(ServiceError::Setting(SettingError::Invalid {
+                name: "S3_ENCRYPTION".to_owned(),
+                found: format!("\"{encryption}\""),
+                wanted: "bucket, store or kms:KEY".to_owned(),
+            }));
+        }
+    };
+    Ok(store)
 }
 
 /// The ffmpeg program, where one is named.

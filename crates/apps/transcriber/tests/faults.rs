@@ -150,7 +150,7 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     {
         let _makes_the_streams = platform.replica(&settings).await;
     }
-    platform.send(&run_of(long_file(16)), &client).await;
+    platform.send(&run_of(long_file(4)), &client).await;
     for attempt in 1..=2 {
         let mut victim = platform.replica(&settings).await;
         let began = std::time::Instant::now();
@@ -207,6 +207,32 @@ async fn a_server_that_is_away_for_a_while_costs_nothing() {
     platform.wait_until_all_is_answered().await;
     went_well_once(&platform, id).await;
     assert!(!replica.logged(id).iter().any(|m| m.contains("dead letter")));
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_for_a_while_costs_nothing() {
+    let mut platform = Platform::start().await;
+    let settings = [("SPEAKR_MAX_ATTEMPTS", "1")];
+    let replica = platform.replica(&settings).await;
+    let (client, pcm) = (request(), samples());
+    let id = ids::recording_id(client.correlation_id);
+    platform.send(&RecordingStart::default(), &client).await;
+    let _: RecordingStarted = platform.wait_for(id).await;
+    platform.s3.kill();
+    platform.send_sound(&client, &pcm).await;
+    platform.send(&stop(id, true), &client).await;
+    let began = std::time::Instant::now();
+    while !replica.logged(id).iter().any(|m| m.contains("waits for")) {
+        assert!(began.elapsed() < PATIENCE, "{}", replica.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    platform.s3.start_again().unwrap();
+    let finished: RecordingFinished = platform.wait_for(id).await;
+    assert_eq!(finished.duration_ms, Some(pcm.len() as u64 / 16));
+    let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    platform.wait_until_all_is_answered().await;
+    went_well_once(&platform, id).await;
 }
 
 #[tokio::test]

@@ -11,14 +11,18 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use speakr_contract::{
-    commands::{RecordingStart, TranscriptionRun},
-    events::{RecordingStarted, TranscriptionSucceeded},
+    commands::{RecordingCancel, RecordingStart, TranscriptionRun},
+    events::{RecordingCancelled, RecordingStarted, TranscriptionPartial, TranscriptionSucceeded},
     ids,
 };
+use speakr_nats::{BusConfig, Identity};
 use speakr_testkit::nats::Nats;
 
 use crate::support::{PATIENCE, Platform, clip, is_the_speech, request, run_of, samples, stop};
@@ -105,10 +109,12 @@ async fn a_text_too_large_for_a_message_comes_without_its_parts_and_says_where_t
     let large: TranscriptionSucceeded = platform.wait_for(id).await;
     assert_eq!(large.segments, None);
     assert_eq!(large.transcribed_text, event.transcribed_text);
-    let path = large.transcript_path.unwrap();
-    let kept = platform.store.path().join("store").join(path);
-    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
-    assert!(!kept["segments"].as_array().unwrap().is_empty());
+    assert_eq!(
+        large.transcript_path,
+        Some(format!("recordings/{id}/transcript.json"))
+    );
+    let kept = platform.kept(id).await.unwrap().unwrap();
+    assert!(!kept.segments.is_empty());
 }
 
 #[tokio::test]
@@ -118,7 +124,7 @@ async fn it_tells_how_it_is_and_what_it_does() {
     assert_eq!(replica.get("/health").unwrap().0, 200);
     let (status, body) = replica.get("/health/ready").unwrap();
     assert_eq!(status, 200, "{body}");
-    for check in ["nats", "commands"] {
+    for check in ["nats", "store", "commands"] {
         assert!(body.contains(&format!("\"{check}\"")), "{body}");
     }
     let began = Instant::now();
@@ -141,6 +147,60 @@ async fn it_tells_how_it_is_and_what_it_does() {
             .unwrap()
             > 1e9
     );
+}
+
+#[tokio::test]
+async fn the_rights_that_the_shipped_configuration_gives_are_enough() {
+    let password = |user: &str| format!("{user}{}", std::process::id());
+    let users = ["transcriber", "embedder", "query_svc", "cli", "operator"];
+    let environment = users.map(|user| {
+        let name = format!("SPEAKR_NATS_{}_PASSWORD", user.to_uppercase());
+        (name, format!("\"{}\"", password(user)))
+    });
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/nats/nats-server.conf");
+    let nats = Nats::start_shipped(&file, environment.into()).expect("the shipped config starts");
+    let mut config = BusConfig::new(&nats.url(), "cli");
+    config.identity = Identity::Password {
+        user: "cli".to_owned(),
+        password: password("cli"),
+    };
+    config.inbox_prefix = Some("_INBOX_cli".to_owned());
+    let mut platform = Platform::start_as(nats, config).await;
+    let password = password("transcriber");
+    let settings = [
+        ("NATS_USER", "transcriber"),
+        ("NATS_PASSWORD", password.as_str()),
+    ];
+    let mut replica = platform.replica(&settings).await;
+    let (client, cancelled) = (request(), request());
+    let id = ids::recording_id(client.correlation_id);
+    platform.send(&RecordingStart::default(), &client).await;
+    platform.send_sound(&client, &samples()).await;
+    platform.send(&stop(id, true), &client).await;
+    let _: TranscriptionPartial = platform.wait_for(id).await;
+    let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    let id = ids::recording_id(cancelled.correlation_id);
+    platform.send(&RecordingStart::default(), &cancelled).await;
+    let _: RecordingStarted = platform.wait_for(id).await;
+    platform
+        .send(&RecordingCancel { recording_id: id }, &cancelled)
+        .await;
+    let _: RecordingCancelled = platform.wait_for(id).await;
+    platform.send(&run_of(b"poison".to_vec()), &request()).await;
+    let began = Instant::now();
+    let measured = ["speakr_dead_letters_total", "speakr_queue_waiting"];
+    while measured
+        .iter()
+        .any(|name| replica.metric(name, "").is_none())
+    {
+        assert!(began.elapsed() < PATIENCE, "{}", replica.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let status = replica.ask_to_end();
+    assert!(status.success(), "{status}: {}", replica.log());
+    let log = replica.log().to_lowercase();
+    assert!(!log.contains("violation"), "{log}");
 }
 
 #[tokio::test]

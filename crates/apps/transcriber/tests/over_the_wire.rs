@@ -21,6 +21,7 @@ use speakr_contract::{
     },
     ids,
 };
+use speakr_core::ports::archive::Archive;
 use speakr_nats::{audio::AudioSender, dead_letters};
 
 use crate::support::{Platform, clip, is_the_speech, long_file, request, run_of, samples, stop};
@@ -62,7 +63,16 @@ async fn what_a_client_speaks_becomes_text_while_it_speaks_and_is_kept() {
     assert!(!succeeded.segments.unwrap().is_empty());
 
     platform.wait_until_all_is_answered().await;
-    assert!(platform.kept(id).join("transcript.json").exists());
+    let kept = platform.kept(id).await.unwrap().unwrap();
+    assert_eq!(kept.text, succeeded.transcribed_text);
+    let sound = platform.archive.sound_file(id.into()).await.unwrap();
+    assert_eq!(
+        finished.audio_file_path,
+        format!("recordings/{id}/audio.wav")
+    );
+    let sound = std::fs::read(&sound).unwrap();
+    let spoken: Vec<u8> = pcm.iter().flat_map(|s| s.to_le_bytes()).collect();
+    assert!(sound.starts_with(b"RIFF") && sound.ends_with(&spoken));
     let log = replica.log();
     assert!(!log.to_lowercase().contains("americans"), "{log}");
     assert!(log.contains(&id.to_string()) && log.contains(&client.correlation_id.to_string()));
@@ -143,7 +153,7 @@ async fn a_cancelled_recording_leaves_nothing_and_makes_no_text() {
     sender.finish().await.unwrap();
     platform.send(&stop(id, true), &client).await;
     platform.wait_until_all_is_answered().await;
-    assert!(!platform.kept(id).exists());
+    assert!(platform.kept(id).await.is_none());
     let stored = platform.stored(id).await;
     assert_eq!(stored.get("recording.cancelled"), Some(&1));
     assert_eq!(stored.get("transcription.succeeded"), None);
@@ -163,7 +173,7 @@ async fn what_can_not_be_served_is_said_and_put_among_the_dead_letters() {
     let failed: TranscriptionFailed = platform.wait_for(id).await;
     assert!(failed.error.contains("audio_data"), "{}", failed.error);
     assert!(
-        !platform.kept(id).exists(),
+        platform.kept(id).await.is_none(),
         "what is no sound leaves no trace"
     );
 
@@ -221,7 +231,7 @@ async fn a_cancel_during_the_decoding_ends_it_and_leaves_nothing() {
         .await;
     let _: RecordingCancelled = platform.wait_for(id).await;
     platform.wait_until_all_is_answered().await;
-    assert!(!platform.kept(id).exists());
+    assert!(platform.kept(id).await.is_none());
     let stored = platform.stored(id).await;
     assert_eq!(stored.len(), 1, "{stored:?}");
 }

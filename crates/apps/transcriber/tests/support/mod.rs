@@ -18,18 +18,25 @@ use speakr_contract::{
     commands::{RecordingStop, TranscriptionRun},
     headers, ids,
 };
+use speakr_core::{
+    Transcript,
+    ports::archive::{Archive, ArchiveError},
+};
 use speakr_nats::{Bus, BusConfig, Request, audio::AudioSender};
-use speakr_testkit::{nats::Nats, process::free_port};
+use speakr_s3::{Credentials, S3Archive, S3Config};
+use speakr_testkit::{nats::Nats, process::free_port, s3::S3};
 use uuid::Uuid;
 
 /// Loading a model and decoding on a busy machine take their time.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The platform: a server, and transcribers on one store.
+/// The platform: a bus and a store, both real, and transcribers on them.
 pub struct Platform {
     pub nats: Nats,
     pub bus: Bus,
-    pub store: tempfile::TempDir,
+    pub s3: S3,
+    pub archive: S3Archive,
+    folder: tempfile::TempDir,
     events: Subscriber,
     heard: Vec<(Uuid, String, Value)>,
 }
@@ -115,15 +122,32 @@ impl Platform {
     }
 
     pub async fn start_on(nats: Nats) -> Self {
-        let bus = Bus::connect(&BusConfig::new(&nats.url(), "client"))
-            .await
-            .expect("a connection");
+        let config = BusConfig::new(&nats.url(), "client");
+        Self::start_as(nats, config).await
+    }
+
+    pub async fn start_as(nats: Nats, config: BusConfig) -> Self {
+        let bus = Bus::connect(&config).await.expect("a connection");
         let events = bus.client().subscribe("speakr.event.>").await.unwrap();
         bus.client().flush().await.unwrap();
+        let s3 = S3::start().expect("a store");
+        let archive = S3Archive::open(&S3Config {
+            endpoint: Some(s3.endpoint()),
+            region: Some(S3::REGION.to_owned()),
+            path_style: true,
+            credentials: Some(Credentials {
+                access_key_id: s3.access_key().to_owned(),
+                secret_access_key: s3.secret_key().to_owned(),
+            }),
+            ..S3Config::new(S3::BUCKET)
+        })
+        .await;
         Self {
             nats,
             bus,
-            store: tempfile::tempdir().unwrap(),
+            s3,
+            archive,
+            folder: tempfile::tempdir().unwrap(),
             events,
             heard: Vec::new(),
         }
@@ -148,12 +172,17 @@ impl Platform {
     /// Starts a replica.
     pub fn replica_that_starts(&self, settings: &[(&str, &str)]) -> Replica {
         let port = free_port().unwrap();
-        let log = self.store.path().join(format!("replica-{port}.log"));
+        let log = self.folder.path().join(format!("replica-{port}.log"));
         let output = std::fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_speakr-transcriber"))
             .env("NATS_URL", self.nats.url())
-            .env("SPEAKR_STORE_DIR", self.store.path().join("store"))
-            .env("SPEAKR_MODELS_DIR", self.store.path().join("models"))
+            .env("S3_BUCKET", S3::BUCKET)
+            .env("S3_ENDPOINT", self.s3.endpoint())
+            .env("S3_REGION", S3::REGION)
+            .env("S3_PATH_STYLE", "1")
+            .env("S3_ACCESS_KEY_ID", self.s3.access_key())
+            .env("S3_SECRET_ACCESS_KEY", self.s3.secret_key())
+            .env("SPEAKR_MODELS_DIR", self.folder.path().join("models"))
             .env("SPEAKR_HEALTH_ADDR", format!("127.0.0.1:{port}"))
             .env("SPEAKR_ACK_WAIT", "3s")
             .env("SPEAKR_CLIENT_PATIENCE", "20s")
@@ -244,12 +273,13 @@ impl Platform {
         }
     }
 
-    /// The folder of a recording in the store.
-    pub fn kept(&self, recording: Uuid) -> PathBuf {
-        self.store
-            .path()
-            .join("store/recordings")
-            .join(recording.to_string())
+    /// What the store has of a recording's text; `None` when there is nothing of the recording.
+    pub async fn kept(&self, recording: Uuid) -> Option<Option<Transcript>> {
+        match self.archive.transcript(recording.into()).await {
+            Ok(transcript) => Some(transcript),
+            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => None,
+            Err(error) => panic!("{error:?}"),
+        }
     }
 }
 

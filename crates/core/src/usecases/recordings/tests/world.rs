@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +18,7 @@ use super::super::*;
 use crate::{
     Segment, Transcript,
     ports::{
-        archive::{Deleted, SoundWriter},
+        archive::{Deleted, SoundFile, SoundWriter},
         platform::{
             AnnounceError, HearError, Heard, Intent, Nudge, Nudges, SoundListener, Stop, Waiting,
         },
@@ -355,7 +354,7 @@ impl Archive for Shared {
         Ok(Box::new(Playing(self.entry(id)?.pcm)))
     }
 
-    async fn sound_file(&self, id: RecordingId) -> Result<PathBuf, ArchiveError> {
+    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
         Err(ArchiveError::NotFound(id))
     }
 
