@@ -120,7 +120,10 @@ async fn migrate() -> Result<(), Failure> {
     let migrated = speakr_postgres::migrate(&database::config(&config, NAME)?)
         .await
         .map_err(Failure::part)?;
-    say(&format!("{migrated}"));
+    say(&match (migrated.from, migrated.to) {
+        (from, to) if from == to => format!("The schema is up to date: number {to}."),
+        (from, to) => format!("The schema is number {to} now; it was {from}."),
+    });
     Ok(())
 }
 

@@ -103,7 +103,7 @@ impl Worker {
             correlation_id = %delivery.request.correlation_id,
             recording_id = tracing::field::Empty,
         );
-        if delivery.redelivered {
+        if delivery.deliveries > 1 {
             metrics::counter!("speakr_embedder_redeliveries_total").increment(1);
         }
         async {
