@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use speakr_s3::{Encryption, S3Archive, S3Config};
+use speakr_s3::{Credentials, Encryption, S3Archive, S3Config};
 use speakr_service::{
-    config::{Config, Kind, Setting},
+    config::{Config, Kind, Setting, SettingError},
     health::Check,
 };
 
@@ -32,27 +32,33 @@ const S3_PATH_STYLE: Setting = Setting::new(
     Kind::Flag,
     "Whether the bucket goes into the path instead of the host name. On where S3_ENDPOINT is set and this isn't.",
 );
+const S3_ACCESS_KEY_ID: Setting = Setting::new(
+    "S3_ACCESS_KEY_ID",
+    Kind::Text,
+    "The access key, for a store that hands out nothing better; AWS's own ways (environment, profile, web identity, container, instance) where it isn't set.",
+);
+const S3_SECRET_ACCESS_KEY: Setting = Setting::new(
+    "S3_SECRET_ACCESS_KEY",
+    Kind::Text,
+    "Secret of `S3_ACCESS_KEY_ID`.",
+)
+.secret();
 const S3_ENCRYPTION: Setting = Setting::new(
     "S3_ENCRYPTION",
-    Kind::Choice(&["bucket", "store", "kms"]),
-    "How the store encrypts: as the bucket is set up, with its own key, or with that of `S3_KMS_KEY`.",
+    Kind::Text,
+    "How the store encrypts what it keeps: `bucket` (as the bucket is set up), `store` (SSE-S3), or `kms:KEY` with the id, ARN or alias of a key (SSE-KMS).",
 )
 .default("bucket");
-const S3_KMS_KEY: Setting = Setting::new(
-    "S3_KMS_KEY",
-    Kind::Text,
-    "Id, ARN or alias of the key, with `S3_ENCRYPTION=kms`.",
-);
 
-/// The settings of the store. Credentials come by AWS's own ways (`AWS_ACCESS_KEY_ID` and
-/// `AWS_SECRET_ACCESS_KEY`, a profile, web identity, container or instance).
+/// The settings of the store.
 pub const SETTINGS: &[Setting] = &[
     S3_BUCKET,
     S3_ENDPOINT,
     S3_REGION,
     S3_PATH_STYLE,
+    S3_ACCESS_KEY_ID,
+    S3_SECRET_ACCESS_KEY,
     S3_ENCRYPTION,
-    S3_KMS_KEY,
 ];
 
 /// Which bucket, where, and how.
@@ -68,12 +74,30 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
     } else {
         s3.endpoint.is_some()
     };
-    s3.encryption = match config.text(&S3_ENCRYPTION)?.as_str() {
-        "store" => Encryption::Store,
-        "kms" => Encryption::Kms {
-            key: config.text(&S3_KMS_KEY)?,
+    if let Some(access_key_id) = config.optional_text(&S3_ACCESS_KEY_ID) {
+        let secret = config.secret(&S3_SECRET_ACCESS_KEY).ok_or_else(|| {
+            Failure::part("S3_ACCESS_KEY_ID is set and S3_SECRET_ACCESS_KEY isn't")
+        })?;
+        s3.credentials = Some(Credentials {
+            access_key_id,
+            secret_access_key: secret.current()?.expose().to_owned(),
+        });
+    }
+    let encryption = config.text(&S3_ENCRYPTION)?;
+    s3.encryption = match (encryption.as_str(), encryption.strip_prefix("kms:")) {
+        ("bucket", _) => Encryption::Bucket,
+        ("store", _) => Encryption::Store,
+        (_, Some(key)) if !key.is_empty() => Encryption::Kms {
+            key: key.to_owned(),
         },
-        _ => Encryption::Bucket,
+        _ => {
+            return Err(SettingError::Invalid {
+                name: S3_ENCRYPTION.name.to_owned(),
+                found: format!("\"{encryption}\""),
+                wanted: "bucket, store or kms:KEY".to_owned(),
+            }
+            .into());
+        }
     };
     Ok(s3)
 }

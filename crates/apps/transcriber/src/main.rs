@@ -2,17 +2,21 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use speakr_core::{
     ports::sound::SoundDecoder,
-    usecases::recordings::{Host, Parts, Recordings, chain},
+    usecases::recordings::{Host, Parts, Recordings},
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone};
 use speakr_nats::{
     Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings,
 };
+use speakr_platform::{
+    Failure,
+    bus::{self, BusCheck},
+    store::{self, StoreCheck},
+};
 use speakr_s3::S3Archive;
-use speakr_service::{Service, ServiceError, health::Check};
+use speakr_service::{Service, health::Ready};
 use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
 use tokio_util::sync::CancellationToken;
 
@@ -21,55 +25,29 @@ const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// Name of the file that a recording's sound has in the store of record.
 const SOUND_NAME: &str = "audio.wav";
 
+/// What logs and connections call this service, and …
+const NAME: &str = "speakr-transcriber";
+/// … its user in the shipped config of the bus.
+const BUS_USER: &str = "transcriber";
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
-    }
-}
-
-/// Why the service didn't start, or didn't end well.
-enum Failure {
-    Service(ServiceError),
-    Other(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl Failure {
-    fn other<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> Self {
-        Self::Other(error.into())
-    }
-
-    fn tell(self) -> ExitCode {
-        match self {
-            Self::Service(error) => speakr_service::exit_code(&Err(error)),
-            Self::Other(error) => {
-                tracing::error!(
-                    error = error.as_ref() as &dyn std::error::Error,
-                    "can't go on"
-                );
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
-
-impl From<ServiceError> for Failure {
-    fn from(error: ServiceError) -> Self {
-        Self::Service(error)
-    }
+    speakr_platform::exit_code(run().await)
 }
 
 async fn run() -> Result<(), Failure> {
     let service = Service::start(
-        "speakr-transcriber",
+        NAME,
         env!("CARGO_PKG_VERSION"),
-        &[settings::TABLE],
+        &[bus::SETTINGS, store::SETTINGS, settings::TABLE],
     )
     .await?;
     let config = service.config();
     let stop = service.shutdown().token();
-    let (bus_config, stream_settings) = (settings::bus(config)?, settings::streams(config)?);
+    let (bus_config, stream_settings) = (
+        bus::config(config, NAME, BUS_USER)?,
+        settings::streams(config)?,
+    );
     let engine_config = settings::engine(config)?;
     let limits = settings::limits(config, service.shutdown().deadline())?;
     let ffmpeg = Ffmpeg::new(settings::ffmpeg(config));
@@ -79,17 +57,20 @@ async fn run() -> Result<(), Failure> {
     });
     let client_patience = settings::client_patience(config)?;
     let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg));
-    let archive = Arc::new(S3Archive::open(&settings::store(config)?).await);
-    service.needs(Arc::new(Store(Arc::clone(&archive))));
+    let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
+    service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
 
-    let started = CancellationToken::new();
-    service.needs(Arc::new(Started(started.clone())));
+    let started = Ready::new(
+        "commands",
+        "the model is being loaded, or the streams aren't there yet",
+    );
+    service.needs(Arc::new(started.clone()));
     let engine = tokio::task::spawn_blocking(move || engine::load(&engine_config))
         .await
-        .map_err(Failure::other)?
-        .map_err(Failure::other)?;
-    let bus = Bus::connect(&bus_config).await.map_err(Failure::other)?;
-    service.needs(Arc::new(Nats(bus.clone())));
+        .map_err(Failure::part)?
+        .map_err(Failure::part)?;
+    let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;
+    service.needs(Arc::new(BusCheck(bus.clone())));
     // Runs may go on for a while after the replica was asked to end.
     let stop_now = CancellationToken::new();
     tokio::spawn({
@@ -119,8 +100,8 @@ async fn run() -> Result<(), Failure> {
         Worker::new(bus.clone(), recordings, SOUND_NAME, limits, stop)
             .start(service.tasks())
             .await
-            .map_err(Failure::other)?;
-        started.cancel();
+            .map_err(Failure::part)?;
+        started.set();
     }
     let ended = service.run_to_end().await;
     // The last answers go out before the connection does.
@@ -160,49 +141,4 @@ async fn prepare(
         }
     }
     Ok(None)
-}
-
-/// Whether the bus is there.
-struct Nats(Bus);
-
-#[async_trait]
-impl Check for Nats {
-    fn name(&self) -> &'static str {
-        "nats"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        self.0.check().await.map_err(|error| error.to_string())
-    }
-}
-
-/// Whether the store of record is there.
-struct Store(Arc<S3Archive>);
-
-#[async_trait]
-impl Check for Store {
-    fn name(&self) -> &'static str {
-        "store"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        self.0.check().await.map_err(|error| chain(&error))
-    }
-}
-
-/// Whether commands are taken.
-struct Started(CancellationToken);
-
-#[async_trait]
-impl Check for Started {
-    fn name(&self) -> &'static str {
-        "commands"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        if self.0.is_cancelled() {
-            return Ok(());
-        }
-        Err("the model is being loaded, or the streams aren't there yet".to_owned())
-    }
 }

@@ -3,52 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use speakr_core::ports::sound::Device;
-use speakr_nats::{BusConfig, Identity, TlsFiles, streams::StreamSettings};
-use speakr_s3::{Credentials, Encryption, S3Config};
+use speakr_nats::streams::StreamSettings;
 use speakr_service::{
     ServiceError,
-    config::{Config, Kind, Setting, SettingError},
+    config::{Config, Kind, Setting},
 };
 
 use crate::{Limits, engine::EngineConfig};
 
-const NATS_URL: Setting = Setting::new(
-    "NATS_URL",
-    Kind::Text,
-    "Servers of the bus, separated by commas: `nats://`, `tls://`, `ws://` or `wss://`.",
-)
-.required();
-const NATS_CREDS: Setting = Setting::new(
-    "NATS_CREDS",
-    Kind::Path,
-    "Credentials file (JWT and seed) for the bus.",
-);
-const NATS_NKEY: Setting =
-    Setting::new("NATS_NKEY", Kind::Text, "Seed of an nkey for the bus.").secret();
-const NATS_USER: Setting = Setting::new("NATS_USER", Kind::Text, "User of the bus.");
-const NATS_PASSWORD: Setting =
-    Setting::new("NATS_PASSWORD", Kind::Text, "Password of `NATS_USER`.").secret();
-const NATS_CA: Setting = Setting::new(
-    "NATS_CA",
-    Kind::Path,
-    "PEM file of who vouches for the bus's certificate; the system's own where not set. Turns TLS on.",
-);
-const NATS_CERT: Setting = Setting::new(
-    "NATS_CERT",
-    Kind::Path,
-    "PEM file of our certificate, where the bus asks for one.",
-);
-const NATS_KEY: Setting = Setting::new(
-    "NATS_KEY",
-    Kind::Path,
-    "PEM file of the key of `NATS_CERT`.",
-);
-const NATS_INBOX_PREFIX: Setting = Setting::new(
-    "NATS_INBOX_PREFIX",
-    Kind::Text,
-    "First part of the subjects on which answers come. The shipped server config lets each user listen on its own alone.",
-)
-.default("_INBOX_transcriber");
 const STREAM_REPLICAS: Setting = Setting::new(
     "SPEAKR_STREAM_REPLICAS",
     Kind::Number { min: 1, max: 5 },
@@ -73,45 +35,6 @@ const AUDIO_MAX_MB: Setting = Setting::new(
     "Most megabytes of sound that isn't in the store of record yet; more is refused.",
 )
 .default("4096");
-const S3_BUCKET: Setting = Setting::new(
-    "S3_BUCKET",
-    Kind::Text,
-    "Bucket of the store of record. It must be there, and keep versions if deletions are to be provable.",
-)
-.required();
-const S3_ENDPOINT: Setting = Setting::new(
-    "S3_ENDPOINT",
-    Kind::Text,
-    "URL of the store; AWS's own where not set.",
-);
-const S3_REGION: Setting = Setting::new(
-    "S3_REGION",
-    Kind::Text,
-    "Region of the store; as AWS's own tools find it (`AWS_REGION`, the profile) where not set.",
-);
-const S3_PATH_STYLE: Setting = Setting::new(
-    "S3_PATH_STYLE",
-    Kind::Flag,
-    "Whether the bucket goes into the path instead of the host name, as most stores other than AWS's want it.",
-)
-.default("0");
-const S3_ACCESS_KEY_ID: Setting = Setting::new(
-    "S3_ACCESS_KEY_ID",
-    Kind::Text,
-    "Access key; AWS's default chain (environment, profile, web identity, container, instance) where not set.",
-);
-const S3_SECRET_ACCESS_KEY: Setting = Setting::new(
-    "S3_SECRET_ACCESS_KEY",
-    Kind::Text,
-    "Secret of `S3_ACCESS_KEY_ID`.",
-)
-.secret();
-const S3_ENCRYPTION: Setting = Setting::new(
-    "S3_ENCRYPTION",
-    Kind::Text,
-    "How the store encrypts what it keeps: `bucket` (as the bucket is set up), `store` (SSE-S3), or `kms:KEY` with the id, ARN or alias of a key (SSE-KMS).",
-)
-.default("bucket");
 const MODEL: Setting = Setting::new(
     "SPEAKR_MODEL",
     Kind::Text,
@@ -185,27 +108,11 @@ const FFMPEG: Setting = Setting::new(
     "The ffmpeg program; the one on `PATH` where not set.",
 );
 
-/// The settings of this service beside the common ones.
+/// The settings of this service beside the common ones and those of the bus and the store.
 pub const TABLE: &[Setting] = &[
-    NATS_URL,
-    NATS_CREDS,
-    NATS_NKEY,
-    NATS_USER,
-    NATS_PASSWORD,
-    NATS_CA,
-    NATS_CERT,
-    NATS_KEY,
-    NATS_INBOX_PREFIX,
     STREAM_REPLICAS,
     COMMANDS_MAX_MB,
     AUDIO_MAX_MB,
-    S3_BUCKET,
-    S3_ENDPOINT,
-    S3_REGION,
-    S3_PATH_STYLE,
-    S3_ACCESS_KEY_ID,
-    S3_SECRET_ACCESS_KEY,
-    S3_ENCRYPTION,
     MODEL,
     MODELS_DIR,
     DECODERS,
@@ -219,44 +126,6 @@ pub const TABLE: &[Setting] = &[
     SWEEP_EVERY,
     FFMPEG,
 ];
-
-fn secret(config: &Config, setting: &Setting) -> Result<Option<String>, ServiceError> {
-    let Some(secret) = config.secret(setting) else {
-        return Ok(None);
-    };
-    let text = secret
-        .current()
-        .map_err(|e| ServiceError::Setting(e.into()))?;
-    Ok(Some(text.expose().to_owned()))
-}
-
-/// How to reach the bus.
-///
-/// # Errors
-/// What is wrong with the settings.
-pub fn bus(config: &Config) -> Result<BusConfig, ServiceError> {
-    let mut bus = BusConfig::new(&config.text(&NATS_URL)?, "speakr-transcriber");
-    bus.identity = match (
-        config.path(&NATS_CREDS),
-        secret(config, &NATS_NKEY)?,
-        config.optional_text(&NATS_USER),
-    ) {
-        (Some(file), _, _) => Identity::CredentialsFile(file),
-        (None, Some(seed), _) => Identity::Nkey(seed),
-        (None, None, Some(user)) => Identity::Password {
-            user,
-            password: secret(config, &NATS_PASSWORD)?.unwrap_or_default(),
-        },
-        (None, None, None) => Identity::Anonymous,
-    };
-    bus.tls = TlsFiles {
-        ca: config.path(&NATS_CA),
-        client: config.path(&NATS_CERT).zip(config.path(&NATS_KEY)),
-    };
-    bus.inbox_prefix = Some(config.text(&NATS_INBOX_PREFIX)?);
-    bus.start_without_server = true;
-    Ok(bus)
-}
 
 /// How the streams are to be.
 ///
@@ -334,40 +203,6 @@ pub fn host_device(config: &Config) -> Result<Option<Device>, ServiceError> {
             None => Device::Named(name),
         },
     )))
-}
-
-/// The store of record.
-///
-/// # Errors
-/// What is wrong with the settings.
-pub fn store(config: &Config) -> Result<S3Config, ServiceError> {
-    let mut store = S3Config::new(config.text(&S3_BUCKET)?);
-    store.endpoint = config.optional_text(&S3_ENDPOINT);
-    store.region = config.optional_text(&S3_REGION);
-    store.path_style = config.flag(&S3_PATH_STYLE)?;
-    store.credentials = match config.optional_text(&S3_ACCESS_KEY_ID) {
-        None => None,
-        Some(access_key_id) => Some(Credentials {
-            access_key_id,
-            secret_access_key: secret(config, &S3_SECRET_ACCESS_KEY)?.unwrap_or_default(),
-        }),
-    };
-    let encryption = config.text(&S3_ENCRYPTION)?;
-    store.encryption = match (encryption.as_str(), encryption.strip_prefix("kms:")) {
-        ("bucket", _) => Encryption::Bucket,
-        ("store", _) => Encryption::Store,
-        (_, Some(key)) if !key.is_empty() => Encryption::Kms {
-            key: key.to_owned(),
-        },
-        _ => {
-            return Err(ServiceError::Setting(SettingError::Invalid {
-                name: "S3_ENCRYPTION".to_owned(),
-                found: format!("\"{encryption}\""),
-                wanted: "bucket, store or kms:KEY".to_owned(),
-            }));
-        }
-    };
-    Ok(store)
 }
 
 /// The ffmpeg program, where one is named.

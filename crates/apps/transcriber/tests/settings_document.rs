@@ -7,7 +7,12 @@ fn the_document_of_the_settings_is_up_to_date() {
     let wanted = speakr_service::config::markdown(
         "Settings of speakr-transcriber",
         "Beside [those of every service](common.md). Read from the environment.",
-        speakr_transcriber::settings::TABLE,
+        &[
+            speakr_platform::bus::SETTINGS,
+            speakr_platform::store::SETTINGS,
+            speakr_transcriber::settings::TABLE,
+        ]
+        .concat(),
     );
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),

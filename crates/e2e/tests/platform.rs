@@ -1,0 +1,205 @@
+//! The services together: from sound over the API and the bus to text that is found, and gone.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+
+use std::path::Path;
+
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+use speakr_e2e::platform::Platform;
+
+async fn get(platform: &Platform, path: &str) -> reqwest::Response {
+    platform.request(Method::GET, path).send().await.unwrap()
+}
+
+/// Files below `folder` that hold `words`.
+fn files_with(folder: &Path, words: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, words));
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            let text = String::from_utf8_lossy(&bytes);
+            if text.contains(words) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_deleted_everywhere() {
+    let mut platform = Platform::start();
+    let stored = platform
+        .transcribe("jfk.wav", &[("store", "true"), ("tags", "speech,history")])
+        .await;
+    assert!(
+        stored["text"].as_str().unwrap().contains("country"),
+        "{stored}"
+    );
+    let id = stored["recording_id"].as_str().unwrap().to_owned();
+
+    // "country" and "citizen" aren't in the query.
+    let query = json!({"query_text": "serving your nation", "filter_tags": ["history"], "mode": "semantic"});
+    let found = platform
+        .query_until(&query, |answer| answer["count"] == 1)
+        .await;
+    let result = &found["results"][0];
+    assert_eq!(result["recording_id"], id.as_str());
+    assert!(result["similarity"].as_f64().unwrap() > 0.2, "{found}");
+    assert_eq!(result["tags"], json!(["history", "speech"]));
+    let hybrid = json!({"query_text": "what your country can do"});
+    let before = platform
+        .query_until(&hybrid, |answer| answer["count"] == 1)
+        .await;
+
+    let list: Value = get(&platform, "/api/v1/recordings?tags=speech&limit=5")
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(list["recordings"][0]["recording_id"], id.as_str());
+    let srt = get(
+        &platform,
+        &format!("/api/v1/recordings/{id}/export?format=srt"),
+    )
+    .await;
+    assert!(srt.text().await.unwrap().starts_with("1\n00:00:0"));
+    let part = platform
+        .request(Method::GET, &format!("/api/v1/recordings/{id}/sound"))
+        .header(header::RANGE, "bytes=0-3")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status(), 206);
+    assert_eq!(&part.bytes().await.unwrap()[..], b"RIFF");
+
+    // The index, made anew, answers the same. What is there already is left alone.
+    let _ = platform.embedder_command(&["rebuild"]);
+    let _ = platform.sql("DELETE FROM speakr.recordings");
+    let none = platform
+        .query_until(&hybrid, |answer| answer["count"] == 0)
+        .await;
+    assert_eq!(none["results"], json!([]));
+    let _ = platform.embedder_command(&["rebuild"]);
+    let after = platform
+        .query_until(&hybrid, |answer| answer["count"] == 1)
+        .await;
+    assert_eq!(after, before);
+
+    let tags = platform
+        .request(Method::PATCH, &format!("/api/v1/recordings/{id}/tags"))
+        .json(&json!({"add": ["new'; drop table recordings; --"], "remove": ["history"]}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(tags.status(), 200);
+    let relabelled =
+        json!({"query_text": "country", "filter_tags": ["new'; drop table recordings; --"]});
+    platform
+        .query_until(&relabelled, |answer| answer["count"] == 1)
+        .await;
+
+    // Deleted: in the store with all versions, the streams, the tables, and no log ever had it.
+    let deleted = platform
+        .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert!(deleted.status().is_success(), "{:?}", deleted.text().await);
+    platform
+        .query_until(&hybrid, |answer| answer["count"] == 0)
+        .await;
+    let again = get(&platform, &format!("/api/v1/recordings/{id}")).await;
+    assert!(
+        [404, 410].contains(&again.status().as_u16()),
+        "{}",
+        again.status()
+    );
+    let words = "fellow Americans";
+    if let Some(files) = platform.s3.files() {
+        assert_eq!(files_with(&files, words), Vec::<String>::new());
+    }
+    let rows = platform.sql(
+        "SELECT (SELECT count(*) FROM speakr.passages) + (SELECT count(*) FROM speakr.transcripts) \
+         + (SELECT count(*) FROM speakr.vectors)",
+    );
+    assert_eq!(rows.trim(), "0");
+    platform.restart_embedder();
+    platform
+        .query_until(&hybrid, |answer| answer["count"] == 0)
+        .await;
+    for service in [
+        &platform.transcriber,
+        &platform.embedder,
+        &platform.query_svc,
+    ] {
+        assert!(!service.log().contains(words), "a log has what was said");
+        let (status, metrics) = service.get("/metrics").unwrap();
+        assert_eq!(status, 200);
+        assert!(metrics.contains("speakr_build_info"), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_kept_leaves_nothing_and_tokens_allow_what_they_say() {
+    let platform = Platform::start();
+    let answer = platform
+        .transcribe("jfk.wav", &[("response_format", "verbose_json")])
+        .await;
+    assert!(
+        answer["text"].as_str().unwrap().contains("country"),
+        "{answer}"
+    );
+    assert!(!answer["segments"].as_array().unwrap().is_empty());
+    let list: Value = get(&platform, "/api/v1/recordings")
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(list["count"], 0, "{list}");
+    if let Some(files) = platform.s3.files() {
+        assert_eq!(files_with(&files, "fellow Americans"), Vec::<String>::new());
+    }
+
+    let bare = platform
+        .bare(Method::GET, "/api/v1/recordings")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(bare.status(), 401);
+    let reader = platform.new_token("read");
+    let as_reader = |method, path: &str| platform.bare(method, path).bearer_auth(&reader);
+    let read = as_reader(Method::GET, "/api/v1/recordings")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read.status(), 200);
+    let nowhere = "/api/v1/recordings/00000000-0000-4000-8000-000000000000";
+    let delete = as_reader(Method::DELETE, nowhere).send().await.unwrap();
+    assert_eq!(delete.status(), 403);
+
+    let listed = platform.query_svc_command(&["token", "list"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(!listed.contains(&reader));
+    let grant = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|grant| grant["scopes"] == json!(["read"]))
+        .unwrap();
+    let _ = platform.query_svc_command(&["token", "revoke", grant["token_id"].as_str().unwrap()]);
+    let began = std::time::Instant::now();
+    loop {
+        let read = as_reader(Method::GET, "/api/v1/recordings")
+            .send()
+            .await
+            .unwrap();
+        if read.status() == 401 {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 60, "a revoked token goes on");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
