@@ -25,3 +25,36 @@ pub(crate) const ACK_WAIT: Setting = Setting::new(
 
 /// The settings of the worker.
 pub(crate) const TABLE: &[Setting] = &[AT_ONCE, MAX_ATTEMPTS, ACK_WAIT];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
+    use speakr_platform::{bus, database, embedder, store};
+
+    #[test]
+    fn the_document_of_the_settings_is_up_to_date() {
+        let wanted = speakr_service::config::markdown(
+            "Settings of speakr-embedder",
+            "Beside [those of every service](common.md). Read from the environment. `migrate` reads \
+             those of the database alone, `rebuild` none of the bus.",
+            &[
+                bus::SETTINGS,
+                store::SETTINGS,
+                database::SETTINGS,
+                embedder::SETTINGS,
+                super::TABLE,
+            ]
+            .concat(),
+        );
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../docs/config/embedder.md"
+        );
+        if std::env::var_os("SPEAKR_UPDATE_DOCS").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(found, wanted, "SPEAKR_UPDATE_DOCS=1 writes {path} anew");
+    }
+}

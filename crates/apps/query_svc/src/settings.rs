@@ -119,3 +119,36 @@ fn list(config: &Config, setting: &Setting) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "test code")]
+
+    use speakr_platform::{bus, database, embedder, store};
+
+    #[test]
+    fn the_document_of_the_settings_is_up_to_date() {
+        let wanted = speakr_service::config::markdown(
+            "Settings of speakr-query-svc",
+            "Beside [those of every service](common.md). Read from the environment. `token` reads \
+             those of the database alone.",
+            &[
+                bus::SETTINGS,
+                store::SETTINGS,
+                database::SETTINGS,
+                embedder::SETTINGS,
+                super::TABLE,
+            ]
+            .concat(),
+        );
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../docs/config/query_svc.md"
+        );
+        if std::env::var_os("SPEAKR_UPDATE_DOCS").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(found, wanted, "SPEAKR_UPDATE_DOCS=1 writes {path} anew");
+    }
+}
