@@ -25,10 +25,10 @@ build-native: ## build the release binary for this machine
 	@scripts/build-native.sh
 
 build-docker: ## (not yet) container images of the services
-	@echo "build-docker: there are no services yet, so there is no image to build; the program for one machine comes from 'make build-native'." >&2; exit 1
+	@echo "build-docker: there is no description of images yet; 'make up' starts the services without, and the program for one machine comes from 'make build-native'." >&2; exit 1
 
 clean: ## remove what was built, and the demo's scratch folder
 	@scripts/clean.sh
 
-up: ## (not yet) the services on this machine
-	@echo "up: there are no services to start yet; speakr works alone on one machine ('make demo' shows it)." >&2; exit 1
+up: ## start the whole platform on this machine, until Ctrl-C
+	@scripts/up.sh

@@ -188,6 +188,60 @@ impl Platform {
         }
     }
 
+    /// What a program needs to use this platform, by the names of environment variables.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let password = self.password("cli");
+        let health = |of: &ServiceProcess| format!("http://127.0.0.1:{}/health", of.health_port);
+        vec![
+            ("NATS_URL", self.nats.url()),
+            ("NATS_USER", "cli".to_owned()),
+            ("NATS_PASSWORD", password.to_owned()),
+            ("NATS_INBOX_PREFIX", "_INBOX_cli".to_owned()),
+            ("SPEAKR_API_URL", self.url.clone()),
+            ("SPEAKR_API_TOKEN", self.token.clone()),
+            ("S3_ENDPOINT", self.s3.endpoint()),
+            ("S3_BUCKET", S3::BUCKET.to_owned()),
+            ("DATABASE_URL", self.postgres.url(DATABASE)),
+            ("SPEAKR_TRANSCRIBER_HEALTH", health(&self.transcriber)),
+            ("SPEAKR_EMBEDDER_HEALTH", health(&self.embedder)),
+            ("SPEAKR_QUERY_SVC_HEALTH", health(&self.query_svc)),
+        ]
+    }
+
+    fn password(&self, user: &str) -> &str {
+        let found = self.passwords.iter().find(|(of, _)| *of == user);
+        found.map_or("", |(_, password)| password.as_str())
+    }
+
+    /// Starts services again that have died; gives their names.
+    ///
+    /// # Panics
+    /// When a service can't be started.
+    pub fn revive(&mut self) -> Vec<&'static str> {
+        let parts = Parts {
+            nats: &self.nats,
+            postgres: &self.postgres,
+            s3: &self.s3,
+            passwords: &self.passwords,
+            folder: self.folder.path(),
+            api_port: self.api_port,
+        };
+        let mut revived = Vec::new();
+        for (service, name, user) in [
+            (&mut self.transcriber, "speakr-transcriber", "transcriber"),
+            (&mut self.embedder, "speakr-embedder", "embedder"),
+            (&mut self.query_svc, "speakr-query-svc", "query_svc"),
+        ] {
+            if service.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                let port = service.health_port;
+                *service = parts.service_on(name, user, port);
+                revived.push(name);
+            }
+        }
+        revived
+    }
+
     /// Starts the embedder again.
     ///
     /// # Panics
@@ -316,12 +370,8 @@ struct Parts<'a> {
 impl Parts<'_> {
     /// The program `name` with the settings of the user `user`.
     fn command(&self, name: &str, user: &str) -> Command {
-        let password = self
-            .passwords
-            .iter()
-            .find(|(of, _)| *of == user)
-            .map(|(_, password)| password.as_str())
-            .unwrap_or_default();
+        let found = self.passwords.iter().find(|(of, _)| *of == user);
+        let password = found.map_or("", |(_, password)| password.as_str());
         let mut command = Command::new(beside(name));
         command
             .env("NATS_URL", self.nats.url())
@@ -342,9 +392,16 @@ impl Parts<'_> {
     }
 
     fn service(&self, name: &str, user: &str) -> ServiceProcess {
-        let health_port = free_port().expect("a port");
+        self.service_on(name, user, free_port().expect("a port"))
+    }
+
+    fn service_on(&self, name: &str, user: &str, health_port: u16) -> ServiceProcess {
         let log = self.folder.join(format!("{name}-{health_port}.log"));
-        let output = File::create(&log).expect("a log");
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log");
         let child = self
             .command(name, user)
             .env("SPEAKR_HEALTH_ADDR", format!("127.0.0.1:{health_port}"))

@@ -1,10 +1,12 @@
 //! Child processes that never outlive who started them.
 
 use std::{
+    fs::{File, TryLockError},
     io,
     net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Child, Command},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -92,14 +94,40 @@ pub fn fetched(tool: &'static str, program: &str) -> Result<PathBuf, StartError>
     found.pop().ok_or(StartError::NotFetched { tool })
 }
 
-/// A port of the loopback device that was free just now.
+/// The marks of the ports that this process was given, held until it ends.
+static MARKS: Mutex<Vec<File>> = Mutex::new(Vec::new());
+
+/// A port of the loopback device that was free just now, and that no other process which asks here
+/// is given while this one lives: tests that run side by side would else talk to each other's
+/// servers now and then.
 ///
 /// # Errors
 /// Whatever the system says when there is none.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    let marks = std::env::temp_dir().join("speakr-ports");
+    std::fs::create_dir_all(&marks)?;
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let mark = match File::create(marks.join(port.to_string())) {
+            Ok(mark) => mark,
+            // Another user's: what is left of a process of theirs.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => continue,
+            Err(e) => return Err(e),
+        };
+        match mark.try_lock() {
+            Ok(()) => {
+                MARKS
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(mark);
+                return Ok(port);
+            }
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
 }
 
 /// Whether this process may do everything.
