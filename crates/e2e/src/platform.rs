@@ -417,14 +417,15 @@ impl Parts<'_> {
     }
 }
 
-/// A program of this workspace: it lies where the tests do.
+/// A program of this workspace. It lies beside `speakr-up`, and above the tests.
 fn beside(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test is a file");
-    let folder = test
-        .ancestors()
-        .nth(2)
-        .expect("tests are in a folder of the folder of programs");
-    folder.join(name)
+    let this = std::env::current_exe().expect("a program is a file");
+    let mut folders = this.ancestors().skip(1).map(|folder| folder.join(name));
+    let beside = folders.next().expect("a file is in a folder");
+    if beside.exists() {
+        return beside;
+    }
+    folders.next().unwrap_or(beside)
 }
 
 fn run(command: &mut Command) -> String {
