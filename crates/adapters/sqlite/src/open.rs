@@ -29,11 +29,11 @@ const OPEN_TRIES: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes of a page. A block of vectors fills a few large pages instead of a long chain of small
-/// ones (measured by `speakr-bench index`).
+/// ones.
 const PAGE_BYTES: u32 = 16 * 1_024;
 
 /// How much of the file is mapped into memory instead of being read piecemeal: all of it, in
-/// practice.
+/// practice. Without, searches of 100,000 passages took a quarter longer (`speakr-bench index`).
 const MMAP_BYTES: &str = "4294967296";
 
 /// Connections of one process: keyword and vector search run side by side.
