@@ -48,6 +48,9 @@ async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_delet
         .await;
     let result = &found["results"][0];
     assert_eq!(result["recording_id"], id.as_str());
+    let streams = platform.nats.log();
+    let said = files_with(streams.parent().unwrap(), "fellow Americans");
+    assert!(!said.is_empty(), "this test sees what the bus has stored");
     assert!(result["similarity"].as_f64().unwrap() > 0.2, "{found}");
     assert_eq!(result["tags"], json!(["history", "speech"]));
     let hybrid = json!({"query_text": "what your country can do"});
@@ -122,6 +125,10 @@ async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_delet
     if let Some(files) = platform.s3.files() {
         assert_eq!(files_with(&files, words), Vec::<String>::new());
     }
+    // The bus keeps its streams beside its log.
+    let streams = platform.nats.log();
+    let streams = streams.parent().unwrap();
+    assert_eq!(files_with(streams, words), Vec::<String>::new());
     let rows = platform.sql(
         "SELECT (SELECT count(*) FROM speakr.passages) + (SELECT count(*) FROM speakr.transcripts) \
          + (SELECT count(*) FROM speakr.vectors)",
