@@ -1,7 +1,10 @@
 //! `speakr-transcriber`: makes text of speech that comes over the bus.
 
+mod letters;
+
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use clap::{Parser, Subcommand};
 use speakr_core::{
     ports::sound::SoundDecoder,
     usecases::recordings::{Host, Parts, Recordings},
@@ -20,6 +23,8 @@ use speakr_service::{Service, health::Ready};
 use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
 use tokio_util::sync::CancellationToken;
 
+use crate::letters::LettersCommand;
+
 /// Pause before the bus is tried again.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// Name of the file that a recording's sound has in the store of record.
@@ -30,9 +35,28 @@ const NAME: &str = "speakr-transcriber";
 /// … its user in the shipped config of the bus.
 const BUS_USER: &str = "transcriber";
 
+/// Makes text of speech that comes over the bus. Settings come from the environment alone.
+#[derive(Debug, Parser)]
+#[command(name = NAME, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What nobody could work on; takes the bus's user "operator", or one with its rights
+    #[command(subcommand)]
+    DeadLetters(LettersCommand),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    speakr_platform::exit_code(run().await)
+    let arguments = Arguments::parse();
+    speakr_platform::exit_code(match arguments.command {
+        None => run().await,
+        Some(Command::DeadLetters(command)) => letters::run(command).await,
+    })
 }
 
 async fn run() -> Result<(), Failure> {

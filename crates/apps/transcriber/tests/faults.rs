@@ -171,11 +171,24 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     assert_eq!(replica.metric("speakr_dead_letters_total", ""), Some(1.0));
 
     // What was put aside can be sent again once the fault is mended.
-    assert!(
-        dead_letters::replay(&platform.bus, letters[0].sequence)
-            .await
+    let command = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_speakr-transcriber"))
+            .arg("dead-letters")
+            .args(arguments)
+            .env("NATS_URL", platform.nats.url())
+            .output()
             .unwrap()
-    );
+    };
+    let listed = command(&["list"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let letter: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(letter["sequence"], letters[0].sequence);
+    let sequence = letters[0].sequence.to_string();
+    assert!(command(&["replay", &sequence]).status.success());
+    let again = command(&["replay", &sequence]);
+    assert_eq!(again.status.code(), Some(1));
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(said.contains("no dead letter"), "{said}");
     let _: TranscriptionSucceeded = platform.wait_for(id).await;
 }
 
