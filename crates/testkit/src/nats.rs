@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use crate::process::{Server, StartError, find, free_port};
 
 const PROGRAM: &str = "nats-server";
+/// What the streams may be promised. Without it the server promises 75 % of what is free on the
+/// disk, which on a full one is less than the streams ask for, though tests fill none of them.
+const STORE: &str = "32GB";
 /// A busy machine takes its time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,16 +40,28 @@ impl Nats {
         Self::start_with_max_payload(8 * 1024 * 1024)
     }
 
+    /// The same, with `store` for all streams together: `"1GB"`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_with_store(store: &str) -> Result<Self, StartError> {
+        Self::start_open(8 * 1024 * 1024, store)
+    }
+
     /// The same, for messages up to `max_bytes`.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn start_with_max_payload(max_bytes: usize) -> Result<Self, StartError> {
+        Self::start_open(max_bytes, STORE)
+    }
+
+    fn start_open(max_bytes: usize, store: &str) -> Result<Self, StartError> {
         let config = |folder: &Path, port: u16, monitor: u16| {
             format!(
                 "server_name: speakr-test\nhost: 127.0.0.1\nport: {port}\n\
                  http: \"127.0.0.1:{monitor}\"\nmax_payload: {max_bytes}\n\
-                 jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+                 jetstream {{ store_dir: \"{}\", max_file_store: {store}, sync_interval: always }}\n",
                 folder.join("store").display()
             )
         };
@@ -96,7 +111,7 @@ impl Nats {
                 "server_name: speakr-test\nhost: 127.0.0.1\nport: {port}\n\
                  http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n{tls}\n\
                  websocket {{ host: 127.0.0.1, port: {websocket_port}, {tls} }}\n\
-                 jetstream {{ store_dir: \"{}\" }}\n",
+                 jetstream {{ store_dir: \"{}\", max_file_store: {STORE} }}\n",
                 folder.join("store").display()
             )
         };

@@ -46,6 +46,18 @@ pub enum BusError {
         #[source]
         cause: Cause,
     },
+    /// The server won't set aside as much room as the stream may take.
+    #[error(
+        "the NATS server has no room for the stream {stream} of up to {max_mib} MiB; set \
+         jetstream.max_file_store of the server (without it, it takes 75 % of what is free on the \
+         disk when it starts), or let the streams be smaller"
+    )]
+    NoRoom {
+        /// Which stream.
+        stream: String,
+        /// Most that it may hold, in MiB.
+        max_mib: i64,
+    },
     /// The stream takes no more messages for now.
     #[error("{subject} takes no more messages for now: its stream is full")]
     Full {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{
+    ErrorCode,
     consumer::pull,
-    context::{GetStreamErrorKind, KeyValueErrorKind},
+    context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, KeyValueErrorKind},
     kv,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
@@ -217,16 +218,20 @@ async fn ensure_stream(bus: &Bus, wanted: Config) -> Result<(), BusError> {
         Ok(stream) => stream.cached_info().config.clone(),
         Err(error) => {
             let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(e)
-                if e.error_code() == async_nats::jetstream::ErrorCode::STREAM_NOT_FOUND);
+                if e.error_code() == ErrorCode::STREAM_NOT_FOUND);
             if !missing {
                 return Err(BusError::server("read the stream", name)(error));
             }
+            let max_bytes = wanted.max_bytes;
             // Replicas that start together make it together: the same config again is no error.
-            return context
-                .create_stream(wanted)
-                .await
-                .map(drop)
-                .map_err(BusError::server("make the stream", name));
+            return match context.create_stream(wanted).await {
+                Ok(_) => Ok(()),
+                Err(error) if lacks_room(&error) => Err(BusError::NoRoom {
+                    stream: name,
+                    max_mib: max_bytes / (1024 * 1024),
+                }),
+                Err(error) => Err(BusError::server("make the stream", name)(error)),
+            };
         }
     };
     let mismatch = |field, is: String, wanted: String| BusError::Mismatch {
@@ -272,6 +277,12 @@ async fn ensure_stream(bus: &Bus, wanted: Config) -> Result<(), BusError> {
         .await
         .map(drop)
         .map_err(BusError::server("change the stream", name))
+}
+
+/// Whether the server has promised its storage to other streams already.
+fn lacks_room(error: &CreateStreamError) -> bool {
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(e)
+        if e.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED)
 }
 
 /// How full the streams are that refuse messages when full.

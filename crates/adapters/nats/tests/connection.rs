@@ -76,7 +76,7 @@ async fn an_nkey_opens_the_door() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("nkey.conf");
     let text = format!(
-        "port: 0\nhttp: 0\nauthorization {{ users: [ {{ nkey: {} }} ] }}\njetstream {{ store_dir: $SPEAKR_NATS_STORE }}\n",
+        "port: 0\nhttp: 0\nauthorization {{ users: [ {{ nkey: {} }} ] }}\njetstream {{ store_dir: $SPEAKR_NATS_STORE, max_file_store: 32GB }}\n",
         key.public_key()
     );
     std::fs::write(&file, text).unwrap();

@@ -20,6 +20,9 @@ use speakr_nats::{
 };
 use uuid::Uuid;
 
+use speakr_nats::{Bus, BusConfig};
+use speakr_testkit::nats::Nats;
+
 use crate::support::{platform, request, send_cancel};
 
 #[tokio::test]
@@ -218,4 +221,20 @@ async fn what_is_wanted_of_a_recording_is_written_down_and_the_first_stop_holds(
             cancelled: true
         }
     );
+}
+
+#[tokio::test]
+async fn a_server_without_room_for_the_streams_is_said_to_have_none() {
+    let nats = Nats::start_with_store("3GB").unwrap();
+    let bus = Bus::connect(&BusConfig::new(&nats.url(), "test"))
+        .await
+        .unwrap();
+    let error = streams::ensure(&bus, &StreamSettings::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, BusError::NoRoom { stream, max_mib: 4_096 } if stream == streams::AUDIO),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("max_file_store"), "{error}");
 }
