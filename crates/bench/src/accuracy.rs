@@ -28,9 +28,6 @@ use crate::{
     wer::{WordErrors, word_errors},
 };
 
-/// Samples in one chunk of a live stream: 32 ms.
-const CHUNK: usize = 512;
-
 /// Why there is no figure.
 #[derive(Debug, thiserror::Error)]
 pub enum AccuracyError {
@@ -156,7 +153,7 @@ pub async fn measure(
                 latency::as_spoken(&pcm, Arc::new(Mutex::new(Instant::now()))).boxed()
             }
             Pace::Live => {
-                let chunks: Vec<_> = pcm.chunks(CHUNK).map(<[i16]>::to_vec).collect();
+                let chunks: Vec<_> = pcm.chunks(latency::CHUNK).map(<[i16]>::to_vec).collect();
                 stream::iter(chunks).boxed()
             }
         };

@@ -14,7 +14,7 @@ use speakr_core::{
 use tokio_util::sync::CancellationToken;
 
 /// Samples in one chunk: 32 ms, as a microphone gives them.
-const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 512;
 
 /// One stop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

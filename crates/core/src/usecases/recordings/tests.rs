@@ -1,5 +1,6 @@
 mod ends;
 mod runs;
+mod shelf;
 mod world;
 
 use std::{

@@ -18,7 +18,6 @@ use super::super::*;
 use crate::{
     Segment, Transcript,
     ports::{
-        archive::{Deleted, SoundFile, SoundWriter},
         platform::{
             AnnounceError, HearError, Heard, Intent, Nudge, Nudges, SoundListener, Stop, Waiting,
         },
@@ -256,7 +255,7 @@ impl Microphone for Tape {
     }
 }
 
-struct Playing(Vec<i16>);
+pub(super) struct Playing(pub(super) Vec<i16>);
 
 #[async_trait]
 impl SoundSource for Playing {
@@ -269,110 +268,7 @@ impl SoundSource for Playing {
 }
 
 /// The world as each port sees it.
-struct Shared(Arc<World>);
-
-struct Writing(Arc<World>, RecordingId);
-
-#[async_trait]
-impl SoundWriter for Writing {
-    async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
-        let mut kept = self.0.kept.lock().unwrap();
-        kept.get_mut(&self.1).unwrap().pcm.extend(pcm);
-        Ok(())
-    }
-
-    async fn sync(&mut self) -> Result<(), ArchiveError> {
-        Ok(())
-    }
-
-    fn samples(&self) -> u64 {
-        self.0.kept(self.1).pcm.len() as u64
-    }
-}
-
-impl Shared {
-    fn entry(&self, id: RecordingId) -> Result<Kept, ArchiveError> {
-        if self.0.deleted.lock().unwrap().contains(&id) {
-            return Err(ArchiveError::Deleted(id));
-        }
-        let kept = self.0.kept.lock().unwrap();
-        kept.get(&id).cloned().ok_or(ArchiveError::NotFound(id))
-    }
-
-    fn change(&self, id: RecordingId, change: impl FnOnce(&mut Kept)) -> Result<(), ArchiveError> {
-        self.entry(id)?;
-        change(self.0.kept.lock().unwrap().get_mut(&id).unwrap());
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Archive for Shared {
-    async fn begin(&self, recording: &Recording) -> Result<Box<dyn SoundWriter>, ArchiveError> {
-        let id = recording.recording_id;
-        assert!(self.entry(id).is_err(), "it is begun once");
-        let kept = Kept {
-            recording: Some(recording.clone()),
-            ..Kept::default()
-        };
-        self.0.kept.lock().unwrap().insert(id, kept);
-        Ok(Box::new(Writing(Arc::clone(&self.0), id)))
-    }
-
-    async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError> {
-        if self.entry(id)?.compacted {
-            return Err(ArchiveError::NotFound(id));
-        }
-        Ok(Box::new(Writing(Arc::clone(&self.0), id)))
-    }
-
-    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {
-        self.change(recording.recording_id, |kept| {
-            kept.recording = Some(recording.clone());
-        })
-    }
-
-    async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError> {
-        self.change(transcript.recording_id, |kept| {
-            kept.transcript = Some(transcript.clone());
-        })
-    }
-
-    async fn compact_sound(&self, id: RecordingId) -> Result<(), ArchiveError> {
-        self.change(id, |kept| kept.compacted = true)
-    }
-
-    async fn recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
-        self.entry(id)?.recording.ok_or(ArchiveError::NotFound(id))
-    }
-
-    async fn transcript(&self, id: RecordingId) -> Result<Option<Transcript>, ArchiveError> {
-        Ok(self.entry(id)?.transcript)
-    }
-
-    async fn open_sound(&self, id: RecordingId) -> Result<Box<dyn SoundSource>, ArchiveError> {
-        Ok(Box::new(Playing(self.entry(id)?.pcm)))
-    }
-
-    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
-        Err(ArchiveError::NotFound(id))
-    }
-
-    async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError> {
-        Ok(self.0.kept.lock().unwrap().keys().copied().collect())
-    }
-
-    async fn delete(&self, id: RecordingId) -> Result<Deleted, ArchiveError> {
-        self.entry(id)?;
-        self.0.kept.lock().unwrap().remove(&id);
-        self.0.deleted.lock().unwrap().insert(id);
-        Ok(Deleted::default())
-    }
-
-    async fn is_deleted(&self, id: RecordingId) -> Result<bool, ArchiveError> {
-        Ok(self.0.deleted.lock().unwrap().contains(&id))
-    }
-}
+pub(super) struct Shared(pub(super) Arc<World>);
 
 struct Listening(Arc<World>, RecordingId, usize, Instant);
 

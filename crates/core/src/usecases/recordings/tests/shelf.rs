@@ -1,0 +1,120 @@
+//! The store of record in memory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    super::*,
+    world::{Kept, Playing, Shared, World},
+};
+use crate::{
+    Transcript,
+    ports::{
+        archive::{Deleted, SoundFile, SoundWriter},
+        sound::SoundSource,
+    },
+};
+
+struct Writing(Arc<World>, RecordingId);
+
+#[async_trait]
+impl SoundWriter for Writing {
+    async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
+        let mut kept = self.0.kept.lock().unwrap();
+        kept.get_mut(&self.1).unwrap().pcm.extend(pcm);
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<(), ArchiveError> {
+        Ok(())
+    }
+
+    fn samples(&self) -> u64 {
+        self.0.kept(self.1).pcm.len() as u64
+    }
+}
+
+impl Shared {
+    fn entry(&self, id: RecordingId) -> Result<Kept, ArchiveError> {
+        if self.0.deleted.lock().unwrap().contains(&id) {
+            return Err(ArchiveError::Deleted(id));
+        }
+        let kept = self.0.kept.lock().unwrap();
+        kept.get(&id).cloned().ok_or(ArchiveError::NotFound(id))
+    }
+
+    fn change(&self, id: RecordingId, change: impl FnOnce(&mut Kept)) -> Result<(), ArchiveError> {
+        self.entry(id)?;
+        change(self.0.kept.lock().unwrap().get_mut(&id).unwrap());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Archive for Shared {
+    async fn begin(&self, recording: &Recording) -> Result<Box<dyn SoundWriter>, ArchiveError> {
+        let id = recording.recording_id;
+        assert!(self.entry(id).is_err(), "it is begun once");
+        let kept = Kept {
+            recording: Some(recording.clone()),
+            ..Kept::default()
+        };
+        self.0.kept.lock().unwrap().insert(id, kept);
+        Ok(Box::new(Writing(Arc::clone(&self.0), id)))
+    }
+
+    async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError> {
+        if self.entry(id)?.compacted {
+            return Err(ArchiveError::NotFound(id));
+        }
+        Ok(Box::new(Writing(Arc::clone(&self.0), id)))
+    }
+
+    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {
+        self.change(recording.recording_id, |kept| {
+            kept.recording = Some(recording.clone());
+        })
+    }
+
+    async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError> {
+        self.change(transcript.recording_id, |kept| {
+            kept.transcript = Some(transcript.clone());
+        })
+    }
+
+    async fn compact_sound(&self, id: RecordingId) -> Result<(), ArchiveError> {
+        self.change(id, |kept| kept.compacted = true)
+    }
+
+    async fn recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
+        self.entry(id)?.recording.ok_or(ArchiveError::NotFound(id))
+    }
+
+    async fn transcript(&self, id: RecordingId) -> Result<Option<Transcript>, ArchiveError> {
+        Ok(self.entry(id)?.transcript)
+    }
+
+    async fn open_sound(&self, id: RecordingId) -> Result<Box<dyn SoundSource>, ArchiveError> {
+        Ok(Box::new(Playing(self.entry(id)?.pcm)))
+    }
+
+    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
+        Err(ArchiveError::NotFound(id))
+    }
+
+    async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError> {
+        Ok(self.0.kept.lock().unwrap().keys().copied().collect())
+    }
+
+    async fn delete(&self, id: RecordingId) -> Result<Deleted, ArchiveError> {
+        self.entry(id)?;
+        self.0.kept.lock().unwrap().remove(&id);
+        self.0.deleted.lock().unwrap().insert(id);
+        Ok(Deleted::default())
+    }
+
+    async fn is_deleted(&self, id: RecordingId) -> Result<bool, ArchiveError> {
+        Ok(self.0.deleted.lock().unwrap().contains(&id))
+    }
+}
