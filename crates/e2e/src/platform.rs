@@ -235,20 +235,22 @@ impl Platform {
         ] {
             if service.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 let port = service.health_port;
-                *service = parts.service_on(name, user, port);
+                *service = parts.service_on(name, user, port, &[]);
                 revived.push(name);
             }
         }
         revived
     }
 
-    /// Starts the embedder again.
+    /// Starts the embedder again, with more settings.
     ///
     /// # Panics
     /// When it doesn't start.
-    pub fn restart_embedder(&mut self) {
+    pub fn restart_embedder(&mut self, settings: &[(&str, &str)]) {
         self.embedder.kill();
-        self.embedder = self.parts().service("speakr-embedder", "embedder");
+        let port = self.embedder.health_port;
+        let parts = self.parts();
+        self.embedder = parts.service_on("speakr-embedder", "embedder", port, settings);
         self.embedder.wait_until_ready();
     }
 
@@ -392,10 +394,16 @@ impl Parts<'_> {
     }
 
     fn service(&self, name: &str, user: &str) -> ServiceProcess {
-        self.service_on(name, user, free_port().expect("a port"))
+        self.service_on(name, user, free_port().expect("a port"), &[])
     }
 
-    fn service_on(&self, name: &str, user: &str, health_port: u16) -> ServiceProcess {
+    fn service_on(
+        &self,
+        name: &str,
+        user: &str,
+        health_port: u16,
+        settings: &[(&str, &str)],
+    ) -> ServiceProcess {
         let log = self.folder.join(format!("{name}-{health_port}.log"));
         let output = File::options()
             .create(true)
@@ -405,6 +413,7 @@ impl Parts<'_> {
         let child = self
             .command(name, user)
             .env("SPEAKR_HEALTH_ADDR", format!("127.0.0.1:{health_port}"))
+            .envs(settings.iter().copied())
             .stdout(output.try_clone().expect("a log"))
             .stderr(output)
             .spawn()

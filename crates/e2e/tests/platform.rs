@@ -134,7 +134,7 @@ async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_delet
          + (SELECT count(*) FROM speakr.vectors)",
     );
     assert_eq!(rows.trim(), "0");
-    platform.restart_embedder();
+    platform.restart_embedder(&[]);
     platform
         .query_until(&hybrid, |answer| answer["count"] == 0)
         .await;
@@ -209,4 +209,64 @@ async fn what_is_not_to_be_kept_leaves_nothing_and_tokens_allow_what_they_say() 
         assert!(began.elapsed().as_secs() < 60, "a revoked token goes on");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_to_be_kept_becomes_text_although_its_client_went_away() {
+    let mut platform = Platform::start();
+    platform.transcriber.kill();
+    let bytes = std::fs::read(speakr_e2e::clip("jfk.wav")).unwrap();
+    let form = reqwest::multipart::Form::new()
+        .part(
+            "file",
+            reqwest::multipart::Part::bytes(bytes).file_name("jfk.wav"),
+        )
+        .text("model", "whisper-1")
+        .text("store", "true");
+    let gone = platform
+        .request(Method::POST, "/v1/audio/transcriptions")
+        .multipart(form)
+        .timeout(std::time::Duration::from_secs(3))
+        .send()
+        .await;
+    assert!(gone.is_err_and(|e| e.is_timeout()));
+    // Whoever cleans up has done so by now.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(platform.revive(), ["speakr-transcriber"]);
+    let query = json!({"query_text": "what your country can do"});
+    platform
+        .query_until(&query, |answer| answer["count"] == 1)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_stuck_for_a_while_costs_no_text() {
+    let mut platform = Platform::start();
+    // An outage is no attempt: one is all there are.
+    platform.restart_embedder(&[("SPEAKR_MAX_ATTEMPTS", "1")]);
+    std::thread::scope(|scope| {
+        let stuck = scope.spawn(|| {
+            platform.sql(
+                "BEGIN; LOCK TABLE speakr.recordings IN ACCESS EXCLUSIVE MODE; \
+                 SELECT pg_sleep(25); COMMIT",
+            )
+        });
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                platform.transcribe("jfk.wav", &[("store", "true")]).await;
+                let began = std::time::Instant::now();
+                while !platform.embedder.log().contains("not findable yet") {
+                    assert!(!stuck.is_finished(), "nothing was stuck");
+                    assert!(began.elapsed().as_secs() < 60);
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            });
+        });
+    });
+    let query = json!({"query_text": "what your country can do"});
+    platform
+        .query_until(&query, |answer| answer["count"] == 1)
+        .await;
+    assert!(!platform.embedder.log().contains("dead letter"));
 }

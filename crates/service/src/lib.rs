@@ -23,4 +23,4 @@ pub mod logs;
 mod service;
 pub mod shutdown;
 
-pub use service::{Service, ServiceError, common_settings, exit_code};
+pub use service::{Service, ServiceError, common_settings, exit_code, say, tell};

@@ -237,23 +237,32 @@ fn install_metrics(
     Ok(handle)
 }
 
+/// Tells `error` with its causes on standard error.
+pub fn tell(error: &(dyn std::error::Error + 'static)) {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    say(&text);
+}
+
+/// A line on standard error. One that is closed must not end the program or change its code.
+pub fn say(text: &str) {
+    drop(std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("{text}\n").as_bytes(),
+    ));
+}
+
 /// What `main` gives back: 0; 2 after wrong settings; 1 after anything else, told on standard
 /// error with its causes.
 pub fn exit_code(result: &Result<(), ServiceError>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    let mut text = format!("error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    // A closed standard error must not change the code.
-    drop(std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("{text}\n").as_bytes(),
-    ));
+    tell(error);
     match error {
         ServiceError::Config(_) | ServiceError::Setting(_) => ExitCode::from(2),
         _ => ExitCode::FAILURE,

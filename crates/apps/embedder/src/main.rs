@@ -17,7 +17,7 @@ use speakr_platform::{
     store::{self, StoreCheck},
 };
 use speakr_s3::S3Archive;
-use speakr_service::{Service, config::Config, health::Ready};
+use speakr_service::{Service, config::Config, health::Ready, say};
 
 use crate::worker::Worker;
 
@@ -107,11 +107,7 @@ async fn serve() -> Result<(), Failure> {
                 .spawn(async move { worker.run(queue, at_once, &tasks).await });
         }
     }
-    let ended = service.run_to_end().await;
-    if let Err(error) = bus.close().await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
-    }
-    Ok(ended?)
+    bus::end(service, &bus).await
 }
 
 async fn migrate() -> Result<(), Failure> {
@@ -125,13 +121,4 @@ async fn migrate() -> Result<(), Failure> {
         (from, to) => format!("The schema is number {to} now; it was {from}."),
     });
     Ok(())
-}
-
-/// A sentence for who runs a command by hand.
-fn say(text: &str) {
-    // A closed standard error must not end the program.
-    drop(std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("{text}\n").as_bytes(),
-    ));
 }

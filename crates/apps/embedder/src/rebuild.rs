@@ -9,9 +9,9 @@ use speakr_core::usecases::library::{Library, Progress};
 use speakr_platform::{Failure, database, embedder, store};
 use speakr_postgres::Database;
 use speakr_s3::S3Archive;
-use speakr_service::{ServiceError, config::Config};
+use speakr_service::{ServiceError, config::Config, say};
 
-use crate::{NAME, say};
+use crate::NAME;
 
 /// Rebuilds. What an earlier run has done is left alone, unless it is to begin `from_start`.
 pub(crate) async fn run(from_start: bool) -> Result<(), Failure> {

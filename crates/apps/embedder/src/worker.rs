@@ -15,16 +15,15 @@ use speakr_contract::{
 };
 use speakr_core::{
     RecordingId,
+    ports::archive::ArchiveError,
     usecases::library::{Library, LibraryError, Refreshed},
 };
-use speakr_nats::{Bus, BusError, Delivery, Queue, Taken};
+use speakr_nats::{Bus, BusError, Delivery, Queue, Taken, retry_pause};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// How long a failure rests before it is tried again, for each attempt so far.
-const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Pause after the bus failed.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
 
@@ -97,11 +96,10 @@ impl Worker {
     }
 
     async fn work(&self, delivery: Delivery) {
-        let span = tracing::info_span!(
+        let span = speakr_service::request_span!(
             "event",
-            subject = %delivery.subject,
-            correlation_id = %delivery.request.correlation_id,
-            recording_id = tracing::field::Empty,
+            correlation_id = delivery.request.correlation_id,
+            subject = delivery.subject,
         );
         if delivery.deliveries > 1 {
             metrics::counter!("speakr_embedder_redeliveries_total").increment(1);
@@ -113,7 +111,6 @@ impl Worker {
                 () = self.stop.cancelled() => None,
             };
             drop(busy);
-            let attempt = u32::try_from(delivery.attempt).unwrap_or(u32::MAX);
             let answered = match outcome {
                 None => delivery.hand_back().await,
                 Some(Outcome::Done) => delivery.done().await,
@@ -124,17 +121,22 @@ impl Worker {
                 Some(Outcome::Failed(error)) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
-                        attempt,
+                        attempt = delivery.attempt,
                         "not findable yet"
                     );
                     metrics::counter!("speakr_embedder_failures_total").increment(1);
-                    delivery
-                        .retry_after(RETRY_DELAY.saturating_mul(attempt))
-                        .await
+                    if is_outage(&error) && delivery.may_wait() {
+                        let pause = retry_pause(delivery.deliveries);
+                        delivery.postpone(pause).await
+                    } else {
+                        let pause = retry_pause(delivery.attempt);
+                        delivery.retry_after(pause).await
+                    }
                 }
                 Some(Outcome::Bus(error)) => {
                     tell(&error);
-                    delivery.retry_after(RETRY_DELAY).await
+                    let pause = retry_pause(delivery.deliveries);
+                    delivery.postpone(pause).await
                 }
             };
             if let Err(error) = answered {
@@ -153,16 +155,20 @@ impl Worker {
         };
         tracing::Span::current().record("recording_id", tracing::field::display(id));
         let began = Instant::now();
-        let refreshed = match self.library.refresh(RecordingId::from(id)).await {
-            Ok(refreshed) => refreshed,
-            Err(error) => return Outcome::Failed(error),
-        };
+        let recording = RecordingId::from(id);
         if delivery.subject != TranscriptionSucceeded::SUBJECT {
-            return Outcome::Done;
+            return match self.library.refresh_description(recording).await {
+                Ok(()) => Outcome::Done,
+                Err(error) => Outcome::Failed(error),
+            };
         }
-        let Refreshed::Findable { passages } = refreshed else {
-            tracing::info!(?refreshed, "nothing to make findable any more");
-            return Outcome::Done;
+        let passages = match self.library.refresh(recording).await {
+            Ok(Refreshed::Findable { passages }) => passages,
+            Ok(refreshed) => {
+                tracing::info!(?refreshed, "nothing to make findable any more");
+                return Outcome::Done;
+            }
+            Err(error) => return Outcome::Failed(error),
         };
         metrics::histogram!("speakr_embedder_duration_seconds").record(began.elapsed());
         metrics::counter!("speakr_embedder_passages_total").increment(passages as u64);
@@ -191,6 +197,11 @@ impl Worker {
             Err(error) => Outcome::Bus(error),
         }
     }
+}
+
+/// Whether it fails for what is away or busy just now, and not for the recording itself.
+fn is_outage(error: &LibraryError) -> bool {
+    !matches!(error, LibraryError::Archive(ArchiveError::Damaged { .. }))
 }
 
 /// The recording that an event tells of; none where it changes nothing in the index.

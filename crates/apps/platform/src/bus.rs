@@ -5,12 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use speakr_nats::{Bus, BusConfig, BusError, Identity, TlsFiles};
 use speakr_service::{
+    Service,
     config::{Config, Kind, Setting},
     health::Check,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::{Failure, secret};
 
 const NATS_URL: Setting = Setting::new(
     "NATS_URL",
@@ -23,11 +24,19 @@ const NATS_CREDS: Setting = Setting::new(
     Kind::Path,
     "Credentials file (JWT and seed) for the bus.",
 );
-const NATS_NKEY: Setting =
-    Setting::new("NATS_NKEY", Kind::Text, "Seed of an nkey for the bus.").secret();
+const NATS_NKEY: Setting = Setting::new(
+    "NATS_NKEY",
+    Kind::Text,
+    "Seed of an nkey for the bus; read at start.",
+)
+.secret();
 const NATS_USER: Setting = Setting::new("NATS_USER", Kind::Text, "User of the bus.");
-const NATS_PASSWORD: Setting =
-    Setting::new("NATS_PASSWORD", Kind::Text, "Password of `NATS_USER`.").secret();
+const NATS_PASSWORD: Setting = Setting::new(
+    "NATS_PASSWORD",
+    Kind::Text,
+    "Password of `NATS_USER`; read at start.",
+)
+.secret();
 const NATS_CA: Setting = Setting::new(
     "NATS_CA",
     Kind::Path,
@@ -70,23 +79,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// What is wrong with the settings.
 pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Failure> {
-    let secret = |setting| -> Result<Option<String>, Failure> {
-        Ok(match config.secret(setting) {
-            None => None,
-            Some(secret) => Some(secret.current()?.expose().to_owned()),
-        })
-    };
     let mut bus = BusConfig::new(&config.text(&NATS_URL)?, name);
     bus.identity = match (
         config.path(&NATS_CREDS),
-        secret(&NATS_NKEY)?,
+        secret(config, &NATS_NKEY)?,
         config.optional_text(&NATS_USER),
     ) {
         (Some(file), _, _) => Identity::CredentialsFile(file),
         (None, Some(seed), _) => Identity::Nkey(seed),
         (None, None, Some(user)) => Identity::Password {
             user,
-            password: secret(&NATS_PASSWORD)?.unwrap_or_default(),
+            password: secret(config, &NATS_PASSWORD)?.unwrap_or_default(),
         },
         (None, None, None) => Identity::Anonymous,
     };
@@ -105,10 +108,10 @@ pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Fail
 
 /// Does `open` until it succeeds or `stop` is cancelled: a service may be there before its bus, or
 /// before who makes the streams.
-pub async fn until_open<T, F>(stop: &CancellationToken, open: impl Fn() -> F) -> Option<T>
-where
-    F: Future<Output = Result<T, BusError>>,
-{
+pub async fn until_open<T>(
+    stop: &CancellationToken,
+    open: impl AsyncFn() -> Result<T, BusError>,
+) -> Option<T> {
     let mut wait = Duration::from_millis(250);
     loop {
         let error = tokio::select! {
@@ -128,6 +131,19 @@ where
         }
         wait = (wait * 2).min(PATIENCE);
     }
+}
+
+/// Runs `service` until it is asked to end and its tasks are done; its last answers go out over `bus`
+/// before the connection does.
+///
+/// # Errors
+/// [`Failure::Service`] when tasks weren't done in time.
+pub async fn end(service: Service, bus: &Bus) -> Result<(), Failure> {
+    let ended = service.run_to_end().await;
+    if let Err(error) = bus.close().await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
+    }
+    Ok(ended?)
 }
 
 /// Whether the bus is there.

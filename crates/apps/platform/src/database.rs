@@ -11,12 +11,12 @@ use speakr_service::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::{Failure, secret};
 
 const DATABASE_URL: Setting = Setting::new(
     "DATABASE_URL",
     Kind::Text,
-    "The database, as in `postgres://user:password@host/database`.",
+    "The database, as in `postgres://user:password@host/database`; read at start.",
 )
 .required()
 .secret();
@@ -72,10 +72,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// What is wrong with the settings.
 pub fn config(config: &Config, name: &str) -> Result<PostgresConfig, Failure> {
-    let url = match config.secret(&DATABASE_URL) {
-        Some(secret) => secret.current()?.expose().to_owned(),
-        None => config.text(&DATABASE_URL)?,
-    };
+    let url = secret(config, &DATABASE_URL)?.ok_or_else(|| DATABASE_URL.missing())?;
     let mut postgres = PostgresConfig::new(url.trim());
     postgres.application_name = name.to_owned();
     postgres.tls = Tls {

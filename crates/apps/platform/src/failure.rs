@@ -45,17 +45,7 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Service(error)) => speakr_service::exit_code(&Err(error)),
         Err(Failure::Part(error)) => {
-            let mut text = format!("error: {error}");
-            let mut cause = error.source();
-            while let Some(inner) = cause {
-                text.push_str(&format!(": {inner}"));
-                cause = inner.source();
-            }
-            // A closed standard error must not change the code.
-            drop(std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("{text}\n").as_bytes(),
-            ));
+            speakr_service::tell(error.as_ref());
             ExitCode::FAILURE
         }
     }

@@ -12,4 +12,15 @@ mod failure;
 #[cfg(feature = "store")]
 pub mod store;
 
+use speakr_service::config::{Config, Setting};
+
 pub use failure::{Failure, exit_code};
+
+/// The text of a secret as it is now, where it is set.
+#[cfg(any(feature = "bus", feature = "database", feature = "store"))]
+fn secret(config: &Config, setting: &Setting) -> Result<Option<String>, Failure> {
+    let Some(secret) = config.secret(setting) else {
+        return Ok(None);
+    };
+    Ok(Some(secret.current()?.expose().to_owned()))
+}

@@ -9,7 +9,7 @@ use speakr_service::{
     health::Check,
 };
 
-use crate::Failure;
+use crate::{Failure, secret};
 
 const S3_BUCKET: Setting = Setting::new(
     "S3_BUCKET",
@@ -40,7 +40,7 @@ const S3_ACCESS_KEY_ID: Setting = Setting::new(
 const S3_SECRET_ACCESS_KEY: Setting = Setting::new(
     "S3_SECRET_ACCESS_KEY",
     Kind::Text,
-    "Secret of `S3_ACCESS_KEY_ID`.",
+    "Secret of `S3_ACCESS_KEY_ID`; read at start.",
 )
 .secret();
 const S3_ENCRYPTION: Setting = Setting::new(
@@ -75,12 +75,10 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
         s3.endpoint.is_some()
     };
     if let Some(access_key_id) = config.optional_text(&S3_ACCESS_KEY_ID) {
-        let secret = config.secret(&S3_SECRET_ACCESS_KEY).ok_or_else(|| {
-            Failure::part("S3_ACCESS_KEY_ID is set and S3_SECRET_ACCESS_KEY isn't")
-        })?;
         s3.credentials = Some(Credentials {
             access_key_id,
-            secret_access_key: secret.current()?.expose().to_owned(),
+            secret_access_key: secret(config, &S3_SECRET_ACCESS_KEY)?
+                .ok_or_else(|| S3_SECRET_ACCESS_KEY.missing())?,
         });
     }
     let encryption = config.text(&S3_ENCRYPTION)?;

@@ -133,6 +133,7 @@ impl BusTranscription {
         request: &TranscriptionRequest,
         id: RecordingId,
         observer: &dyn TranscriptionObserver,
+        cleaner: &mut Cleaner,
     ) -> Result<Transcript, TranscriptionError> {
         // Heard before it is asked: no answer can come too early.
         let mut events = self
@@ -152,6 +153,10 @@ impl BusTranscription {
             .await
             .map_err(bus_error)?;
         drop(run);
+        if request.keep {
+            // From here on it is a recording like any other, whatever becomes of this request.
+            cleaner.armed = false;
+        }
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.tick().await;
         loop {
@@ -217,7 +222,7 @@ impl Transcription for BusTranscription {
         let copies = StreamCopies::from_now_on(self.bus.clone())
             .await
             .map_err(bus_error)?;
-        let cleaner = Cleaner {
+        let mut cleaner = Cleaner {
             bus: self.bus.clone(),
             library: self.library.clone().with_copies(Arc::new(copies)),
             id,
@@ -226,22 +231,21 @@ impl Transcription for BusTranscription {
         };
         let transcript = tokio::select! {
             () = cancel.cancelled() => Err(TranscriptionError::Cancelled),
-            transcript = self.ask(request, id, observer) => transcript,
+            transcript = self.ask(request, id, observer, &mut cleaner) => transcript,
         }?;
         for segment in &transcript.segments {
             observer.on_event(TranscriptionEvent::Segment(segment.clone()));
         }
-        if request.keep {
-            cleaner.disarm();
-        } else {
+        if !request.keep {
             cleaner.clean().await?;
         }
         Ok(transcript)
     }
 }
 
-/// Takes away what wasn't to be kept: after the answer, and also when the client went away or
-/// there was no text.
+/// Takes away what isn't to be kept: after the answer, and also when the client went away or there
+/// was no text. What is to be kept is taken away as long as the transcriber wasn't asked: half an
+/// upload is no recording.
 struct Cleaner {
     bus: Bus,
     library: Library,
@@ -251,10 +255,6 @@ struct Cleaner {
 }
 
 impl Cleaner {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-
     async fn clean(mut self) -> Result<(), TranscriptionError> {
         self.armed = false;
         purge(&self.library, self.id).await

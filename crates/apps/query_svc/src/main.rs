@@ -118,12 +118,9 @@ async fn serve() -> Result<(), Failure> {
             }
         });
     }
-    let ended = service.run_to_end().await;
-    if let Err(error) = bus.close().await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
-    }
+    let ended = bus::end(service, &bus).await;
     drop(scratch);
-    Ok(ended?)
+    ended
 }
 
 async fn token(command: TokenCommand) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use speakr_http::new_token;
 use uuid::Uuid;
 
 use speakr_platform::Failure;
+use speakr_service::say;
 
 /// What to do with tokens.
 #[derive(Debug, Subcommand)]
@@ -58,8 +59,8 @@ pub(crate) async fn run(store: &dyn TokenStore, command: TokenCommand) -> Result
                 .await
                 .map_err(Failure::part)?;
             print(&format!("{}\n", new.token))?;
-            eprint(&format!(
-                "Token {} ({name}). It is shown this once: keep it.\n",
+            say(&format!(
+                "Token {} ({name}). It is shown this once: keep it.",
                 new.grant.token_id
             ));
             Ok(())
@@ -86,9 +87,4 @@ fn print(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(Failure::part)
-}
-
-fn eprint(text: &str) {
-    // A closed standard error must not end the program.
-    std::io::stderr().write_all(text.as_bytes()).ok();
 }

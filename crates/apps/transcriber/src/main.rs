@@ -2,7 +2,7 @@
 
 mod letters;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use speakr_core::{
@@ -10,9 +10,7 @@ use speakr_core::{
     usecases::recordings::{Host, Parts, Recordings},
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone};
-use speakr_nats::{
-    Bus, BusError, Sent, control::Holders, intents::Intents, streams, streams::StreamSettings,
-};
+use speakr_nats::{Bus, Sent, control::Holders, intents::Intents, streams};
 use speakr_platform::{
     Failure,
     bus::{self, BusCheck},
@@ -25,8 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::letters::LettersCommand;
 
-/// Pause before the bus is tried again.
-const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// Name of the file that a recording's sound has in the store of record.
 const SOUND_NAME: &str = "audio.wav";
 
@@ -105,7 +101,12 @@ async fn run() -> Result<(), Failure> {
             stop_now.cancel();
         }
     });
-    if let Some(intents) = prepare(&bus, &stream_settings, &stop).await? {
+    // A mismatch is told again and again: somebody has to change the stream, and then it works.
+    let open = async || {
+        streams::ensure(&bus, &stream_settings).await?;
+        Intents::open(&bus).await
+    };
+    if let Some(intents) = bus::until_open(&stop, open).await {
         let recordings = Recordings::new(Parts {
             archive,
             transcriber: engine.transcriber,
@@ -127,42 +128,5 @@ async fn run() -> Result<(), Failure> {
             .map_err(Failure::part)?;
         started.set();
     }
-    let ended = service.run_to_end().await;
-    // The last answers go out before the connection does.
-    if let Err(error) = bus.close().await {
-        tracing::debug!(error = &error as &dyn std::error::Error, "closing the bus");
-    }
-    Ok(ended?)
-}
-
-/// Makes the streams, and opens what is in them; nothing when the replica is asked to end before
-/// the bus is there.
-async fn prepare(
-    bus: &Bus,
-    settings: &StreamSettings,
-    stop: &CancellationToken,
-) -> Result<Option<Intents>, Failure> {
-    let open = async || -> Result<Intents, BusError> {
-        streams::ensure(bus, settings).await?;
-        Intents::open(bus).await
-    };
-    while !stop.is_cancelled() {
-        let opened = tokio::select! {
-            () = stop.cancelled() => break,
-            opened = open() => opened,
-        };
-        // A mismatch is told again and again: somebody has to change the stream, and then it works.
-        match opened {
-            Ok(intents) => return Ok(Some(intents)),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the streams aren't there yet"
-            ),
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(BUS_PAUSE) => {}
-        }
-    }
-    Ok(None)
+    bus::end(service, &bus).await
 }

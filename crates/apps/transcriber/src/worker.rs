@@ -6,14 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use speakr_contract::subjects;
 use speakr_core::{
     ports::archive::ArchiveError,
     usecases::recordings::{Asked, Outcome, Recordings, Trouble, chain},
 };
 use speakr_nats::{
-    Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken,
+    Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken, retry_pause,
     streams::{COMMANDS, RECORDING_DURABLE, RUN_DURABLE},
 };
 use tokio::sync::Semaphore;
@@ -27,12 +26,6 @@ use crate::{
 
 /// Pause after the bus didn't answer.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
-/// First pause before a command is tried again; it doubles each time.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// Longest such pause.
-const LONGEST_RETRY_PAUSE: Duration = Duration::from_secs(60);
-/// How long a command waits for a store or a bus that doesn't do its part: that isn't its fault.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Pause before a start is offered again when no replica has room, or a command that this replica
 /// is still working on.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
@@ -261,7 +254,7 @@ impl Worker {
             }
             Trouble::Bus(_)
             | Trouble::Archive(ArchiveError::Io { .. } | ArchiveError::Full { .. })
-                if age(&delivery) < OUTAGE_PATIENCE =>
+                if delivery.may_wait() =>
             {
                 let pause = retry_pause(delivery.deliveries);
                 tracing::warn!(
@@ -344,28 +337,5 @@ impl Worker {
         }
         measures::put_aside(delivery.subject.clone());
         delivery.bury(reason).await
-    }
-}
-
-fn age(delivery: &Delivery) -> Duration {
-    let ms = Timestamp::now().as_millisecond() - delivery.sent_at_ms;
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-}
-
-fn retry_pause(times: u64) -> Duration {
-    let doublings = u32::try_from(times.saturating_sub(1)).unwrap_or(16).min(16);
-    RETRY_PAUSE
-        .saturating_mul(2_u32.saturating_pow(doublings))
-        .min(LONGEST_RETRY_PAUSE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_between_attempts_double_up_to_a_minute() {
-        let pauses: Vec<_> = [1, 2, 3, 6, 1_000].map(|n| retry_pause(n).as_secs()).into();
-        assert_eq!(pauses, [2, 4, 8, 60, 60]);
     }
 }

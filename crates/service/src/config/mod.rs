@@ -80,6 +80,15 @@ impl Setting {
         self
     }
 
+    /// What to say where it isn't set and has to be.
+    #[must_use]
+    pub const fn missing(&self) -> SettingError {
+        SettingError::Missing {
+            name: self.name,
+            doc: self.doc,
+        }
+    }
+
     /// One that is never shown, and is also read from the file that `NAME_FILE` names.
     #[must_use]
     pub const fn secret(mut self) -> Self {
@@ -202,7 +211,7 @@ impl Config {
                 (Some(_), Some(_)) => return Err(SettingError::Twice { name: setting.name }),
                 (Some(text), None) => Secret::fixed(setting.name, text),
                 (None, Some(file)) => Secret::from_file(setting.name, PathBuf::from(file))?,
-                (None, None) if setting.required => return Err(missing(setting)),
+                (None, None) if setting.required => return Err(setting.missing()),
                 (None, None) => return Ok(()),
             };
             check::text(setting, secret.current()?.expose())?;
@@ -215,7 +224,7 @@ impl Config {
                 self.values.insert(setting.name, (*setting, text));
                 Ok(())
             }
-            None if setting.required => Err(missing(setting)),
+            None if setting.required => Err(setting.missing()),
             None => Ok(()),
         }
     }
@@ -303,13 +312,6 @@ impl Config {
     #[must_use]
     pub fn secret(&self, setting: &Setting) -> Option<Secret> {
         self.secrets.get(setting.name).cloned()
-    }
-}
-
-fn missing(setting: &Setting) -> SettingError {
-    SettingError::Missing {
-        name: setting.name,
-        doc: setting.doc,
     }
 }
 

@@ -84,6 +84,22 @@ impl Library {
         }
     }
 
+    /// Brings what the index knows of `id` beside its text (tags, state) into agreement with the
+    /// archive: for what happens to a recording before its text, or without one.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`] when it can't be read; [`LibraryError::Index`].
+    pub async fn refresh_description(&self, id: RecordingId) -> Result<(), LibraryError> {
+        match self.archive.recording(id).await {
+            Ok(recording) => self.announce(&recording).await,
+            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
+                self.index.remove(id).await?;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
     /// What is still being captured stays, and so does what bears a time to come (a clock that
     /// was wrong).
