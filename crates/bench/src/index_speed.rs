@@ -119,6 +119,11 @@ impl Language {
     }
 }
 
+/// The vector of passage `number`.
+fn passage_vector(number: usize) -> Vec<f32> {
+    Numbers((number as u64) << 32).vector()
+}
+
 /// Fills a new index in `home` with `passages` passages; tells `progress` how many are in.
 ///
 /// # Errors
@@ -149,7 +154,7 @@ pub async fn fill(home: &Path, passages: usize, progress: &dyn Fn(usize)) -> Res
                     end_ms: ordinal as u64 * 60_000 + 59_000,
                     text: language.text(&mut numbers, PASSAGE_WORDS),
                 },
-                vector: numbers.vector(),
+                vector: passage_vector(number * RECORDING_PASSAGES + ordinal),
             })
             .collect();
         let transcript = transcript(&recording, &embedded);
@@ -288,6 +293,60 @@ pub async fn list_once(home: &Path) -> Result<Timing, Failure> {
     })
 }
 
+/// How many of the passages that are truly nearest a search by meaning finds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Exactness {
+    /// Searches.
+    pub searches: usize,
+    /// The share of the 10 best that is among the 10 first found.
+    pub of_ten: f64,
+    /// The same of 50: what a hybrid search of ten results looks at.
+    pub of_fifty: f64,
+}
+
+/// Searches the index in `home`, which [`fill`] filled with `passages`, for `searches` vectors that
+/// look random and compares with all cosines. Nothing is near such vectors, so it is the hardest
+/// case: the best differ least from the rest.
+///
+/// # Errors
+/// Whatever the index can't do.
+pub async fn exactness(
+    home: &Path,
+    passages: usize,
+    searches: usize,
+) -> Result<Exactness, Failure> {
+    let home = Home::new(home);
+    let index = SqliteIndex::open(&home.index(), &home.backups()).await?;
+    let vectors: Vec<Vec<f32>> = (0..passages).map(passage_vector).collect();
+    let mut exactness = Exactness {
+        searches,
+        ..Exactness::default()
+    };
+    for search in 0..searches {
+        let query = Numbers(u64::MAX - search as u64).vector();
+        let mut all: Vec<f32> = vectors
+            .iter()
+            .map(|v| v.iter().zip(&query).map(|(a, b)| a * b).sum())
+            .collect();
+        all.sort_by(|a, b| b.total_cmp(a));
+        let found: Vec<f32> = index
+            .vector_hits(&query, MODEL, &Filter::default(), 50)
+            .await?
+            .iter()
+            .filter_map(|hit| hit.cosine)
+            .collect();
+        let share = |best: usize| {
+            // Sums in another order differ in the last digits.
+            let least = all.get(best - 1).copied().unwrap_or(-1.0) - 1e-6;
+            let found = found.iter().take(best).filter(|c| **c >= least).count();
+            found as f64 / best.min(all.len()).max(1) as f64
+        };
+        exactness.of_ten += share(10) / searches as f64;
+        exactness.of_fifty += share(50) / searches as f64;
+    }
+    Ok(exactness)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,5 +369,10 @@ mod tests {
             }
         }
         assert_eq!(list_once(folder.path()).await.unwrap().results, 10);
+        let exactness = exactness(folder.path(), 300, 3).await.unwrap();
+        assert!(
+            exactness.of_ten > 0.999 && exactness.of_fifty > 0.999,
+            "{exactness:?}"
+        );
     }
 }

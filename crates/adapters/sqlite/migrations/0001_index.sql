@@ -71,7 +71,7 @@ CREATE TABLE vectors (
     vector  BLOB NOT NULL
 );
 
--- The same as bytes, many to a row, for scanning. Small columns come first: they are read without
+-- The same in two bits a number, many to a row, for scanning. Small columns come first: they are read without
 -- the large one.
 CREATE TABLE vector_blocks (
     num        INTEGER PRIMARY KEY,
@@ -79,7 +79,7 @@ CREATE TABLE vector_blocks (
     count      INTEGER NOT NULL,
     recordings BLOB NOT NULL,               -- count × u32, little endian: recordings.num
     passages   BLOB NOT NULL,               -- count × u32, little endian: passages.num
-    scales     BLOB NOT NULL,               -- count × f32, little endian: value of one step
-    codes      BLOB NOT NULL                -- count × dimensions × i8
+    scales     BLOB NOT NULL,               -- count × f32, little endian: factor of products
+    codes      BLOB NOT NULL                -- count × ⌈dimensions / 4⌉
 );
 CREATE INDEX vector_blocks_with_room ON vector_blocks (model, count);

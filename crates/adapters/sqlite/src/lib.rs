@@ -1,6 +1,7 @@
-//! The index on SQLite: keyword search (FTS5) and vector search (an exact scan of bytes, rescored
+//! The index on SQLite: keyword search (FTS5) and vector search (a scan of few bits, rescored
 //! with the vectors as the model gave them).
 
+mod codes;
 mod fault;
 mod index;
 mod keyword;

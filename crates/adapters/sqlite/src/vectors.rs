@@ -1,44 +1,26 @@
-//! Vectors: kept as the model gave them, scanned as bytes.
+//! Vectors: kept as the model gave them, scanned in few bits.
 //!
-//! A scan computes the product of the query with every vector, on 8-bit numbers (a scale each),
-//! many vectors to a row; the best are computed again from the vectors themselves, so that the
-//! cosines told are exact. Models are never mixed: a block holds vectors of one.
+//! A scan estimates the product of the query with every vector from [`codes`], many vectors to a
+//! row; the best are computed again from the vectors themselves, so that the cosines told are
+//! exact. Models are never mixed: a block holds vectors of one.
 
-use bytemuck::cast_slice;
 use futures::TryStreamExt;
 use simsimd::SpatialSimilarity;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use crate::{fault::Fault, recordings::Numbers};
+use crate::{
+    codes::{self, Coded, Query},
+    fault::Fault,
+    recordings::Numbers,
+};
 
 /// Vectors in one block. More make scans faster and writes larger.
-const BLOCK_VECTORS: usize = 256;
+const BLOCK_VECTORS: usize = 1_024;
 
-/// How many more than wanted are computed again exactly, and at least how many: what bytes put
-/// just outside may belong inside.
-const RESCORE_FACTOR: usize = 3;
-const RESCORE_MIN: usize = 64;
-
-/// A vector as bytes: `value ≈ code · scale`.
-struct Coded {
-    codes: Vec<i8>,
-    scale: f32,
-}
-
-fn encode(vector: &[f32]) -> Coded {
-    let max = vector.iter().fold(0.0_f32, |max, v| max.max(v.abs()));
-    if max == 0.0 || !max.is_finite() {
-        return Coded {
-            codes: vec![0; vector.len()],
-            scale: 0.0,
-        };
-    }
-    let scale = max / 127.0;
-    Coded {
-        codes: vector.iter().map(|v| (v / scale).round() as i8).collect(),
-        scale,
-    }
-}
+/// How many more than wanted are computed again exactly, and at least how many: what the estimate
+/// puts just outside may belong inside.
+const RESCORE_FACTOR: usize = 10;
+const RESCORE_MIN: usize = 1_000;
 
 fn to_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|v| v.to_le_bytes()).collect()
@@ -127,7 +109,7 @@ impl Block {
         self.recordings.extend(recording.to_le_bytes());
         self.passages.extend(passage.to_le_bytes());
         self.scales.extend(coded.scale.to_le_bytes());
-        self.codes.extend(cast_slice::<i8, u8>(&coded.codes));
+        self.codes.extend(&coded.codes);
     }
 
     /// Drops the vectors of the passages that `gone` names.
@@ -184,7 +166,7 @@ pub(crate) async fn put(
                     model.dimensions
                 )));
             }
-            block.push(recording, *passage, &encode(vector));
+            block.push(recording, *passage, &codes::encode(vector));
         }
         let num = write_block(connection, num, model, &block).await?;
         for (passage, vector) in now {
@@ -283,8 +265,7 @@ pub(crate) async fn nearest(
     if query.len() != model.dimensions || limit == 0 {
         return Ok(Vec::new());
     }
-    let query_codes = encode(query).codes;
-    let mut scored = scan(connection, model, &query_codes, passing).await?;
+    let mut scored = scan(connection, model, &mut Query::new(query), passing).await?;
     let rescored = limit.saturating_mul(RESCORE_FACTOR).max(RESCORE_MIN);
     if scored.len() > rescored {
         let (_, (least, _), _) =
@@ -315,11 +296,11 @@ pub(crate) fn cut<T, K: PartialEq>(sorted: &mut Vec<T>, limit: usize, rank: impl
     sorted.truncate(limit + ties);
 }
 
-/// Every passage with its approximate score, in no order.
+/// Every passage with its estimated score, in no order.
 async fn scan(
     connection: &mut SqliteConnection,
     model: Model,
-    query: &[i8],
+    query: &mut Query,
     passing: Option<&Numbers>,
 ) -> Result<Vec<(f32, u32)>, Fault> {
     let mut scored = Vec::new();
@@ -342,22 +323,20 @@ async fn scan(
         let recordings: &[u8] = row.try_get(0)?;
         let passages: &[u8] = row.try_get(1)?;
         let scales: &[u8] = row.try_get(2)?;
-        let codes: &[i8] = cast_slice(row.try_get::<&[u8], _>(3)?);
-        if codes.len() != passages.len() / 4 * query.len() {
+        let codes: &[u8] = row.try_get(3)?;
+        if codes.len() != passages.len() / 4 * query.width() {
             return Err(Fault::damaged("a block of vectors is cut short"));
         }
         let vectors = u32s(recordings)
             .zip(u32s(passages))
             .zip(scales.chunks_exact(4))
-            .zip(codes.chunks_exact(query.len()));
+            .zip(codes.chunks_exact(query.width()));
         for (((recording, passage), scale), codes) in vectors {
             if passing.is_some_and(|p| !p.contains(recording)) {
                 continue;
             }
             let scale = f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]);
-            let product = i8::dot(query, codes)
-                .ok_or_else(|| Fault::damaged("vectors of different lengths"))?;
-            scored.push((product as f32 * scale, passage));
+            scored.push((query.product(codes, scale), passage));
         }
     }
     Ok(scored)
