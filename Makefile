@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt bench build-native build-docker clean up
+.PHONY: help demo test lint fmt bench fuzz build-native build-docker clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ fmt: ## format the code
 
 bench: ## measure accuracy, speed and search, side by side with a peer
 	@scripts/bench.sh
+
+fuzz: ## look for input that breaks what reads messages, a minute a target
+	@scripts/fuzz.sh
 
 build-native: ## build the release binary for this machine
 	@scripts/build-native.sh

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for so many seconds (SECONDS_EACH, 60 unless told). What a target found is
+# in fuzz/artifacts. No sanitizer: the stable compiler has none, and the code has no unsafe.
+
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+need_rust
+scripts/setup.sh build
+bin=$(scripts/tools.sh fuzz)
+PATH=$bin:$PATH
+export PATH
+export CARGO_TARGET_DIR=$TARGET_DIR/fuzz
+
+for target in messages sound; do
+    step "Fuzzing $target"
+    # shellcheck disable=SC2086  # LOCKED is an option or nothing
+    cargo fuzz run --sanitizer none "$target" -- -max_total_time="${SECONDS_EACH:-60}" \
+        -timeout=10 -rss_limit_mb=1024 -print_final_stats=1
+done
