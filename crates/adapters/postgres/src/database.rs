@@ -90,6 +90,19 @@ impl Database {
         PostgresTokens::new(self.clone())
     }
 
+    /// Makes new connections as `config` says from now on; those that are open live on until their
+    /// time is over.
+    ///
+    /// # Errors
+    /// [`IndexError::Database`] when the settings can't be used.
+    pub fn connect_from_now_on(&self, config: &PostgresConfig) -> Result<(), IndexError> {
+        let options = config
+            .options(Some(config.statement_timeout))
+            .map_err(|e| Fault::from(e).at("connect", &self.place))?;
+        self.pool.set_connect_options(options);
+        Ok(())
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -27,7 +27,9 @@ macro_rules! persist {
         loop {
             match $once.await {
                 Err(fault) if tries.again(&fault).await => {}
-                done => break done.map_err(|fault: Fault| fault.at($action, $index.0.place())),
+                done => {
+                    break done.map_err(|fault: Fault| fault.at($action, $index.database.place()));
+                }
             }
         }
     }};
@@ -35,11 +37,25 @@ macro_rules! persist {
 
 /// The index in one PostgreSQL database. Any number of processes can use it at once.
 #[derive(Debug, Clone)]
-pub struct PostgresIndex(Database);
+pub struct PostgresIndex {
+    database: Database,
+    exact_below: i64,
+}
 
 impl PostgresIndex {
     pub(crate) const fn new(database: Database) -> Self {
-        Self(database)
+        Self {
+            database,
+            exact_below: vectors::EXACT_BELOW_FILTERED,
+        }
+    }
+
+    /// The same index, where all passages that pass a filter are compared when they are fewer than
+    /// `passages`, 20,000 unless told.
+    #[must_use]
+    pub const fn exact_below(mut self, passages: i64) -> Self {
+        self.exact_below = passages;
+        self
     }
 
     /// Puts all of a recording in, in one transaction.
@@ -50,7 +66,7 @@ impl PostgresIndex {
         passages: &[EmbeddedPassage],
         model: &str,
     ) -> Result<(), Fault> {
-        let mut connection = self.0.pool().acquire().await?;
+        let mut connection = self.database.pool().acquire().await?;
         let model_id = words::storable(model);
         let first = passages.iter().find(|p| !p.vector.is_empty());
         let model = match first {
@@ -79,7 +95,7 @@ impl PostgresIndex {
 
     async fn describe(&self, recording: &Recording) -> Result<(), Fault> {
         let id = recording.recording_id;
-        let mut transaction = self.0.pool().begin().await?;
+        let mut transaction = self.database.pool().begin().await?;
         recordings::lock(&mut transaction, id).await?;
         if recordings::is_buried(&mut transaction, id).await? {
             return Ok(());
@@ -105,7 +121,7 @@ impl PostgresIndex {
     }
 
     async fn take_out(&self, id: RecordingId, for_good: bool) -> Result<u64, Fault> {
-        let mut transaction = self.0.pool().begin().await?;
+        let mut transaction = self.database.pool().begin().await?;
         recordings::lock(&mut transaction, id).await?;
         if for_good {
             recordings::bury(&mut transaction, id).await?;
@@ -125,7 +141,7 @@ impl PostgresIndex {
     }
 
     async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>, Fault> {
-        Ok(self.0.pool().acquire().await?)
+        Ok(self.database.pool().acquire().await?)
     }
 }
 
@@ -318,7 +334,8 @@ impl Index for PostgresIndex {
             return Ok(Vec::new());
         }
         persist!(self, "search by meaning", async {
-            vectors::nearest(&mut *self.connection().await?, vector, model, filter, limit).await
+            let connection = &mut *self.connection().await?;
+            vectors::nearest(connection, vector, model, filter, limit, self.exact_below).await
         })
     }
 

@@ -14,7 +14,7 @@ use crate::{
 const EXACT_BELOW: i64 = 5_000;
 /// The same where a filter leaves so few. What passes may lie far from the query, and there the
 /// index finds little of the best: 13 of 50 in this crate's test, with 5,000 of 6,600 passing.
-const EXACT_BELOW_FILTERED: i64 = 20_000;
+pub(crate) const EXACT_BELOW_FILTERED: i64 = 20_000;
 
 /// The index is asked for so many passages at most; more are found by comparing all.
 const MOST_BY_INDEX: usize = 1_000;
@@ -141,11 +141,12 @@ pub(crate) async fn nearest(
     model_id: &str,
     filter: &Filter,
     limit: usize,
+    exact_below: i64,
 ) -> Result<Vec<PassageHit>, Fault> {
     let Some(model) = model(connection, model_id).await?.filter(|m| m.fits(query)) else {
         return Ok(Vec::new());
     };
-    let few = passing(connection, model, filter).await?;
+    let few = passing(connection, model, filter, exact_below).await?;
     let by_index = few.is_none() && limit <= MOST_BY_INDEX && model.dimensions <= INDEXABLE;
     if by_index {
         let found = search_index(connection, query, model, filter, limit).await?;
@@ -162,6 +163,7 @@ async fn passing(
     connection: &mut PgConnection,
     model: Model,
     filter: &Filter,
+    exact_below: i64,
 ) -> Result<Option<i64>, Fault> {
     let (mut query, few) = if *filter == Filter::default() {
         (
@@ -175,9 +177,9 @@ async fn passing(
         push_filter(&mut query, "v", filter);
         query
             .push(" LIMIT ")
-            .push_bind(EXACT_BELOW_FILTERED)
+            .push_bind(exact_below)
             .push(") AS counted");
-        (query, EXACT_BELOW_FILTERED)
+        (query, exact_below)
     };
     let count: i64 = query.build_query_scalar().fetch_one(connection).await?;
     Ok((count < few).then_some(count))
