@@ -1,4 +1,4 @@
-//! What every service's `main` shares: settings from the environment, JSON logs, the health and
+//! What every service's `main` shares: settings from the environment, JSON logs, traces, the health and
 //! metrics server, and an orderly end.
 //!
 //! ```no_run
@@ -22,5 +22,6 @@ pub mod health;
 pub mod logs;
 mod service;
 pub mod shutdown;
+pub mod traces;
 
 pub use service::{Service, ServiceError, common_settings, exit_code, say, tell};

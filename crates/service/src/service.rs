@@ -1,8 +1,9 @@
 //! A service from its start to its end.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -11,6 +12,7 @@ use crate::{
     health::{Check, Health, HealthServer},
     logs,
     shutdown::{DeadlinePassed, Shutdown},
+    traces::{self, TraceError},
 };
 
 /// Where health and metrics are served.
@@ -37,7 +39,17 @@ pub(crate) const SHUTDOWN_DEADLINE: Setting = Setting::new(
 )
 .default("25s");
 
-const COMMON: &[Setting] = &[HEALTH_ADDR, LOG, SHUTDOWN_DEADLINE];
+/// Where traces go.
+pub(crate) const OTLP_ENDPOINT: Setting = Setting::new(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    Kind::Url,
+    "The collector that traces are sent to (OTLP over HTTP), as in `http://collector:4318`; none are sent where it isn't set.",
+);
+
+const COMMON: &[Setting] = &[HEALTH_ADDR, LOG, SHUTDOWN_DEADLINE, OTLP_ENDPOINT];
+
+/// How long the last traces may take to be sent.
+const LAST_TRACES: Duration = Duration::from_secs(3);
 
 /// Bounds of the histograms of durations, in seconds.
 const SECONDS: [f64; 14] = [
@@ -80,6 +92,9 @@ pub enum ServiceError {
     /// Signals can't be heard.
     #[error("can't listen for signals")]
     Signals(#[source] std::io::Error),
+    /// Traces can't be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// Work wasn't done in time.
     #[error(transparent)]
     Deadline(#[from] DeadlinePassed),
@@ -94,6 +109,7 @@ pub struct Service {
     health_address: std::net::SocketAddr,
     health_stop: CancellationToken,
     metrics: PrometheusHandle,
+    traces: Option<SdkTracerProvider>,
 }
 
 impl std::fmt::Debug for Service {
@@ -119,7 +135,16 @@ impl Service {
         let config = Config::from_env(&all)?;
         let layer = logs::layer(name, &config.text(&LOG)?, std::io::stdout)
             .map_err(ServiceError::LogFilter)?;
+        // Someone else may have chosen a provider for this process; then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let traces = if config.is_set(&OTLP_ENDPOINT) {
+            let endpoint = config.url(&OTLP_ENDPOINT)?;
+            Some(traces::provider(name, version, &endpoint)?)
+        } else {
+            None
+        };
         tracing_subscriber::registry()
+            .with(traces.as_ref().map(traces::layer))
             .with(layer)
             .try_init()
             .map_err(|e| ServiceError::Telemetry(Box::new(e)))?;
@@ -152,6 +177,7 @@ impl Service {
             health_address,
             health_stop,
             metrics,
+            traces,
         })
     }
 
@@ -212,6 +238,16 @@ impl Service {
             }
         }
         self.health_stop.cancel();
+        if let Some(traces) = self.traces {
+            // It waits for its thread, which needs this runtime.
+            let last = move || traces.shutdown_with_timeout(LAST_TRACES);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(last).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the last traces are lost"
+                );
+            }
+        }
         Ok(done?)
     }
 }

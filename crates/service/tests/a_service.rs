@@ -11,11 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use speakr_service::{
     Service,
     config::{Kind, Setting},
     health::Check,
+    traces,
 };
+use tokio::sync::mpsc;
 
 struct Store(AtomicBool);
 
@@ -51,19 +55,40 @@ const HOME: Setting = Setting::new("PATH", Kind::Text, "Where programs are.").re
 
 #[test]
 fn a_service_tells_its_health_and_metrics_and_ends_in_order_at_sigterm() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = collector.local_addr().unwrap();
     // Before any thread runs: the environment is the process's.
     #[allow(unsafe_code)]
     // SAFETY: this is the only test of the binary, and no other thread has started.
     unsafe {
         std::env::set_var("SPEAKR_HEALTH_ADDR", "127.0.0.1:0");
+        std::env::set_var("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
     }
-    tokio::runtime::Runtime::new().unwrap().block_on(live());
+    tokio::runtime::Runtime::new()
+        .unwrap()
+        .block_on(live(collector));
 }
 
-async fn live() {
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .unwrap();
+/// A collector of traces; gives what it was sent.
+fn collect(listener: std::net::TcpListener) -> mpsc::UnboundedReceiver<ExportTraceServiceRequest> {
+    let (tell, told) = mpsc::unbounded_channel();
+    let take = async move |body: axum::body::Bytes| {
+        tell.send(ExportTraceServiceRequest::decode(body).unwrap())
+            .unwrap();
+    };
+    let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+    listener.set_nonblocking(true).unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    told
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn live(collector: std::net::TcpListener) {
+    let mut collected = collect(collector);
     let service = Service::start("speakr-test", "1.2.3", &[&[HOME]])
         .await
         .unwrap();
@@ -98,6 +123,15 @@ async fn live() {
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(stuck["checks"][1]["reason"], "no answer within 2 s");
 
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let span = speakr_service::request_span!("hop", correlation_id = "c");
+    traces::continue_in(&span, &format!("00-{trace_id}-b7ad6b7169203331-01"), None);
+    let onward = span.in_scope(traces::current).unwrap();
+    assert_eq!(&onward.traceparent[..36], format!("00-{trace_id}-"));
+    // The hop is a span of its own.
+    assert!(!onward.traceparent.contains("b7ad6b7169203331"));
+    drop(span);
+
     let stop = service.shutdown().token();
     let health = service.health().clone();
     let work = service.tasks().spawn(async move {
@@ -110,4 +144,12 @@ async fn live() {
     ending.await.unwrap().unwrap();
     assert_eq!(work.await.unwrap(), "ending");
     assert!(reqwest::get(format!("{url}/health")).await.is_err());
+
+    let sent = collected.recv().await.unwrap();
+    let resource = &sent.resource_spans[0];
+    let spans = &resource.scope_spans[0].spans;
+    let hop = spans.iter().find(|s| s.name == "hop").unwrap();
+    assert_eq!(hex(&hop.trace_id), trace_id);
+    assert_eq!(hex(&hop.parent_span_id), "b7ad6b7169203331");
+    assert_eq!(hex(&hop.span_id), onward.traceparent[36..52]);
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::Access,
     guard::{self, Gate},
-    observe::observe,
+    observe::{TraceHook, observe},
     operations::{self, Size},
     problem::Problem,
     rate::RateLimit,
@@ -61,6 +61,8 @@ pub struct ApiConfig {
     pub transcription_timeout: Duration,
     /// Where uploads lie while they are worked on.
     pub scratch: PathBuf,
+    /// Makes a request's span part of the trace that its headers tell of.
+    pub trace: Option<TraceHook>,
 }
 
 impl Default for ApiConfig {
@@ -75,6 +77,7 @@ impl Default for ApiConfig {
             timeout: Duration::from_secs(30),
             transcription_timeout: Duration::from_secs(3_600),
             scratch: std::env::temp_dir(),
+            trace: None,
         }
     }
 }
@@ -169,7 +172,7 @@ impl Api {
                 self.clone(),
                 guard::host_and_origin,
             ))
-            .layer(middleware::from_fn(observe))
+            .layer(middleware::from_fn_with_state(self.0.config.trace, observe))
             .with_state(self.clone())
     }
 }

@@ -20,7 +20,10 @@ mod sound;
 mod transcriptions;
 mod wire;
 
+pub use axum::http::HeaderMap;
+
 pub use access::{NewToken, TokenError, new_token};
 pub use api::{Api, ApiConfig, Hosts, serve};
+pub use observe::TraceHook;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;

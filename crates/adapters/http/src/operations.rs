@@ -96,6 +96,11 @@ const FILTERS: &[Parameter] = &[
         place: "query",
         doc: "Most recordings: 1 to 1000, 50 where absent.",
     },
+    Parameter {
+        name: "id_prefix",
+        place: "query",
+        doc: "Only recordings whose id begins with these hexadecimal digits, ten at most; the other parameters don't count then.",
+    },
 ];
 
 /// All of them.

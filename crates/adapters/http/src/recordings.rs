@@ -8,7 +8,7 @@ use axum::{
 };
 use speakr_core::{
     export::{ExportFormat, export},
-    ports::index::Filter,
+    ports::index::{Entry, Filter},
 };
 
 use crate::{
@@ -26,6 +26,9 @@ pub(crate) async fn list(
     State(api): State<Api>,
     parameters: Parameters,
 ) -> Result<Json<RecordingList>, Problem> {
+    if let Some(prefix) = parameters.get("id_prefix") {
+        return Ok(listed(api.library().with_prefix(prefix).await?));
+    }
     let wanted = parameters
         .get("limit")
         .map(|text| {
@@ -43,11 +46,15 @@ pub(crate) async fn list(
         .library()
         .list(&filter, limit(wanted, 50, MAX_LISTED)?)
         .await?;
+    Ok(listed(entries))
+}
+
+fn listed(entries: Vec<Entry>) -> Json<RecordingList> {
     let recordings: Vec<_> = entries.into_iter().map(RecordingSummary::from).collect();
-    Ok(Json(RecordingList {
+    Json(RecordingList {
         count: recordings.len(),
         recordings,
-    }))
+    })
 }
 
 /// One recording with its text.

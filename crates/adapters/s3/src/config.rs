@@ -1,8 +1,13 @@
 //! Which bucket, where, and as whom.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_s3::{Client, config::Credentials as SdkCredentials, types::ServerSideEncryption};
 use aws_smithy_http_client::{
     Builder,
@@ -20,13 +25,49 @@ const ATTEMPT: Duration = Duration::from_secs(120);
 /// Bytes of one part of an upload.
 const PART_BYTES: usize = 8 * 1_024 * 1_024;
 
-/// A fixed pair of keys. Only for stores that hand out nothing better.
+/// How long a secret key is used before it is asked for again.
+const KEY_LIFE: Duration = Duration::from_secs(60);
+
+/// The secret half of a pair of keys as it is now, or why there is none.
+pub type SecretKey = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+/// A pair of keys. Only for stores that hand out nothing better.
 #[derive(Clone)]
 pub struct Credentials {
     /// The public half.
     pub access_key_id: String,
-    /// The secret half; never printed.
-    pub secret_access_key: String,
+    /// The secret half, asked for every minute; never printed.
+    pub secret_access_key: SecretKey,
+}
+
+impl Credentials {
+    /// Keys that stay as they are.
+    #[must_use]
+    pub fn fixed(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        let secret = secret_access_key.into();
+        Self {
+            access_key_id: access_key_id.into(),
+            secret_access_key: Arc::new(move || Ok(secret.clone())),
+        }
+    }
+}
+
+impl ProvideCredentials for Credentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(match (self.secret_access_key)() {
+            Ok(secret) => Ok(SdkCredentials::new(
+                &self.access_key_id,
+                secret,
+                None,
+                Some(SystemTime::now() + KEY_LIFE),
+                "speakr's settings",
+            )),
+            Err(reason) => Err(CredentialsError::provider_error(reason)),
+        })
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -115,13 +156,7 @@ impl S3Config {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(keys) = &self.credentials {
-            loader = loader.credentials_provider(SdkCredentials::new(
-                &keys.access_key_id,
-                &keys.secret_access_key,
-                None,
-                None,
-                "speakr's settings",
-            ));
+            loader = loader.credentials_provider(keys.clone());
         }
         let shared = loader.load().await;
         let mut config =

@@ -18,5 +18,5 @@ mod store;
 mod wav;
 
 pub use archive::S3Archive;
-pub use config::{Credentials, Encryption, S3Config};
+pub use config::{Credentials, Encryption, S3Config, SecretKey};
 pub use fault::S3Error;

@@ -14,7 +14,7 @@ use std::process::Command;
 
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use speakr_core::ports::archive::{Archive, ArchiveError};
-use speakr_s3::{Encryption, S3Archive, S3Config};
+use speakr_s3::{Credentials, Encryption, S3Archive, S3Config};
 use speakr_testkit::s3::{Kind, S3};
 use support::{Place, config, each, each_guarded, recording, sound, transcript};
 
@@ -47,10 +47,10 @@ async fn a_bucket_that_refuses_the_keys_is_named_and_the_keys_are_not() {
         let right = config(&place.s3);
         for (id, secret) in [("", "x"), ("x", "")] {
             let mut wrong = right.clone();
-            if let Some(keys) = &mut wrong.credentials {
-                keys.access_key_id.push_str(id);
-                keys.secret_access_key.push_str(secret);
-            }
+            wrong.credentials = Some(Credentials::fixed(
+                format!("{}{id}", place.s3.access_key()),
+                format!("{}{secret}", place.s3.secret_key()),
+            ));
             let stranger = S3Archive::open(&wrong).await;
             let forbidden = stranger.begin(&recording()).await.map(drop).unwrap_err();
             let forbidden = told(&forbidden);

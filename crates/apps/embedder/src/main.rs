@@ -13,7 +13,7 @@ use speakr_platform::{
     Failure,
     bus::{self, BusCheck},
     database::{self, DatabaseCheck},
-    embedder,
+    embedder, openai,
     store::{self, StoreCheck},
 };
 use speakr_s3::S3Archive;
@@ -65,6 +65,7 @@ async fn serve() -> Result<(), Failure> {
             bus::SETTINGS,
             store::SETTINGS,
             database::SETTINGS,
+            openai::SETTINGS,
             embedder::SETTINGS,
             settings::TABLE,
         ],
@@ -95,6 +96,12 @@ async fn serve() -> Result<(), Failure> {
     service.needs(Arc::new(BusCheck(bus.clone())));
     if let Some(database) = database::until_connected(&stop, &database_config).await {
         service.needs(Arc::new(DatabaseCheck(database.clone())));
+        service.tasks().spawn(database::follow_settings(
+            database.clone(),
+            config.clone(),
+            NAME,
+            stop.clone(),
+        ));
         let id = model.model_id().to_owned();
         let library = Library::new(archive, Arc::new(database.index()), model);
         let open = || Queue::open(&bus, queue.clone());

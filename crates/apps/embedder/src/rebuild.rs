@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use speakr_core::usecases::library::{Library, Progress};
-use speakr_platform::{Failure, database, embedder, store};
+use speakr_platform::{Failure, database, embedder, openai, store};
 use speakr_postgres::Database;
 use speakr_s3::S3Archive;
 use speakr_service::{ServiceError, config::Config, say};
@@ -15,8 +15,13 @@ use crate::NAME;
 
 /// Rebuilds. What an earlier run has done is left alone, unless it is to begin `from_start`.
 pub(crate) async fn run(from_start: bool) -> Result<(), Failure> {
-    let config = Config::from_env(&[store::SETTINGS, database::SETTINGS, embedder::SETTINGS])
-        .map_err(ServiceError::from)?;
+    let config = Config::from_env(&[
+        store::SETTINGS,
+        database::SETTINGS,
+        openai::SETTINGS,
+        embedder::SETTINGS,
+    ])
+    .map_err(ServiceError::from)?;
     let archive = S3Archive::open(&store::config(&config)?).await;
     archive.check().await.map_err(Failure::part)?;
     let database = Database::connect(&database::config(&config, NAME)?)

@@ -30,7 +30,7 @@ pub(crate) const TABLE: &[Setting] = &[AT_ONCE, MAX_ATTEMPTS, ACK_WAIT];
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
 
-    use speakr_platform::{bus, database, embedder, store};
+    use speakr_platform::{bus, database, embedder, openai, store};
 
     #[test]
     fn the_document_of_the_settings_is_up_to_date() {
@@ -42,6 +42,7 @@ mod tests {
                 bus::SETTINGS,
                 store::SETTINGS,
                 database::SETTINGS,
+                openai::SETTINGS,
                 embedder::SETTINGS,
                 super::TABLE,
             ]

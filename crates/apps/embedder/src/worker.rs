@@ -95,12 +95,13 @@ impl Worker {
         }
     }
 
-    async fn work(&self, delivery: Delivery) {
+    async fn work(&self, mut delivery: Delivery) {
         let span = speakr_service::request_span!(
             "event",
             correlation_id = delivery.request.correlation_id,
             subject = delivery.subject,
         );
+        speakr_platform::trace::join(&span, &mut delivery.request);
         if delivery.deliveries > 1 {
             metrics::counter!("speakr_embedder_redeliveries_total").increment(1);
         }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use speakr_nats::{Bus, BusConfig, BusError, Identity, TlsFiles};
+use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, TlsFiles};
 use speakr_service::{
     Service,
-    config::{Config, Kind, Setting},
+    config::{Config, Kind, Secret, Setting},
     health::Check,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Failure, secret};
+use crate::Failure;
 
 const NATS_URL: Setting = Setting::new(
     "NATS_URL",
@@ -27,14 +27,14 @@ const NATS_CREDS: Setting = Setting::new(
 const NATS_NKEY: Setting = Setting::new(
     "NATS_NKEY",
     Kind::Text,
-    "Seed of an nkey for the bus; read at start.",
+    "Seed of an nkey for the bus; asked for at each connection.",
 )
 .secret();
 const NATS_USER: Setting = Setting::new("NATS_USER", Kind::Text, "User of the bus.");
 const NATS_PASSWORD: Setting = Setting::new(
     "NATS_PASSWORD",
     Kind::Text,
-    "Password of `NATS_USER`; read at start.",
+    "Password of `NATS_USER`; asked for at each connection.",
 )
 .secret();
 const NATS_CA: Setting = Setting::new(
@@ -82,14 +82,16 @@ pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Fail
     let mut bus = BusConfig::new(&config.text(&NATS_URL)?, name);
     bus.identity = match (
         config.path(&NATS_CREDS),
-        secret(config, &NATS_NKEY)?,
+        config.secret(&NATS_NKEY),
         config.optional_text(&NATS_USER),
     ) {
         (Some(file), _, _) => Identity::CredentialsFile(file),
-        (None, Some(seed), _) => Identity::Nkey(seed),
+        (None, Some(seed), _) => Identity::Nkey(renewed(seed)),
         (None, None, Some(user)) => Identity::Password {
             user,
-            password: secret(config, &NATS_PASSWORD)?.unwrap_or_default(),
+            password: config
+                .secret(&NATS_PASSWORD)
+                .map_or_else(|| Renewed::fixed(""), renewed),
         },
         (None, None, None) => Identity::Anonymous,
     };
@@ -104,6 +106,14 @@ pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Fail
     );
     bus.start_without_server = true;
     Ok(bus)
+}
+
+/// The secret as it is at each connection.
+fn renewed(secret: Secret) -> Renewed {
+    Renewed::new(move || match secret.current() {
+        Ok(text) => Ok(text.expose().to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
 }
 
 /// Does `open` until it succeeds or `stop` is cancelled: a service may be there before its bus, or

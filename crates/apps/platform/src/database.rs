@@ -16,7 +16,7 @@ use crate::{Failure, secret};
 const DATABASE_URL: Setting = Setting::new(
     "DATABASE_URL",
     Kind::Text,
-    "The database, as in `postgres://user:password@host/database`; read at start.",
+    "The database, as in `postgres://user:password@host/database`. A file with it is looked at every few seconds, for new connections.",
 )
 .required()
 .secret();
@@ -63,6 +63,9 @@ pub const SETTINGS: &[Setting] = &[
     CONNECTIONS,
     STATEMENT_TIMEOUT,
 ];
+
+/// How often it is looked whether the database's settings have changed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Longest wait before the database is looked for again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -113,6 +116,48 @@ pub async fn until_connected(
             () = tokio::time::sleep(wait) => {}
         }
         wait = (wait * 2).min(PATIENCE);
+    }
+}
+
+/// Follows the settings of `database` until `stop`: a URL that has changed, with a new password
+/// perhaps, is used for the connections made from then on.
+pub async fn follow_settings(
+    database: Database,
+    config: Config,
+    name: &'static str,
+    stop: CancellationToken,
+) {
+    let read = || self::config(&config, name);
+    let mut known = match read() {
+        Ok(known) => known.url,
+        Err(_) => String::new(),
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let now = match read() {
+            Ok(now) if now.url == known => continue,
+            Ok(now) => now,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the settings of the database can't be read any more"
+                );
+                continue;
+            }
+        };
+        match database.connect_from_now_on(&now) {
+            Ok(()) => {
+                tracing::info!("the settings of the database have changed");
+                known = now.url;
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the new settings of the database can't be used"
+            ),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use speakr_core::ports::embedding::Embedder;
 use speakr_fastembed::{ModelFiles, OnnxRuntime, SentenceEmbedder};
 use speakr_models::{FileRole, ModelError, ModelStore, Registry, Trust};
-use speakr_openai::{ApiKey, OpenAiClient, OpenAiConfig, OpenAiEmbedder};
+use speakr_openai::OpenAiEmbedder;
 use speakr_service::config::{Config, Kind, Setting};
 
-use crate::Failure;
+use crate::{Failure, openai};
 
 /// The registry id of the bundled model.
 const BUNDLED: &str = "all-minilm-l6-v2-int8-speakr";
@@ -31,18 +31,6 @@ const MODELS_DIR: Setting = Setting::new(
     "Folder of models beside those that are built in. Nothing is downloaded.",
 )
 .default("/models");
-const OPENAI_BASE_URL: Setting = Setting::new(
-    "OPENAI_BASE_URL",
-    Kind::Url,
-    "Where the API begins, with `SPEAKR_EMBEDDER=openai`.",
-)
-.default("https://api.openai.com/v1");
-const OPENAI_API_KEY: Setting = Setting::new(
-    "OPENAI_API_KEY",
-    Kind::Text,
-    "The key for that API; a server of one's own may want none.",
-)
-.secret();
 const OPENAI_EMBEDDING_MODEL: Setting = Setting::new(
     "OPENAI_EMBEDDING_MODEL",
     Kind::Text,
@@ -50,13 +38,11 @@ const OPENAI_EMBEDDING_MODEL: Setting = Setting::new(
 )
 .default("text-embedding-3-small");
 
-/// The settings of the embedder.
+/// The settings of the embedder, beside those of [`openai`].
 pub const SETTINGS: &[Setting] = &[
     EMBEDDER,
     EMBEDDING_MODEL,
     MODELS_DIR,
-    OPENAI_BASE_URL,
-    OPENAI_API_KEY,
     OPENAI_EMBEDDING_MODEL,
 ];
 
@@ -66,14 +52,7 @@ pub const SETTINGS: &[Setting] = &[
 /// What is wrong with the settings, or with the model.
 pub async fn load(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
     if config.text(&EMBEDDER)? == "openai" {
-        let key = config.secret(&OPENAI_API_KEY).map(|secret| {
-            ApiKey::new(move || {
-                let text = secret.current().map_err(|e| e.to_string())?;
-                Ok(text.expose().to_owned())
-            })
-        });
-        let client = OpenAiClient::new(OpenAiConfig::new(config.url(&OPENAI_BASE_URL)?, key))
-            .map_err(Failure::part)?;
+        let client = openai::client(config)?;
         let model = config.text(&OPENAI_EMBEDDING_MODEL)?;
         let embedder = OpenAiEmbedder::connect(client, &model)
             .await

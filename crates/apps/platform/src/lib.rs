@@ -9,15 +9,20 @@ pub mod database;
 #[cfg(feature = "embedder")]
 pub mod embedder;
 mod failure;
+#[cfg(feature = "openai")]
+pub mod openai;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "bus")]
+pub mod trace;
 
+#[cfg(feature = "database")]
 use speakr_service::config::{Config, Setting};
 
 pub use failure::{Failure, exit_code};
 
 /// The text of a secret as it is now, where it is set.
-#[cfg(any(feature = "bus", feature = "database", feature = "store"))]
+#[cfg(feature = "database")]
 fn secret(config: &Config, setting: &Setting) -> Result<Option<String>, Failure> {
     let Some(secret) = config.secret(setting) else {
         return Ok(None);

@@ -9,7 +9,7 @@ use speakr_service::{
     health::Check,
 };
 
-use crate::{Failure, secret};
+use crate::Failure;
 
 const S3_BUCKET: Setting = Setting::new(
     "S3_BUCKET",
@@ -40,7 +40,7 @@ const S3_ACCESS_KEY_ID: Setting = Setting::new(
 const S3_SECRET_ACCESS_KEY: Setting = Setting::new(
     "S3_SECRET_ACCESS_KEY",
     Kind::Text,
-    "Secret of `S3_ACCESS_KEY_ID`; read at start.",
+    "Secret of `S3_ACCESS_KEY_ID`; read again every minute.",
 )
 .secret();
 const S3_ENCRYPTION: Setting = Setting::new(
@@ -75,10 +75,15 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
         s3.endpoint.is_some()
     };
     if let Some(access_key_id) = config.optional_text(&S3_ACCESS_KEY_ID) {
+        let secret = config
+            .secret(&S3_SECRET_ACCESS_KEY)
+            .ok_or_else(|| S3_SECRET_ACCESS_KEY.missing())?;
         s3.credentials = Some(Credentials {
             access_key_id,
-            secret_access_key: secret(config, &S3_SECRET_ACCESS_KEY)?
-                .ok_or_else(|| S3_SECRET_ACCESS_KEY.missing())?,
+            secret_access_key: Arc::new(move || match secret.current() {
+                Ok(text) => Ok(text.expose().to_owned()),
+                Err(error) => Err(error.to_string()),
+            }),
         });
     }
     let encryption = config.text(&S3_ENCRYPTION)?;

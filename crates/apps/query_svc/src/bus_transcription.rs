@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures::StreamExt;
 use speakr_contract::{
-    AudioData, DecodeOptions as WireOptions, Message, Task as WireTask,
+    AudioData, Message,
     commands::{RecordingCancel, TranscriptionRun},
     decode,
     events::{TranscriptionFailed, TranscriptionPartial, TranscriptionSucceeded},
@@ -18,7 +18,6 @@ use speakr_core::{
     ports::{
         archive::{Archive, ArchiveError},
         sound::{SoundDecoder, SoundError, SoundInput},
-        speech::{DecodeOptions, Task},
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
     usecases::{
@@ -26,7 +25,7 @@ use speakr_core::{
         transcribe::{TranscriptionEvent, TranscriptionObserver},
     },
 };
-use speakr_nats::{Bus, Request, StreamCopies};
+use speakr_nats::{Bus, Request, StreamCopies, wire_options};
 use tokio_util::sync::CancellationToken;
 
 /// What errors call the platform's transcribers.
@@ -144,12 +143,10 @@ impl BusTranscription {
             .map_err(failed)?;
         let run = self.command(request, id).await?;
         let correlation = *request.correlation_id.as_uuid();
+        let mut asked = Request::new(correlation);
+        speakr_platform::trace::hand_on(&mut asked);
         self.bus
-            .publish(
-                &run,
-                &Request::new(correlation),
-                &format!("run-{correlation}"),
-            )
+            .publish(&run, &asked, &format!("run-{correlation}"))
             .await
             .map_err(bus_error)?;
         drop(run);
@@ -315,19 +312,6 @@ fn heard(subject: &str, payload: &[u8], id: RecordingId) -> Option<Heard> {
             .filter(|event| event.recording_id == id)
             .map(|event| Heard::Failed(event.error)),
         _ => None,
-    }
-}
-
-fn wire_options(options: &DecodeOptions) -> WireOptions {
-    WireOptions {
-        model: options.model.clone(),
-        language: options.language.as_ref().map(ToString::to_string),
-        task: match options.task {
-            Task::Transcribe => WireTask::Transcribe,
-            Task::Translate => WireTask::Translate,
-        },
-        prompt: options.prompt.clone(),
-        word_timestamps: options.word_timestamps,
     }
 }
 

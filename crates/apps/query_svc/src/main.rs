@@ -9,18 +9,18 @@ use std::{process::ExitCode, sync::Arc};
 use clap::{Parser, Subcommand};
 use speakr_core::usecases::library::Library;
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder};
-use speakr_http::Api;
+use speakr_http::{Api, HeaderMap, TraceHook};
 use speakr_nats::{Bus, StreamCopies};
 use speakr_platform::{
     Failure,
     bus::{self, BusCheck},
     database::{self, DatabaseCheck},
-    embedder,
+    embedder, openai,
     store::{self, StoreCheck},
 };
 use speakr_postgres::Database;
 use speakr_s3::S3Archive;
-use speakr_service::{Service, ServiceError, config::Config, health::Ready};
+use speakr_service::{Service, ServiceError, config::Config, health::Ready, traces};
 use tokio::net::TcpListener;
 
 use crate::{bus_transcription::BusTranscription, tokens::TokenCommand};
@@ -63,6 +63,7 @@ async fn serve() -> Result<(), Failure> {
             bus::SETTINGS,
             store::SETTINGS,
             database::SETTINGS,
+            openai::SETTINGS,
             embedder::SETTINGS,
             settings::TABLE,
         ],
@@ -78,7 +79,8 @@ async fn serve() -> Result<(), Failure> {
         .prefix("speakr-query-svc-")
         .tempdir_in(settings::scratch(config))
         .map_err(Failure::part)?;
-    let api_config = settings::api(config, scratch.path().to_owned())?;
+    let mut api_config = settings::api(config, scratch.path().to_owned())?;
+    api_config.trace = Some(TraceHook(join_trace));
     let decoder = Arc::new(FfmpegDecoder::new(Ffmpeg::new(settings::ffmpeg(config))));
     let address = config.address(&settings::API_ADDR)?;
     let listener = TcpListener::bind(address)
@@ -94,6 +96,12 @@ async fn serve() -> Result<(), Failure> {
     service.needs(Arc::new(BusCheck(bus.clone())));
     if let Some(database) = database::until_connected(&stop, &database_config).await {
         service.needs(Arc::new(DatabaseCheck(database.clone())));
+        service.tasks().spawn(database::follow_settings(
+            database.clone(),
+            config.clone(),
+            NAME,
+            stop.clone(),
+        ));
         let library = Library::new(archive, Arc::new(database.index()), model)
             .with_copies(Arc::new(StreamCopies::new(bus.clone())));
         let transcription = BusTranscription::new(bus.clone(), library.clone(), decoder);
@@ -121,6 +129,14 @@ async fn serve() -> Result<(), Failure> {
     let ended = bus::end(service, &bus).await;
     drop(scratch);
     ended
+}
+
+/// Makes `span` the next part of the trace that a client's headers tell of.
+fn join_trace(span: &tracing::Span, headers: &HeaderMap) {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(traceparent) = header("traceparent") {
+        traces::continue_in(span, traceparent, header("tracestate"));
+    }
 }
 
 async fn token(command: TokenCommand) -> Result<(), Failure> {

@@ -124,7 +124,7 @@ fn list(config: &Config, setting: &Setting) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "test code")]
 
-    use speakr_platform::{bus, database, embedder, store};
+    use speakr_platform::{bus, database, embedder, openai, store};
 
     #[test]
     fn the_document_of_the_settings_is_up_to_date() {
@@ -136,6 +136,7 @@ mod tests {
                 bus::SETTINGS,
                 store::SETTINGS,
                 database::SETTINGS,
+                openai::SETTINGS,
                 embedder::SETTINGS,
                 super::TABLE,
             ]

@@ -13,6 +13,7 @@ use speakr_core::{
 use speakr_models::{
     ModelError, ModelKind, ModelSource, ModelStore, Registry, RegistryError, Trust,
 };
+use speakr_openai::OpenAiEngine;
 use speakr_whisper::{EngineError, ModelBytes, SileroModel, WhisperEngine};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub enum EngineLoadError {
 pub struct EngineConfig {
     /// Registry id of the speech model.
     pub model: String,
+    /// What makes the text instead, where no model of this program does.
+    pub api: Option<OpenAiEngine>,
     /// Folder of models beside those that are built in. Nothing is downloaded.
     pub models_dir: PathBuf,
     /// Most pieces of sound that are decoded at a time.
@@ -75,21 +78,15 @@ impl std::fmt::Debug for Engine {
 /// [`EngineLoadError`].
 pub fn load(config: &EngineConfig) -> Result<Engine, EngineLoadError> {
     let store = ModelStore::new(Registry::embedded()?, config.models_dir.clone(), Vec::new());
-    let model = store.locate(&config.model, Trust::Verified)?;
-    if model.kind != ModelKind::Speech {
-        return Err(EngineLoadError::NotSpeech(config.model.clone()));
-    }
-    let whisper = WhisperEngine::load(
-        &model.id,
-        model.multilingual,
-        &bytes(model.weights()?),
-        config.threads,
-    )?;
+    let engine: Box<dyn SpeechEngine> = match &config.api {
+        Some(api) => Box::new(api.clone()),
+        None => Box::new(load_whisper(&store, config)?),
+    };
     let detector = store.locate(VOICE_ACTIVITY, Trust::Verified)?;
     let silero = SileroModel::load(&bytes(detector.weights()?))
         .map_err(|e| EngineLoadError::Detector(e.into()))?;
     let engine = Bounded {
-        engine: whisper,
+        engine,
         slots: Semaphore::new(config.decoders.max(1)),
     };
     let model = engine.model().clone();
@@ -103,6 +100,22 @@ pub fn load(config: &EngineConfig) -> Result<Engine, EngineLoadError> {
     Ok(Engine { transcriber, model })
 }
 
+fn load_whisper(
+    store: &ModelStore,
+    config: &EngineConfig,
+) -> Result<WhisperEngine, EngineLoadError> {
+    let model = store.locate(&config.model, Trust::Verified)?;
+    if model.kind != ModelKind::Speech {
+        return Err(EngineLoadError::NotSpeech(config.model.clone()));
+    }
+    Ok(WhisperEngine::load(
+        &model.id,
+        model.multilingual,
+        &bytes(model.weights()?),
+        config.threads,
+    )?)
+}
+
 fn bytes(source: &ModelSource) -> ModelBytes {
     match source {
         ModelSource::Bundled(bytes) => ModelBytes::Static(bytes),
@@ -112,7 +125,7 @@ fn bytes(source: &ModelSource) -> ModelBytes {
 
 /// Decodes no more pieces at a time than there is room for; who comes first is served first.
 struct Bounded {
-    engine: WhisperEngine,
+    engine: Box<dyn SpeechEngine>,
     slots: Semaphore,
 }
 

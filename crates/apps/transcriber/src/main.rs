@@ -14,6 +14,7 @@ use speakr_nats::{Bus, Sent, control::Holders, intents::Intents, streams};
 use speakr_platform::{
     Failure,
     bus::{self, BusCheck},
+    openai,
     store::{self, StoreCheck},
 };
 use speakr_s3::S3Archive;
@@ -59,7 +60,12 @@ async fn run() -> Result<(), Failure> {
     let service = Service::start(
         NAME,
         env!("CARGO_PKG_VERSION"),
-        &[bus::SETTINGS, store::SETTINGS, settings::TABLE],
+        &[
+            bus::SETTINGS,
+            store::SETTINGS,
+            openai::SETTINGS,
+            settings::TABLE,
+        ],
     )
     .await?;
     let config = service.config();

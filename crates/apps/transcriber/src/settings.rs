@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use speakr_core::ports::sound::Device;
 use speakr_nats::streams::StreamSettings;
+use speakr_openai::OpenAiEngine;
+use speakr_platform::{Failure, openai};
 use speakr_service::{
     ServiceError,
     config::{Config, Kind, Setting},
@@ -38,9 +40,21 @@ const AUDIO_MAX_MB: Setting = Setting::new(
 const MODEL: Setting = Setting::new(
     "SPEAKR_MODEL",
     Kind::Text,
-    "The speech model, by its id in the registry.",
+    "The speech model by its id in the registry, with `SPEAKR_ENGINE=local`.",
 )
 .default("tiny.en-q8_0-speakr");
+const ENGINE: Setting = Setting::new(
+    "SPEAKR_ENGINE",
+    Kind::Choice(&["local", "openai"]),
+    "What makes text: a model in this program, or the API at `OPENAI_BASE_URL`, which then gets the sound.",
+)
+.default("local");
+const OPENAI_TRANSCRIPTION_MODEL: Setting = Setting::new(
+    "OPENAI_TRANSCRIPTION_MODEL",
+    Kind::Text,
+    "The API's model of speech, with `SPEAKR_ENGINE=openai`.",
+)
+.default("whisper-1");
 const MODELS_DIR: Setting = Setting::new(
     "SPEAKR_MODELS_DIR",
     Kind::Path,
@@ -108,12 +122,14 @@ const FFMPEG: Setting = Setting::new(
     "The ffmpeg program; the one on `PATH` where not set.",
 );
 
-/// The settings of this service beside the common ones and those of the bus and the store.
+/// The settings of this service beside the common ones and those of the bus, the store and the API.
 pub const TABLE: &[Setting] = &[
     STREAM_REPLICAS,
     COMMANDS_MAX_MB,
     AUDIO_MAX_MB,
+    ENGINE,
     MODEL,
+    OPENAI_TRANSCRIPTION_MODEL,
     MODELS_DIR,
     DECODERS,
     THREADS,
@@ -148,9 +164,17 @@ pub fn streams(config: &Config) -> Result<StreamSettings, ServiceError> {
 ///
 /// # Errors
 /// What is wrong with the settings.
-pub fn engine(config: &Config) -> Result<EngineConfig, ServiceError> {
+pub fn engine(config: &Config) -> Result<EngineConfig, Failure> {
+    let api = match config.text(&ENGINE)?.as_str() {
+        "openai" => Some(OpenAiEngine::new(
+            openai::client(config)?,
+            &config.text(&OPENAI_TRANSCRIPTION_MODEL)?,
+        )),
+        _ => None,
+    };
     Ok(EngineConfig {
         model: config.text(&MODEL)?,
+        api,
         models_dir: config.path(&MODELS_DIR).unwrap_or_default(),
         decoders: decoders(config)?,
         threads: whole(config.number(&THREADS)?),

@@ -180,7 +180,7 @@ impl Worker {
     }
 
     async fn answer(&self, taken: Taken) {
-        let (delivery, exhausted) = match taken {
+        let (mut delivery, exhausted) = match taken {
             Taken::Work(delivery) => (delivery, false),
             Taken::Exhausted(delivery) => (delivery, true),
         };
@@ -190,6 +190,7 @@ impl Worker {
             correlation_id = delivery.request.correlation_id,
             subject = delivery.subject,
         );
+        speakr_platform::trace::join(&span, &mut delivery.request);
         async {
             let subject = delivery.subject.clone();
             let began = Instant::now();

@@ -22,7 +22,7 @@ use speakr_contract::{
     events::{RecordingCancelled, RecordingStarted, TranscriptionPartial, TranscriptionSucceeded},
     ids,
 };
-use speakr_nats::{BusConfig, Identity};
+use speakr_nats::{BusConfig, Identity, Renewed};
 use speakr_testkit::nats::Nats;
 
 use crate::support::{PATIENCE, Platform, clip, is_the_speech, request, run_of, samples, stop};
@@ -166,7 +166,7 @@ async fn the_rights_that_the_shipped_configuration_gives_are_enough() {
     let mut config = BusConfig::new(&nats.url(), "cli");
     config.identity = Identity::Password {
         user: "cli".to_owned(),
-        password: password("cli"),
+        password: Renewed::fixed(password("cli")),
     };
     config.inbox_prefix = Some("_INBOX_cli".to_owned());
     let mut platform = Platform::start_as(nats, config).await;

@@ -10,6 +10,7 @@ fn the_document_of_the_settings_is_up_to_date() {
         &[
             speakr_platform::bus::SETTINGS,
             speakr_platform::store::SETTINGS,
+            speakr_platform::openai::SETTINGS,
             speakr_transcriber::settings::TABLE,
         ]
         .concat(),

@@ -17,10 +17,7 @@ pub fn config(s3: &S3) -> S3Config {
         endpoint: Some(s3.endpoint()),
         region: Some(S3::REGION.to_owned()),
         path_style: true,
-        credentials: Some(Credentials {
-            access_key_id: s3.access_key().to_owned(),
-            secret_access_key: s3.secret_key().to_owned(),
-        }),
+        credentials: Some(Credentials::fixed(s3.access_key(), s3.secret_key())),
         part_bytes: 5 * 1_024 * 1_024,
         ..S3Config::new(S3::BUCKET)
     }
