@@ -157,6 +157,9 @@ pub struct ListedRecording {
     pub text: String,
     /// How far it has come.
     pub state: RecordingState,
+    /// Why it failed, in state [`RecordingState::Failed`].
+    #[serde(skip)]
+    pub error: Option<String>,
 }
 
 impl From<Entry> for ListedRecording {
@@ -168,13 +171,23 @@ impl From<Entry> for ListedRecording {
             tags: entry.recording.tags,
             text: entry.text,
             state: entry.recording.state,
+            error: entry.recording.error,
         }
     }
 }
 
 impl From<Vec<Entry>> for Listing {
     fn from(entries: Vec<Entry>) -> Self {
-        let recordings: Vec<_> = entries.into_iter().map(Into::into).collect();
+        entries
+            .into_iter()
+            .map(ListedRecording::from)
+            .collect::<Vec<_>>()
+            .into()
+    }
+}
+
+impl From<Vec<ListedRecording>> for Listing {
+    fn from(recordings: Vec<ListedRecording>) -> Self {
         Self {
             count: recordings.len(),
             recordings,

@@ -106,6 +106,7 @@ pub struct Platform {
     pub s3: S3,
     api_port: u16,
     passwords: Vec<(&'static str, String)>,
+    settings: Vec<(String, String)>,
     client: reqwest::Client,
     folder: tempfile::TempDir,
 }
@@ -117,6 +118,19 @@ impl Platform {
     /// When a part doesn't start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more settings for every service.
+    ///
+    /// # Panics
+    /// When a part doesn't start.
+    #[must_use]
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let settings: Vec<(String, String)> = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let passwords: Vec<_> = USERS
             .iter()
             .map(|user| (*user, Uuid::new_v4().simple().to_string()))
@@ -142,6 +156,7 @@ impl Platform {
             postgres: &postgres,
             s3: &s3,
             passwords: &passwords,
+            settings: &settings,
             folder: folder.path(),
             api_port,
         };
@@ -170,6 +185,7 @@ impl Platform {
             s3,
             api_port,
             passwords,
+            settings,
             client,
             folder,
         };
@@ -183,6 +199,7 @@ impl Platform {
             postgres: &self.postgres,
             s3: &self.s3,
             passwords: &self.passwords,
+            settings: &self.settings,
             folder: self.folder.path(),
             api_port: self.api_port,
         }
@@ -224,6 +241,7 @@ impl Platform {
             postgres: &self.postgres,
             s3: &self.s3,
             passwords: &self.passwords,
+            settings: &self.settings,
             folder: self.folder.path(),
             api_port: self.api_port,
         };
@@ -252,6 +270,18 @@ impl Platform {
         let parts = self.parts();
         self.embedder = parts.service_on("speakr-embedder", "embedder", port, settings);
         self.embedder.wait_until_ready();
+    }
+
+    /// Starts the transcriber again, with more settings.
+    ///
+    /// # Panics
+    /// When it doesn't start.
+    pub fn restart_transcriber(&mut self, settings: &[(&str, &str)]) {
+        self.transcriber.kill();
+        let port = self.transcriber.health_port;
+        let parts = self.parts();
+        self.transcriber = parts.service_on("speakr-transcriber", "transcriber", port, settings);
+        self.transcriber.wait_until_ready();
     }
 
     /// A new token that allows `scopes`.
@@ -365,6 +395,7 @@ struct Parts<'a> {
     postgres: &'a Postgres,
     s3: &'a S3,
     passwords: &'a [(&'static str, String)],
+    settings: &'a [(String, String)],
     folder: &'a Path,
     api_port: u16,
 }
@@ -389,6 +420,7 @@ impl Parts<'_> {
             .env("SPEAKR_MODELS_DIR", self.folder.join("models"))
             .env("SPEAKR_SCRATCH_DIR", self.folder)
             .env("SPEAKR_API_ADDR", format!("127.0.0.1:{}", self.api_port))
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

@@ -114,7 +114,7 @@ fn every_setting_has_its_variable_in_the_example_of_the_environment() {
         .lines()
         .filter_map(|line| line.strip_prefix('#')?.split_once('='))
         .map(|(name, _)| name.to_owned())
-        .filter(|name| name.starts_with("SPEAKR_"))
+        .filter(|name| name.starts_with("SPEAKR_") || name.starts_with("NATS_"))
         .collect();
     assert_eq!(named, variables);
 }

@@ -270,3 +270,30 @@ async fn a_database_that_is_stuck_for_a_while_costs_no_text() {
         .await;
     assert!(!platform.embedder.log().contains("dead letter"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_api_can_make_the_text() {
+    let speakr = speakr_e2e::Speakr::new();
+    let mut command = speakr.command(["serve", "--json", "--listen", "127.0.0.1:0"]);
+    let mut serving = command.spawn().unwrap();
+    let mut first = String::new();
+    let said = serving.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut first).unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    let base = format!("{}/v1", first["url"].as_str().unwrap());
+    let platform = Platform::start_with(&[
+        ("SPEAKR_ENGINE", "openai"),
+        ("OPENAI_BASE_URL", &base),
+        ("OPENAI_API_KEY", first["token"].as_str().unwrap()),
+    ]);
+    let answer = platform
+        .transcribe("jfk.wav", &[("response_format", "verbose_json")])
+        .await;
+    assert!(
+        answer["text"].as_str().unwrap().contains("country"),
+        "{answer}"
+    );
+    assert!(!answer["segments"].as_array().unwrap().is_empty());
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+}

@@ -43,10 +43,14 @@ pub struct AudioSender {
     recording_id: Uuid,
     request: Request,
     next: u64,
+    samples: u64,
     rest: Vec<i16>,
+    /// Messages that wait to be sent.
+    unsent: VecDeque<Chunk>,
     in_flight: VecDeque<(Chunk, PublishAckFuture)>,
     /// How often in a row the server's answer was lost.
     lost: u32,
+    ended: bool,
 }
 
 impl std::fmt::Debug for AudioSender {
@@ -68,57 +72,76 @@ impl AudioSender {
             recording_id,
             request,
             next: 0,
+            samples: 0,
             rest: Vec::new(),
+            unsent: VecDeque::new(),
             in_flight: VecDeque::new(),
             lost: 0,
+            ended: false,
         }
+    }
+
+    /// How much sound it was given, in samples.
+    #[must_use]
+    pub const fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// Sends `pcm` (16 kHz mono); what doesn't fill a message waits for the next call.
     ///
     /// # Errors
-    /// [`BusError::Full`] and others; sound that was sent and not stored is sent again by
-    /// whoever begins anew.
+    /// [`BusError::Full`] and others. Nothing is lost then: what isn't stored waits here for the
+    /// next call.
     pub async fn send(&mut self, pcm: &[i16]) -> Result<(), BusError> {
+        self.samples += pcm.len() as u64;
         self.rest.extend_from_slice(pcm);
         while self.rest.len() >= CHUNK_SAMPLES {
             let rest = self.rest.split_off(CHUNK_SAMPLES);
             let pcm = std::mem::replace(&mut self.rest, rest);
-            self.send_sound(pcm).await?;
+            self.queue(pcm);
         }
-        Ok(())
+        self.send_queued().await
     }
 
     /// Sends the end mark, and waits until all is stored. Gives the number of messages.
     ///
     /// # Errors
-    /// As [`AudioSender::send`].
-    pub async fn finish(mut self) -> Result<u64, BusError> {
-        if !self.rest.is_empty() {
-            let pcm = std::mem::take(&mut self.rest);
-            self.send_sound(pcm).await?;
+    /// As [`AudioSender::send`]; it may be called again.
+    pub async fn finish(&mut self) -> Result<u64, BusError> {
+        if !self.ended {
+            self.ended = true;
+            if !self.rest.is_empty() {
+                let pcm = std::mem::take(&mut self.rest);
+                self.queue(pcm);
+            }
+            self.unsent.push_back(Chunk::End { count: self.next });
         }
-        let count = self.next;
-        self.publish(Chunk::End { count }).await?;
+        self.send_queued().await?;
         while !self.in_flight.is_empty() {
             self.confirm_oldest().await?;
         }
-        Ok(count)
+        Ok(self.next)
     }
 
-    async fn send_sound(&mut self, pcm: Vec<i16>) -> Result<(), BusError> {
+    fn queue(&mut self, pcm: Vec<i16>) {
         let number = self.next;
         self.next += 1;
-        self.publish(Chunk::Sound { number, pcm }).await
+        self.unsent.push_back(Chunk::Sound { number, pcm });
     }
 
-    async fn publish(&mut self, chunk: Chunk) -> Result<(), BusError> {
-        while self.in_flight.len() >= WINDOW {
-            self.confirm_oldest().await?;
+    async fn send_queued(&mut self) -> Result<(), BusError> {
+        loop {
+            while self.in_flight.len() >= WINDOW {
+                self.confirm_oldest().await?;
+            }
+            let Some(chunk) = self.unsent.front() else {
+                return Ok(());
+            };
+            let stored = self.start(chunk).await?;
+            if let Some(chunk) = self.unsent.pop_front() {
+                self.in_flight.push_back((chunk, stored));
+            }
         }
-        let stored = self.start(&chunk).await?;
-        self.in_flight.push_back((chunk, stored));
-        Ok(())
     }
 
     async fn start(&self, chunk: &Chunk) -> Result<PublishAckFuture, BusError> {
@@ -149,15 +172,22 @@ impl AudioSender {
             return Ok(());
         };
         let error = bus::not_stored(&subjects::audio(self.recording_id), 0, error);
+        let rest = self.in_flight.drain(..).map(|(chunk, _)| chunk);
+        let again = std::iter::once(chunk).chain(rest);
+        self.unsent = again.chain(std::mem::take(&mut self.unsent)).collect();
         self.lost += 1;
         if matches!(error, BusError::Full { .. }) || self.lost > LOST_ANSWERS {
+            self.lost = 0;
             return Err(error);
         }
-        let rest = self.in_flight.drain(..).map(|(chunk, _)| chunk);
-        let again: Vec<Chunk> = std::iter::once(chunk).chain(rest).collect();
-        for chunk in again {
-            let stored = self.start(&chunk).await?;
-            self.in_flight.push_back((chunk, stored));
+        // No more than were on their way before.
+        while self.in_flight.len() < WINDOW
+            && let Some(chunk) = self.unsent.front()
+        {
+            let stored = self.start(chunk).await?;
+            if let Some(chunk) = self.unsent.pop_front() {
+                self.in_flight.push_back((chunk, stored));
+            }
         }
         Ok(())
     }

@@ -64,6 +64,15 @@ impl Bus {
         self.client.connection_state() == State::Connected
     }
 
+    /// How often a connection was made. Where it grew, events may have gone unheard.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        let statistics = self.client.statistics();
+        statistics
+            .connects
+            .load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Whether messages can be stored: connected, and JetStream answers.
     ///
     /// # Errors

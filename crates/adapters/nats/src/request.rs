@@ -26,6 +26,16 @@ impl Request {
         }
     }
 
+    /// A request of this name that begins a trace (W3C Trace Context: two random ids, sampled).
+    #[must_use]
+    pub fn traced(correlation_id: Uuid) -> Self {
+        let span = Uuid::new_v4().simple().to_string();
+        Self {
+            traceparent: Some(format!("00-{}-{}-01", Uuid::new_v4().simple(), &span[..16])),
+            ..Self::new(correlation_id)
+        }
+    }
+
     /// Reads the headers of a message; `fallback` names a request that names itself not, or not
     /// with a UUID.
     pub(crate) fn of_headers(map: Option<&HeaderMap>, fallback: Uuid) -> Self {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use speakr_nats::{
-    Bus, BusConfig, BusError, Identity, TlsFiles,
+    Bus, BusConfig, BusError, Identity, Renewed, TlsFiles,
     streams::{self, StreamSettings},
 };
 use speakr_testkit::{nats::Nats, process::free_port};
@@ -83,9 +83,41 @@ async fn an_nkey_opens_the_door() {
     let nats = Nats::start_shipped(&file, Vec::new()).unwrap();
     let mut config = BusConfig::new(&nats.url(), "test");
     assert!(Bus::connect(&config).await.is_err());
-    config.identity = Identity::Nkey(key.seed().unwrap());
+    config.identity = Identity::Nkey(Renewed::fixed(key.seed().unwrap()));
     let bus = Bus::connect(&config).await.unwrap();
     bus.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_password_is_used_at_the_next_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password.conf");
+    let text = "port: 0\nhttp: 0\nauthorization { user: ada, password: first }\n\
+                jetstream { store_dir: $SPEAKR_NATS_STORE, max_file_store: 32GB }\n";
+    std::fs::write(&file, text).unwrap();
+    let mut nats = Nats::start_shipped(&file, Vec::new()).unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "first").unwrap();
+    let read = secret.clone();
+    let mut config = BusConfig::new(&nats.url(), "test");
+    config.identity = Identity::Password {
+        user: "ada".to_owned(),
+        password: Renewed::new(move || std::fs::read_to_string(&read).map_err(|e| e.to_string())),
+    };
+    let bus = Bus::connect(&config).await.unwrap();
+    bus.check().await.unwrap();
+
+    nats.kill();
+    let own = nats.log().with_file_name("nats-server.conf");
+    let text = std::fs::read_to_string(&own).unwrap();
+    std::fs::write(&own, text.replace("first", "second")).unwrap();
+    nats.start_again().unwrap();
+    std::fs::write(&secret, "second").unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while bus.check().await.is_err() {
+        assert!(std::time::Instant::now() < until, "{:?}", bus.check().await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

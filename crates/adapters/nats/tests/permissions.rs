@@ -17,7 +17,7 @@ use speakr_contract::{
     commands::RecordingStart, control::Control, events::EmbeddingSucceeded, subjects,
 };
 use speakr_nats::{
-    Bus, BusConfig, Identity, Queue, QueueConfig, Taken,
+    Bus, BusConfig, Identity, Queue, QueueConfig, Renewed, Taken,
     audio::{self, AudioListener, AudioSender, Heard},
     control::{self, Controls},
     dead_letters,
@@ -62,7 +62,7 @@ impl Shipped {
         let mut config = BusConfig::new(&self.nats.url(), user);
         config.identity = Identity::Password {
             user: user.to_owned(),
-            password: password.clone(),
+            password: Renewed::fixed(password.clone()),
         };
         config.inbox_prefix = Some(format!("_INBOX_{user}"));
         config
@@ -333,7 +333,7 @@ async fn nobody_comes_in_without_a_name_or_with_a_wrong_password() {
     let mut wrong = shipped.config("cli");
     wrong.identity = Identity::Password {
         user: "cli".to_owned(),
-        password: "guess".to_owned(),
+        password: Renewed::fixed("guess"),
     };
     let error = Bus::connect(&wrong).await.unwrap_err();
     assert!(!format!("{error:?}").contains("guess"));

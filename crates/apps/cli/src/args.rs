@@ -58,6 +58,18 @@ pub(crate) struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// Servers of the platform that makes and keeps the text (also NATS_URL)
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        conflicts_with = "local",
+        help_heading = "Global options"
+    )]
+    pub(crate) nats_url: Option<String>,
+    /// Work alone, although a platform is set up
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) local: bool,
     /// Also take model files whose digest isn't the registry's; they are read by native code, so
     /// only files from someone you trust
     #[arg(long, global = true, help_heading = "Global options")]
@@ -145,7 +157,7 @@ impl DecodeArgs {
     /// names none, and `vocabulary` (the file's words) joined to the prompt.
     pub(crate) fn options(
         &self,
-        model: &str,
+        model: Option<&str>,
         language: Option<&str>,
         vocabulary: Option<&str>,
     ) -> DecodeOptions {
@@ -155,7 +167,7 @@ impl DecodeArgs {
             (None, None) => None,
         };
         DecodeOptions {
-            model: Some(self.model.as_deref().unwrap_or(model).to_owned()),
+            model: self.model.as_deref().or(model).map(str::to_owned),
             language: self
                 .language
                 .as_deref()
@@ -332,6 +344,6 @@ mod tests {
             language: Some("auto".into()),
             ..DecodeArgs::default()
         };
-        assert_eq!(args.options("m", Some("de"), None).language, None);
+        assert_eq!(args.options(Some("m"), Some("de"), None).language, None);
     }
 }

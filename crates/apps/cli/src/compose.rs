@@ -16,7 +16,7 @@ use speakr_core::{
     },
     usecases::{
         library::{self, Library, LibraryError, Reconciled},
-        transcribe::Transcriber,
+        transcribe::{Transcriber, TranscriptionObserver},
     },
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
@@ -24,6 +24,7 @@ use speakr_local::{FolderArchive, Home};
 use speakr_models::{LocatedModel, ModelStore, Trust};
 use speakr_sqlite::SqliteIndex;
 use speakr_whisper::{SileroModel, WhisperEngine};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::DecodeArgs,
@@ -31,6 +32,7 @@ use crate::{
     embedder::LazyEmbedder,
     failure::{ExitCode, Failure, chain},
     output::Output,
+    platform::{self, SpokenBy},
     speech::Speech,
     weights::{self, EmbeddingModel},
 };
@@ -167,6 +169,39 @@ impl App {
                 .warn(&format!("the sound stays uncompressed: {}", chain(&error)));
         }
         Ok(())
+    }
+
+    /// Whether a platform makes the text.
+    pub(crate) fn has_platform(&self) -> bool {
+        self.settings.nats_url.is_some()
+    }
+
+    /// What speaks to the platform; nothing where this program works alone.
+    pub(crate) fn spoken_by(
+        &self,
+        observer: Arc<dyn TranscriptionObserver>,
+        interrupt: CancellationToken,
+        discard: CancellationToken,
+    ) -> Result<Option<SpokenBy>, Failure> {
+        let Some(config) = platform::bus_config(&self.settings) else {
+            return Ok(None);
+        };
+        Ok(Some(SpokenBy {
+            config,
+            api: platform::api(&self.settings)?,
+            interrupt,
+            discard,
+            observer,
+        }))
+    }
+
+    /// Removes what this machine kept of a recording that the platform has now, sound and text.
+    pub(crate) async fn hand_over(&self, id: RecordingId) {
+        if let Err(failure) = self.delete(id).await {
+            self.output.warn(&format!(
+                "the platform has it; the copy of this machine stays: {failure}"
+            ));
+        }
     }
 
     /// A new detector of speech.
@@ -350,15 +385,21 @@ impl Inner {
                 Some(words.join(", "))
             }
         };
+        // A platform has a model of its own, unless somebody asks for one.
+        let model = Some(self.settings.model.as_str()).filter(|_| self.settings.nats_url.is_none());
         Ok(args.options(
-            &self.settings.model,
+            model,
             self.settings.language.as_deref(),
             vocabulary.as_deref(),
         ))
     }
 
-    /// Checks that the model is here and knows the language, without loading it.
+    /// Checks that the model is here and knows the language, without loading it. What a platform
+    /// has, it says itself.
     pub(crate) fn check_model(&self, options: &DecodeOptions) -> Result<(), Failure> {
+        if self.settings.nats_url.is_some() {
+            return Ok(());
+        }
         weights::check_language(&self.speech_model(options)?, options)
     }
 

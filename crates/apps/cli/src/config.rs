@@ -25,7 +25,7 @@ use crate::{
     failure::{ExitCode, Failure},
 };
 
-pub(crate) use self::value::LogFilter;
+pub(crate) use self::value::{LogFilter, Secret};
 
 /// The speech model that is part of the program, as the registry of models names it.
 const BUNDLED_MODEL: &str = "tiny.en-q8_0-speakr";
@@ -86,7 +86,13 @@ pub(crate) struct Setting {
 impl Setting {
     /// The environment variable that sets it.
     pub(crate) fn variable(&self) -> String {
-        format!("SPEAKR_{}", self.key.to_ascii_uppercase())
+        let name = self.key.to_ascii_uppercase();
+        // Those of the bus are called as every program calls them.
+        if self.key.starts_with("nats_") {
+            name
+        } else {
+            format!("SPEAKR_{name}")
+        }
     }
 }
 
@@ -171,6 +177,32 @@ settings! {
     /// The folder of recordings, index and pulled models. The platform's place for the data of
     /// programs where absent.
     home: PathBuf = PathBuf::new(), "\"~/speakr\"";
+    /// Servers of a platform's bus, separated by commas: nats://, tls://, ws:// or wss://. Where it
+    /// is set, sound goes there and the platform makes and keeps the text; where it is absent,
+    /// nothing leaves this machine. `--local` works alone all the same.
+    nats_url: Option<String> = None, "\"tls://nats.example:4222\"";
+    /// A credentials file (JWT and seed) for the bus.
+    nats_creds: Option<PathBuf> = None, "\"~/.config/speakr/cli.creds\"";
+    /// The user of the bus, and below its password.
+    nats_user: Option<String> = None, "\"cli\"";
+    /// The password of nats_user. Better in the environment than in a file that others read.
+    nats_password: Secret = Secret::default(), "\"\"";
+    /// The seed of an nkey for the bus.
+    nats_nkey: Secret = Secret::default(), "\"\"";
+    /// A PEM file of who vouches for the bus's certificate; the system's own where absent.
+    nats_ca: Option<PathBuf> = None, "\"ca.pem\"";
+    /// A PEM file of our certificate, where the bus asks for one.
+    nats_cert: Option<PathBuf> = None, "\"cert.pem\"";
+    /// A PEM file of the key of nats_cert.
+    nats_key: Option<PathBuf> = None, "\"key.pem\"";
+    /// The first part of the subjects on which the bus answers. `_INBOX_cli` where absent.
+    nats_inbox_prefix: Option<String> = None, "\"_INBOX_cli\"";
+    /// The platform's query API: where search, list, show, export, tag, rm and play look.
+    api_url: Option<String> = None, "\"https://speakr.example\"";
+    /// The token of the query API. Better in the environment, or in api_token_file.
+    api_token: Secret = Secret::default(), "\"\"";
+    /// A file with the token of the query API.
+    api_token_file: Option<PathBuf> = None, "\"~/.config/speakr/token\"";
     /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as
     /// "warn,speakr=debug". -v on the command line wins.
     log: LogFilter = LogFilter::default(), "\"warn\"";
@@ -296,6 +328,14 @@ impl Settings {
         if let Some(home) = &global.home {
             self.home.clone_from(home);
             self.origins.insert("home", Origin::Flag("--home"));
+        }
+        if let Some(url) = &global.nats_url {
+            self.nats_url = Some(url.clone());
+            self.origins.insert("nats_url", Origin::Flag("--nats-url"));
+        }
+        if global.local {
+            self.nats_url = None;
+            self.origins.insert("nats_url", Origin::Flag("--local"));
         }
         if let Some(filter) = LogFilter::for_verbosity(global.verbose) {
             self.log = filter;

@@ -8,6 +8,8 @@ mod control;
 mod embedder;
 mod failure;
 mod output;
+mod platform;
+mod shelf;
 mod signals;
 mod speech;
 mod terminal;

@@ -9,7 +9,7 @@ use speakr_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, platform::Spoken};
 
 /// An English-only model that had to guess at a third of the speech or more is taken to hear
 /// another language. Measured over 26 English clips (clean, noisy, spontaneous): none of their
@@ -94,5 +94,31 @@ impl Decoding {
                 self.model.id
             )
         })
+    }
+}
+
+/// A text, and where it was made.
+pub(crate) enum Made {
+    /// By the engine of this program.
+    Here(Decoding),
+    /// By the platform, which keeps it too.
+    There(Spoken),
+}
+
+impl Made {
+    /// The transcript of `recording`.
+    pub(crate) fn transcript(&self, recording: &Recording) -> Transcript {
+        match self {
+            Self::Here(decoding) => decoding.transcript(recording),
+            Self::There(spoken) => spoken.transcript.clone(),
+        }
+    }
+
+    /// A sentence for when an English-only model probably heard another language.
+    pub(crate) fn doubt(&self) -> Option<String> {
+        match self {
+            Self::Here(decoding) => decoding.doubt(),
+            Self::There(_) => None,
+        }
     }
 }

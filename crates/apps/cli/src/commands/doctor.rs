@@ -3,6 +3,7 @@
 
 mod library;
 mod machine;
+mod platform;
 mod sound;
 
 use serde::Serialize;
@@ -99,6 +100,7 @@ pub(crate) async fn run(app: &App) -> Result<(), Failure> {
     checks.push(machine::processor(app));
     checks.push(machine::disk(app));
     checks.extend(library::library(app).await);
+    checks.extend(platform::platform(app).await);
 
     let failed = checks
         .iter()

@@ -27,12 +27,11 @@ pub(crate) struct ExportArgs {
 
 /// Writes one recording's text.
 pub(crate) async fn run(app: &App, args: &ExportArgs) -> Result<(), Failure> {
-    let library = app.library().await?;
-    let id = library.resolve(&args.id).await?;
-    let transcript = library
-        .show(id)
+    let shelf = app.shelf().await?;
+    let id = shelf.resolve(&args.id).await?;
+    let transcript = shelf
+        .transcript(id)
         .await?
-        .transcript
         .ok_or_else(|| super::show::no_text(id))?;
     let format = args
         .format

@@ -1,7 +1,10 @@
 //! `speakr list`.
 
 use clap::Args;
-use speakr_core::{RecordingState, Tags, ports::index::Entry, search::Listing};
+use speakr_core::{
+    RecordingState, Tags,
+    search::{ListedRecording, Listing},
+};
 
 use crate::{
     args::FilterArgs,
@@ -22,27 +25,26 @@ pub(crate) struct ListArgs {
 
 /// Lists recordings, newest first.
 pub(crate) async fn run(app: &App, args: &ListArgs) -> Result<(), Failure> {
-    let library = app.library().await?;
-    let entries = library.list(&args.filter.filter(), args.limit).await?;
+    let shelf = app.shelf().await?;
+    let listed = shelf.list(&args.filter.filter(), args.limit).await?;
     if app.output.is_json() {
-        return app.output.print_json(&Listing::from(entries));
+        return app.output.print_json(&Listing::from(listed));
     }
-    if entries.is_empty() {
+    if listed.is_empty() {
         app.output
             .say("No recordings. `speakr` records one, `speakr transcribe FILE` takes a file.");
     }
-    for entry in &entries {
-        app.output.print(&line(entry))?;
+    for recording in &listed {
+        app.output.print(&line(recording))?;
     }
     Ok(())
 }
 
 /// One recording in one line.
-pub(crate) fn line(entry: &Entry) -> String {
-    let recording = &entry.recording;
+pub(crate) fn line(recording: &ListedRecording) -> String {
     let what = match recording.state {
-        RecordingState::Transcribed if entry.text.is_empty() => "(no speech)".to_owned(),
-        RecordingState::Transcribed => shorten(&entry.text, 72),
+        RecordingState::Transcribed if recording.text.is_empty() => "(no speech)".to_owned(),
+        RecordingState::Transcribed => shorten(&recording.text, 72),
         RecordingState::Capturing => "(interrupted, or still recording)".to_owned(),
         RecordingState::Captured => "(no text yet: speakr retry)".to_owned(),
         RecordingState::Failed => format!(

@@ -3,17 +3,21 @@
 use std::{
     ffi::OsStr,
     io::{self, BufWriter, Seek, SeekFrom, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use clap::Args;
 use serde::Serialize;
+use speakr_api::ApiClient;
 use speakr_core::{
     RecordingId,
     audio::{SAMPLE_RATE_HZ, ms_to_samples},
-    ports::{archive::Archive, sound::SoundSource},
+    ports::{
+        archive::{Archive, SoundFile},
+        sound::{SoundInput, SoundSource},
+    },
 };
 use speakr_ffmpeg::{install_line, on_path};
 use tokio::{io::AsyncReadExt, process::Command};
@@ -23,6 +27,7 @@ use crate::{
     compose::App,
     failure::{ExitCode, Failure},
     output::clock,
+    shelf::Shelf,
     signals::asked_to_end,
 };
 
@@ -86,15 +91,45 @@ const PLAYERS: &[Player] = &[
 /// What of a player's complaints is read, in bytes.
 const MOST_COMPLAINTS: u64 = 64 * 1024;
 
+/// A recording's sound, ready to be played.
+struct Sound {
+    duration_ms: Option<u64>,
+    /// A file with a header, whole.
+    whole: Option<Whole>,
+    /// The samples, where there is no such file, or the player can't begin in its midst.
+    samples: Box<dyn SoundSource>,
+}
+
+/// A file with all of the sound.
+enum Whole {
+    /// In the library; it may not be moved while it is played.
+    Kept(SoundFile),
+    /// A copy that goes with this.
+    Fetched(tempfile::NamedTempFile),
+}
+
+impl Whole {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Fetched(file) => file.path(),
+        }
+    }
+}
+
 /// Plays one recording to its end.
 pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
-    let id = app.library().await?.resolve(&args.id).await?;
+    let shelf = app.shelf().await?;
+    let id = shelf.resolve(&args.id).await?;
     let (player, program) = find_player()?;
-    let archive = app.archive()?;
     let from_ms = args
         .at
         .map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
-    let duration_ms = archive.recording(id).await?.duration_ms;
+    let sound = match &shelf {
+        Shelf::Here(_) => kept(app, id).await?,
+        Shelf::There(api) => fetched(app, api, id).await?,
+    };
+    let duration_ms = sound.duration_ms;
     if let Some(duration_ms) = duration_ms.filter(|&end| from_ms >= end && from_ms > 0) {
         return Err(Failure::new(
             ExitCode::Usage,
@@ -106,20 +141,19 @@ pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
             ),
         ));
     }
-    let kept = archive.sound_file(id).await?;
     let mut command = Command::new(&program);
     command.args(player.arguments);
     // A file of raw samples would need options that differ between versions of the players.
-    let begins_there = match player.start {
-        Some(option) if kept.extension() == Some(OsStr::new("flac")) => {
+    let begins_there = match (player.start, &sound.whole) {
+        (Some(option), Some(whole)) => {
             command
                 .arg(option)
                 .arg(format!("{:.3}", from_ms as f64 / 1_000.0))
-                .arg(&*kept);
+                .arg(whole.path());
             None
         }
         _ => {
-            let file = wav_from(archive.open_sound(id).await?, from_ms).await?;
+            let file = wav_from(sound.samples, from_ms).await?;
             command.arg(file.path());
             Some(file)
         }
@@ -142,6 +176,44 @@ pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
         })?;
     }
     Ok(())
+}
+
+/// The sound of a recording of this machine.
+async fn kept(app: &App, id: RecordingId) -> Result<Sound, Failure> {
+    let archive = app.archive()?;
+    let duration_ms = archive.recording(id).await?.duration_ms;
+    let file = archive.sound_file(id).await?;
+    let compressed = file.extension() == Some(OsStr::new("flac"));
+    Ok(Sound {
+        duration_ms,
+        whole: compressed.then_some(Whole::Kept(file)),
+        samples: archive.open_sound(id).await?,
+    })
+}
+
+/// The sound of a recording of the platform.
+async fn fetched(app: &App, api: &ApiClient, id: RecordingId) -> Result<Sound, Failure> {
+    let file = tempfile::Builder::new()
+        .prefix("speakr-")
+        .suffix(".sound")
+        .tempfile()
+        .map_err(scratch_failed)?;
+    app.output.say("Fetching the sound…");
+    api.sound(id, file.path()).await?;
+    let listed = api.with_prefix(&id.to_string()).await?;
+    let input = SoundInput::File(file.path().to_owned());
+    Ok(Sound {
+        duration_ms: listed.first().and_then(|recording| recording.duration_ms),
+        samples: app.decoder().open(&input).await?,
+        whole: Some(Whole::Fetched(file)),
+    })
+}
+
+fn scratch_failed(cause: io::Error) -> Failure {
+    Failure::new(
+        ExitCode::Failed,
+        format!("can't write a scratch file to play: {cause}"),
+    )
 }
 
 fn find_player() -> Result<(&'static Player, PathBuf), Failure> {
@@ -206,12 +278,7 @@ async fn wav_from(
     mut source: Box<dyn SoundSource>,
     from_ms: u64,
 ) -> Result<tempfile::NamedTempFile, Failure> {
-    let failed = |cause: io::Error| {
-        Failure::new(
-            ExitCode::Failed,
-            format!("can't write a scratch file to play: {cause}"),
-        )
-    };
+    let failed = scratch_failed;
     let file = tempfile::Builder::new()
         .prefix("speakr-")
         .suffix(".wav")

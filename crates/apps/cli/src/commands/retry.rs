@@ -21,6 +21,7 @@ use crate::{
     compose::App,
     failure::{ExitCode, Failure},
     output::clock,
+    platform::sound_of,
     speech::Speech,
 };
 
@@ -61,7 +62,8 @@ pub(crate) async fn run(app: &App, args: &RetryArgs) -> Result<(), Failure> {
         match retry.one(id).await {
             Ok(Some(entry)) => {
                 if !app.output.is_json() {
-                    app.output.print(&super::list::line(&entry))?;
+                    app.output
+                        .print(&super::list::line(&entry.clone().into()))?;
                 }
                 done.push(entry);
             }
@@ -154,6 +156,9 @@ impl<'a> Retry<'a> {
         archive: &dyn Archive,
         recording: &mut Recording,
     ) -> Result<Entry, Failure> {
+        if self.app.has_platform() {
+            return self.send(archive, recording).await;
+        }
         let library = self.app.library().await?;
         let id = recording.recording_id;
         // The file that a copy was being made of when `transcribe` was killed, where it is still
@@ -214,6 +219,38 @@ impl<'a> Retry<'a> {
         Ok(Entry {
             recording: kept,
             text: transcript.text,
+        })
+    }
+
+    /// Sends the kept sound to the platform, which makes its text and keeps both from then on.
+    async fn send(&self, archive: &dyn Archive, recording: &Recording) -> Result<Entry, Failure> {
+        let id = recording.recording_id;
+        let observer = std::sync::Arc::new(());
+        let never = CancellationToken::new();
+        let Some(platform) = self.app.spoken_by(observer, self.cancel.clone(), never)? else {
+            return Err(Failure::new(ExitCode::Usage, "no platform is set up"));
+        };
+        let length = recording
+            .duration_ms
+            .map_or_else(String::new, |ms| format!(" ({})", clock(ms)));
+        self.app
+            .output
+            .say(&format!("Sending {}{length} to the platform…", id.short()));
+        let open = async || match self.original(recording).await {
+            Some(source) => Ok(sound_of(source)),
+            None => Ok(sound_of(archive.open_sound(id).await?)),
+        };
+        let mut recording = recording.clone();
+        // A model of this machine means nothing there.
+        recording.options.model = self.model.clone();
+        let spoken = platform.again(&recording, open).await?;
+        // The text is safe here too before anything is taken away.
+        let mut kept = speakr_core::usecases::library::keep(archive, &spoken.transcript).await?;
+        self.app.hand_over(id).await;
+        kept.recording_id = spoken.there;
+        Ok(Entry {
+            recording: kept,
+            text: spoken.transcript.text,
         })
     }
 

@@ -31,18 +31,20 @@ struct RmJson {
 #[derive(Serialize)]
 struct DeletedJson {
     recording_id: RecordingId,
+    /// What of it there was, where that is told: a platform doesn't.
     #[serde(flatten)]
-    deleted: Deleted,
-    passages: u64,
+    deleted: Option<Deleted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passages: Option<u64>,
 }
 
 /// Deletes sound, text and vectors for good.
 pub(crate) async fn run(app: &App, args: &RmArgs) -> Result<(), Failure> {
-    let library = app.library().await?;
+    let shelf = app.shelf().await?;
     // All are found before the first is deleted: a typo deletes nothing.
     let mut ids = Vec::new();
     for id in &args.ids {
-        let id = library.resolve(id).await?;
+        let id = shelf.resolve(id).await?;
         if !ids.contains(&id) {
             ids.push(id);
         }
@@ -52,9 +54,19 @@ pub(crate) async fn run(app: &App, args: &RmArgs) -> Result<(), Failure> {
     }
     let mut done = Vec::new();
     for id in ids {
-        let Removed {
+        let Some(Removed {
             deleted, passages, ..
-        } = library.delete(id).await?;
+        }) = shelf.delete(id).await?
+        else {
+            app.output
+                .say(&format!("Deleted {}: sound, text and vectors", id.short()));
+            done.push(DeletedJson {
+                recording_id: id,
+                deleted: None,
+                passages: None,
+            });
+            continue;
+        };
         let parts: Vec<_> = [
             deleted.sound.then(|| "its sound".to_owned()),
             deleted.text.then(|| "its text".to_owned()),
@@ -75,8 +87,8 @@ pub(crate) async fn run(app: &App, args: &RmArgs) -> Result<(), Failure> {
         ));
         done.push(DeletedJson {
             recording_id: id,
-            deleted,
-            passages,
+            deleted: Some(deleted),
+            passages: Some(passages),
         });
     }
     if app.output.is_json() {

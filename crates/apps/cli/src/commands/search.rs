@@ -51,12 +51,7 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<(), Failure> {
         mode: args.mode.into(),
         limit: args.limit.clamp(1, 1_000),
     };
-    let library = app.library().await?;
-    if request.mode != SearchMode::Keyword {
-        // What a crash left without vectors is found from now on.
-        library.embed_pending(usize::MAX, &|_| ()).await?;
-    }
-    let response = library.search(&request).await?;
+    let response = app.shelf().await?.search(&request).await?;
     if app.output.is_json() {
         return app.output.print_json(&response);
     }

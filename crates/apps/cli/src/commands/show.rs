@@ -18,13 +18,9 @@ pub(crate) struct ShowArgs {
 
 /// Shows one recording's text.
 pub(crate) async fn run(app: &App, args: &ShowArgs) -> Result<(), Failure> {
-    let library = app.library().await?;
-    let id = library.resolve(&args.id).await?;
-    let transcript = library
-        .show(id)
-        .await?
-        .transcript
-        .ok_or_else(|| no_text(id))?;
+    let shelf = app.shelf().await?;
+    let id = shelf.resolve(&args.id).await?;
+    let transcript = shelf.transcript(id).await?.ok_or_else(|| no_text(id))?;
     if app.output.is_json() {
         return app.output.print_json(&transcript);
     }

@@ -31,8 +31,8 @@ struct TagJson {
 
 /// Adds and removes tags; without any, shows them.
 pub(crate) async fn run(app: &App, args: &TagArgs) -> Result<(), Failure> {
-    let library = app.library().await?;
-    let id = library.resolve(&args.id).await?;
+    let shelf = app.shelf().await?;
+    let id = shelf.resolve(&args.id).await?;
     let (add, remove) = (Tags::new(&args.add), Tags::new(&args.remove));
     let both: Vec<_> = add
         .iter()
@@ -44,7 +44,7 @@ pub(crate) async fn run(app: &App, args: &TagArgs) -> Result<(), Failure> {
             format!("\"{}\" can't be both added and removed", both.join(",")),
         ));
     }
-    let tags = library.tag(id, &add, &remove).await?.tags;
+    let tags = shelf.tag(id, &add, &remove).await?;
     if app.output.is_json() {
         return app.output.print_json(&TagJson {
             recording_id: id,

@@ -6,6 +6,7 @@ mod progress;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use futures::StreamExt;
 use jiff::Timestamp;
 use speakr_core::{
     CorrelationId, Recording, RecordingState, Tags, Transcript,
@@ -28,8 +29,12 @@ use crate::{
     args::DecodeArgs,
     compose::App,
     failure::{ExitCode, Failure},
+    platform::{SpokenBy, sound_of},
     speech::{Decoding, Speech},
 };
+
+/// The largest file that is looked at for going as it is: more than any server takes at once.
+const MOST_IN_A_MESSAGE: u64 = 64 * 1024 * 1024;
 
 /// What to transcribe, and how.
 #[derive(Debug, Args)]
@@ -87,6 +92,13 @@ impl From<FormatArg> for ExportFormat {
 pub(crate) async fn run(app: &App, args: &TranscribeArgs) -> Result<(), Failure> {
     let options = app.decode_options(&args.decode)?;
     app.check_model(&options)?;
+    if args.no_save && app.has_platform() {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "a platform keeps what it makes text of, so there is no --no-save with it",
+        )
+        .hint("`--local --no-save` makes the text here and keeps nothing"));
+    }
     let (inputs, mut failures) = inputs::expand(&args.paths, args.recursive);
     if inputs.is_empty() && failures.is_empty() {
         return Err(Failure::new(
@@ -175,6 +187,9 @@ impl Job<'_> {
     }
 
     async fn transcribe(&mut self, input: &Input, progress: &Progress) -> Result<(), Failure> {
+        if self.app.has_platform() {
+            return self.by_platform(input).await;
+        }
         let decoder = self.app.decoder();
         let sound_input = input.sound();
         // Side by side: each takes a good part of a second.
@@ -208,7 +223,7 @@ impl Job<'_> {
                 .decode(speech, source.as_mut(), None, progress)
                 .await
                 .map_err(|t| t.failure)?;
-            return self.deliver(input, &decoding, &decoding.transcript(&recording));
+            return self.deliver(input, decoding.doubt(), &decoding.transcript(&recording));
         }
 
         let archive = self.app.archive()?;
@@ -230,10 +245,112 @@ impl Job<'_> {
         recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
         let transcript = decoding.transcript(&recording);
         self.app.keep(&mut recording, &transcript).await?;
-        self.deliver(input, &decoding, &transcript)?;
+        self.deliver(input, decoding.doubt(), &transcript)?;
         self.app.settle(&recording, &transcript).await?;
         drop(lock);
         Ok(())
+    }
+
+    /// The platform makes the text. A file goes as it is where it fits into one message, else as
+    /// the sound in it.
+    async fn by_platform(&mut self, input: &Input) -> Result<(), Failure> {
+        let observer = std::sync::Arc::new(());
+        let (interrupt, discard) = (self.cancel.clone(), self.cancel.clone());
+        let Some(platform) = self.app.spoken_by(observer, interrupt, discard)? else {
+            return Err(Failure::new(ExitCode::Usage, "no platform is set up"));
+        };
+        let mut recording = Recording::begin(
+            CorrelationId::random(),
+            Timestamp::now(),
+            Tags::new(&self.args.tags),
+            self.options.clone(),
+        );
+        // The path is this machine's own affair.
+        if let Some(path) = input.absolute_path()
+            && let Some(name) = Path::new(&path).file_name()
+        {
+            let name = name.to_string_lossy().into_owned();
+            recording
+                .metadata
+                .insert("file_name".to_owned(), name.into());
+        }
+        let sound_input = input.sound();
+        let mut spoken = None;
+        if let SoundInput::File(path) = &sound_input
+            && let Ok(about) = tokio::fs::metadata(path).await
+            && (1..=MOST_IN_A_MESSAGE).contains(&about.len())
+        {
+            let file = tokio::fs::read(path).await.map_err(|e| {
+                Failure::new(
+                    ExitCode::Failed,
+                    format!("can't read {}: {e}", path.display()),
+                )
+            })?;
+            spoken = platform.file(&recording, file).await?;
+        }
+        let spoken = match spoken {
+            Some(spoken) => spoken,
+            None => {
+                let mut source = self.app.decoder().open(&sound_input).await?;
+                if matches!(sound_input, SoundInput::Stdin) {
+                    return self
+                        .keep_and_send(input, &platform, recording, source.as_mut())
+                        .await;
+                }
+                platform.live(&recording, sound_of(source)).await?
+            }
+        };
+        self.deliver(input, None, &spoken.transcript)
+    }
+
+    /// What comes through standard input can't be had again: it is kept here until the platform has
+    /// it.
+    async fn keep_and_send(
+        &mut self,
+        input: &Input,
+        platform: &SpokenBy,
+        mut recording: Recording,
+        source: &mut (dyn SoundSource + 'static),
+    ) -> Result<(), Failure> {
+        let archive = self.app.archive()?;
+        let id = recording.recording_id;
+        let mut writer = archive.begin(&recording).await?;
+        let lock = TranscriptionLock::acquire(self.app.home(), id)?;
+        let mut tee = Tee::new(source, Some(writer.as_mut()));
+        {
+            let mut sound = tee.stream();
+            while sound.next().await.is_some() && !self.cancel.is_cancelled() {}
+        }
+        let passed = tee.finish().await;
+        let samples = writer.samples();
+        drop(writer);
+        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
+        recording.state = RecordingState::Captured;
+        archive.update(&recording).await?;
+        let sent = match passed {
+            Ok(_) => {
+                let open = async || Ok(sound_of(archive.open_sound(id).await?));
+                platform.again(&recording, open).await
+            }
+            Err(TeeError::Source(error)) => Err(error.into()),
+            Err(TeeError::Archive(error)) => Err(error.into()),
+        };
+        match sent {
+            Ok(spoken) => {
+                let delivered = self.deliver(input, None, &spoken.transcript);
+                self.app.hand_over(id).await;
+                drop(lock);
+                delivered
+            }
+            Err(failure) => {
+                drop(lock);
+                let trouble = Trouble {
+                    failure,
+                    of_sound: false,
+                };
+                Err(self.give_up(recording, samples, samples > 0, trouble).await)
+            }
+        }
     }
 
     async fn decode(
@@ -309,13 +426,13 @@ impl Job<'_> {
     fn deliver(
         &mut self,
         input: &Input,
-        decoding: &Decoding,
+        doubt: Option<String>,
         transcript: &Transcript,
     ) -> Result<(), Failure> {
         let output = self.app.output;
         if transcript.text.is_empty() {
             output.say(&format!("{input}: no speech was heard."));
-        } else if let Some(doubt) = decoding.doubt() {
+        } else if let Some(doubt) = doubt {
             output.warn(&format!("{input}: {doubt}"));
         }
         let format = match self.args.format.or(self

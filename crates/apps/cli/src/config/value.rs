@@ -219,6 +219,38 @@ macro_rules! whole_numbers {
 
 whole_numbers!(u32, usize);
 
+/// A password, a token, a seed: it is used and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Secret(Option<String>);
+
+impl Secret {
+    /// The secret itself; nothing where it isn't set.
+    pub(crate) fn reveal(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "[secret]" } else { "None" })
+    }
+}
+
+impl Value for Secret {
+    fn from_text(text: &str) -> Result<Self, String> {
+        <Option<String> as Value>::from_text(text).map(Self)
+    }
+
+    fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
+        Self::from_text(string(value)?)
+    }
+
+    /// Only whether it is set.
+    fn to_json(&self) -> Json {
+        self.0.as_ref().map(|_| "[secret]").into()
+    }
+}
+
 /// What is logged: directives as tracing reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogFilter(String);

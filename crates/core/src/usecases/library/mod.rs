@@ -65,6 +65,21 @@ fn short(candidates: &[RecordingId]) -> String {
     names.join(", ")
 }
 
+/// The one recording among `candidates`, which are all whose id begins with `prefix`.
+///
+/// # Errors
+/// [`LibraryError::NoMatch`], [`LibraryError::Ambiguous`].
+pub fn one_of(prefix: &str, candidates: Vec<RecordingId>) -> Result<RecordingId, LibraryError> {
+    match candidates.as_slice() {
+        [] => Err(LibraryError::NoMatch(prefix.to_owned())),
+        [id] => Ok(*id),
+        _ => Err(LibraryError::Ambiguous {
+            prefix: prefix.to_owned(),
+            candidates,
+        }),
+    }
+}
+
 /// The passages of a text; where it has no segments, all of it is one.
 fn cut(
     transcript: &Transcript,
@@ -362,6 +377,20 @@ impl Library {
     /// # Errors
     /// [`LibraryError::NoId`], [`LibraryError::NoMatch`], [`LibraryError::Ambiguous`].
     pub async fn resolve(&self, prefix: &str) -> Result<RecordingId, LibraryError> {
+        let candidates = self.ids_with_prefix(prefix).await?;
+        one_of(prefix, candidates)
+    }
+
+    /// Recordings whose id begins with `prefix`, a few at most.
+    ///
+    /// # Errors
+    /// [`LibraryError::NoId`] and others.
+    pub async fn with_prefix(&self, prefix: &str) -> Result<Vec<Entry>, LibraryError> {
+        let ids = self.ids_with_prefix(prefix).await?;
+        Ok(self.index.entries(&ids).await?)
+    }
+
+    async fn ids_with_prefix(&self, prefix: &str) -> Result<Vec<RecordingId>, LibraryError> {
         let digits: String = prefix
             .trim()
             .chars()
@@ -380,14 +409,7 @@ impl Library {
             candidates.retain(begins);
             candidates.truncate(10);
         }
-        match candidates.as_slice() {
-            [] => Err(LibraryError::NoMatch(prefix.to_owned())),
-            [id] => Ok(*id),
-            _ => Err(LibraryError::Ambiguous {
-                prefix: prefix.to_owned(),
-                candidates,
-            }),
-        }
+        Ok(candidates)
     }
 
     /// Adds and removes tags. The transcript has them first, then the description, then the

@@ -1,6 +1,6 @@
 //! What becomes of a recording when its sound has ended: kept with its text, or thrown away.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 use serde::Serialize;
 use speakr_core::{
@@ -16,8 +16,12 @@ use crate::{
     control::Phase,
     failure::{ExitCode, Failure, chain},
     output::clock,
+    speech::Made,
     terminal::State,
 };
+
+/// How long the platform may take to hear that a recording is thrown away.
+const TAKEN_BACK_WITHIN: Duration = Duration::from_secs(8);
 
 /// What `record --json` prints.
 #[derive(Serialize)]
@@ -54,7 +58,7 @@ impl Session<'_> {
 
         let trouble =
             trouble(captured.end, captured.samples).or_else(|| described.err().map(Failure::from));
-        let decoding = match self.text.take() {
+        let made = match self.text.take() {
             Some(text) => text.await.unwrap_or_else(|e| {
                 Err(Failure::new(
                     ExitCode::Failed,
@@ -69,14 +73,14 @@ impl Session<'_> {
         if self.discard.is_cancelled() {
             return self.throw_away().await;
         }
-        let decoding = match decoding {
-            Ok(decoding) => decoding,
+        let made = match made {
+            Ok(made) => made,
             Err(failure) => {
                 self.view.close();
                 return Err(self.without_text(failure).await);
             }
         };
-        let transcript = decoding.transcript(&self.recording);
+        let transcript = made.transcript(&self.recording);
         // The text is safe on disk before anything else is done with it.
         let kept = self.app.keep(&mut self.recording, &transcript).await;
         self.view.close();
@@ -103,7 +107,7 @@ impl Session<'_> {
         if copied {
             output.say("Copied to clipboard.");
         }
-        if let Some(doubt) = decoding.doubt() {
+        if let Some(doubt) = made.doubt() {
             output.warn(&doubt);
         }
         if let Err(failure) = kept {
@@ -112,6 +116,17 @@ impl Session<'_> {
                 id.short()
             );
             return Err(failure.hint(again));
+        }
+        if let Made::There(spoken) = &made {
+            self.app.hand_over(id).await;
+            drop(text_lock);
+            output.say(&format!(
+                "Saved on the platform as {} ({}).",
+                spoken.there.short(),
+                clock(transcript.duration_ms)
+            ));
+            self.pick_up().await;
+            return trouble.map_or(Ok(()), Err);
         }
         let settled = self.app.settle(&self.recording, &transcript).await;
         drop(text_lock);
@@ -154,7 +169,7 @@ impl Session<'_> {
                 id.short()
             ));
             match retry.one(id).await {
-                Ok(Some(entry)) => output.say(&list::line(&entry)),
+                Ok(Some(entry)) => output.say(&list::line(&entry.into())),
                 Ok(None) => {}
                 Err(failure) => {
                     output.warn(&format!(
@@ -190,6 +205,12 @@ impl Session<'_> {
 
     async fn throw_away(&mut self) -> Result<(), Failure> {
         self.interrupt.cancel();
+        if self.app.has_platform()
+            && let Some(text) = self.text.take()
+        {
+            // It tells the platform.
+            drop(tokio::time::timeout(TAKEN_BACK_WITHIN, text).await);
+        }
         self.view.close();
         self.app.delete(self.recording.recording_id).await?;
         Err(Failure::new(ExitCode::Cancelled, "recording discarded"))
@@ -216,12 +237,19 @@ impl Session<'_> {
             self.recording.error = Some(failure.message().to_owned());
             if let Err(error) = self.archive.update(&self.recording).await {
                 self.app.output.warn(&chain(&error));
+            } else if let Ok(library) = self.app.library().await
+                && let Err(error) = library.announce(&self.recording).await
+            {
+                tracing::warn!(error = chain(&error), "listed as it was before");
             }
         }
         let id = self.recording.recording_id.short();
-        failure.hint(format!(
-            "The sound is kept: `speakr retry {id}` makes its text."
-        ))
+        let again = if self.app.has_platform() {
+            "sends it again"
+        } else {
+            "makes its text"
+        };
+        failure.hint(format!("The sound is kept: `speakr retry {id}` {again}."))
     }
 }
 

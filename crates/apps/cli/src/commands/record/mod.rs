@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Args;
-use futures::stream;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use speakr_core::{
     CorrelationId, Recording, RecordingId, RecordingState, Tags,
@@ -22,7 +22,7 @@ use speakr_core::{
     usecases::{
         capture::{self, CaptureObserver, Captured, Control},
         silence::SilenceWatcher,
-        transcribe::Pace,
+        transcribe::{Pace, TranscriptionObserver},
     },
 };
 use speakr_local::RecordingLock;
@@ -35,7 +35,8 @@ use crate::{
     compose::App,
     control::{ControlServer, Phase, SharedStatus, Status},
     failure::{ExitCode, Failure, chain},
-    speech::Decoding,
+    platform,
+    speech::Made,
     terminal::{Keys, LiveView},
 };
 
@@ -69,6 +70,13 @@ pub(crate) async fn run(app: &App, args: &RecordArgs) -> Result<(), Failure> {
     let options = app.decode_options(&args.decode)?;
     // What can't work is told before anybody speaks.
     app.check_model(&options)?;
+    if let Some(config) = platform::bus_config(&app.settings) {
+        platform::api(&app.settings)?;
+        app.output.say(&format!(
+            "The platform at {} makes the text.",
+            config.servers_shown()
+        ));
+    }
     let device = device(args.device.as_deref().or(app.settings.device.as_deref()));
     let tags = if args.tags.is_empty() {
         app.settings.tags.clone()
@@ -109,7 +117,7 @@ struct Session<'a> {
     interrupt: CancellationToken,
     stopped_at: Arc<OnceLock<Instant>>,
     director: JoinHandle<()>,
-    text: Option<JoinHandle<Result<Decoding, Failure>>>,
+    text: Option<JoinHandle<Result<Made, Failure>>>,
     interrupted: Option<JoinHandle<Result<Vec<RecordingId>, Failure>>>,
     _keys: Keys,
     _server: Option<ControlServer>,
@@ -232,7 +240,7 @@ impl<'a> Session<'a> {
         &self,
         args: &RecordArgs,
         mut sound: mpsc::UnboundedReceiver<Vec<i16>>,
-    ) -> JoinHandle<Result<Decoding, Failure>> {
+    ) -> JoinHandle<Result<Made, Failure>> {
         let (text_in, mut text_sound) = mpsc::unbounded_channel::<Vec<i16>>();
         let silence = args.stop_on_silence.or(self.app.settings.stop_on_silence);
         let detector = silence.map(|limit| (limit, self.app.detector()));
@@ -263,15 +271,27 @@ impl<'a> Session<'a> {
             }
         });
         let app = self.app.clone();
-        let options = self.recording.options.clone();
-        let listener = Listener::new(Arc::clone(&self.view), args.stream.then_some(output));
-        let interrupt = self.interrupt.clone();
+        let recording = self.recording.clone();
+        let listener = Arc::new(Listener::new(
+            Arc::clone(&self.view),
+            args.stream.then_some(output),
+        ));
+        let (interrupt, discard) = (self.interrupt.clone(), self.discard.clone());
         tokio::spawn(async move {
-            let speech = app.speech(&options).await?;
             let sound = stream::poll_fn(move |cx| text_sound.poll_recv(cx));
+            let listens: Arc<dyn TranscriptionObserver> = listener.clone();
+            if let Some(platform) = app.spoken_by(listens, interrupt.clone(), discard)? {
+                return platform
+                    .live(&recording, sound.map(Ok))
+                    .await
+                    .map(Made::There);
+            }
+            let options = &recording.options;
+            let speech = app.speech(options).await?;
             speech
-                .decode(sound, Pace::Live, &options, &listener, &interrupt)
+                .decode(sound, Pace::Live, options, listener.as_ref(), &interrupt)
                 .await
+                .map(Made::Here)
         })
     }
 }

@@ -1,0 +1,8 @@
+//! A client of the query API: the recordings of a platform, searched, read, labelled, deleted.
+
+mod client;
+mod error;
+mod wire;
+
+pub use client::{ApiClient, ApiConfig, SoundFile, Token};
+pub use error::ApiError;

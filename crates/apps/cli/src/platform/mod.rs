@@ -1,0 +1,159 @@
+//! The platform, where one is set up: its bus makes the text, its query API has the recordings.
+
+mod spoken;
+
+use std::time::Duration;
+
+use speakr_api::{ApiClient, ApiConfig, ApiError, Token};
+use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, TlsFiles};
+use url::Url;
+
+pub(crate) use self::spoken::{Spoken, SpokenBy, sound_of};
+use crate::{
+    config::Settings,
+    failure::{ExitCode, Failure},
+};
+
+/// The user of this program in the shipped server config, and the name that the server shows.
+const USER: &str = "cli";
+/// How long a command that speaks to nobody waits for the bus.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
+/// How long the query API may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What to do when the platform can't be reached.
+const ALONE: &str = "`--local` works without the platform";
+
+/// How to reach the bus; nothing where this program works alone.
+pub(crate) fn bus_config(settings: &Settings) -> Option<BusConfig> {
+    let mut config = BusConfig::new(settings.nats_url.as_deref()?, "speakr");
+    config.identity = match (
+        &settings.nats_creds,
+        settings.nats_nkey.reveal(),
+        &settings.nats_user,
+    ) {
+        (Some(file), _, _) => Identity::CredentialsFile(file.clone()),
+        (None, Some(seed), _) => Identity::Nkey(Renewed::fixed(seed)),
+        (None, None, Some(user)) => Identity::Password {
+            user: user.clone(),
+            password: Renewed::fixed(settings.nats_password.reveal().unwrap_or_default()),
+        },
+        (None, None, None) => Identity::Anonymous,
+    };
+    config.tls = TlsFiles {
+        ca: settings.nats_ca.clone(),
+        client: settings.nats_cert.clone().zip(settings.nats_key.clone()),
+    };
+    config.inbox_prefix = Some(
+        settings
+            .nats_inbox_prefix
+            .clone()
+            .unwrap_or_else(|| format!("_INBOX_{USER}")),
+    );
+    Some(config)
+}
+
+/// A connection that is there before anything else is done.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub(crate) async fn connect(config: &BusConfig) -> Result<Bus, Failure> {
+    match tokio::time::timeout(CONNECTS_WITHIN, Bus::connect(config)).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(unreachable(config).await),
+    }
+}
+
+/// Why there is no connection: asked once more, because a connection that is tried for ever says
+/// not why it doesn't come about.
+async fn unreachable(config: &BusConfig) -> Failure {
+    let mut once = config.clone();
+    once.start_without_server = false;
+    match tokio::time::timeout(CONNECTS_WITHIN, Bus::connect(&once)).await {
+        Ok(Err(error)) => error.into(),
+        _ => Failure::new(
+            ExitCode::Failed,
+            format!("NATS at {} doesn't answer", config.servers_shown()),
+        )
+        .hint(ALONE),
+    }
+}
+
+/// A client of the query API; nothing where none is set up.
+///
+/// # Errors
+/// What is wrong with its settings.
+pub(crate) fn api(settings: &Settings) -> Result<Option<ApiClient>, Failure> {
+    let Some(text) = &settings.api_url else {
+        return Ok(None);
+    };
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("api_url: \"{text}\" is no URL of a server"),
+            )
+            .hint("it is like https://speakr.example")
+        })?;
+    let token = match (settings.api_token.reveal(), &settings.api_token_file) {
+        (Some(token), _) => Some(Token::new(token)),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).map_err(|e| {
+                Failure::new(
+                    ExitCode::Usage,
+                    format!("api_token_file: can't read {}: {e}", file.display()),
+                )
+            })?;
+            Some(Token::new(&text))
+        }
+        (None, None) => None,
+    };
+    let config = ApiConfig {
+        url,
+        token,
+        timeout: ANSWERS_WITHIN,
+    };
+    Ok(Some(ApiClient::new(config)?))
+}
+
+impl From<BusError> for Failure {
+    fn from(error: BusError) -> Self {
+        let code = match &error {
+            BusError::Config { .. } => ExitCode::Usage,
+            _ => ExitCode::Failed,
+        };
+        let failure = Self::from_error(code, &error);
+        match error {
+            BusError::Connect { .. } => failure.hint(format!(
+                "`speakr config show` tells what it connects as; {ALONE}"
+            )),
+            BusError::Full { .. } => {
+                failure.hint("the platform has too much to do; later it may go")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let code = match &error {
+            ApiError::Setup { .. } | ApiError::Refused { .. } => ExitCode::Usage,
+            ApiError::NotFound { .. } | ApiError::NotReady { .. } => ExitCode::NotFound,
+            _ => ExitCode::Failed,
+        };
+        let failure = Self::from_error(code, &error);
+        match error {
+            ApiError::Unreachable { .. } => {
+                failure.hint("`--local` looks at the recordings of this machine")
+            }
+            ApiError::Unauthorised { .. } => failure.hint(
+                "set SPEAKR_API_TOKEN to a token of `speakr-query-svc token create` with the scope \
+                 that this needs",
+            ),
+            _ => failure,
+        }
+    }
+}

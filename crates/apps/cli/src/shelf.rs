@@ -1,0 +1,127 @@
+//! Where the recordings are that a command looks at: in the library of this machine, or on the
+//! platform.
+
+use speakr_api::{ApiClient, ApiError};
+use speakr_core::{
+    RecordingId, Tags, Transcript,
+    ports::index::Filter,
+    search::{ListedRecording, SearchMode, SearchRequest, SearchResponse},
+    usecases::library::{self, Library, Removed},
+};
+
+use crate::{
+    compose::App,
+    failure::{ExitCode, Failure},
+    platform,
+};
+
+/// Where the recordings are.
+pub(crate) enum Shelf<'a> {
+    /// On this machine.
+    Here(&'a Library),
+    /// On the platform.
+    There(ApiClient),
+}
+
+impl App {
+    /// The recordings: the platform's where one is set up, else those of this machine.
+    pub(crate) async fn shelf(&self) -> Result<Shelf<'_>, Failure> {
+        if !self.has_platform() {
+            return Ok(Shelf::Here(self.library().await?));
+        }
+        platform::api(&self.settings)?
+            .map(Shelf::There)
+            .ok_or_else(|| {
+                Failure::new(
+                    ExitCode::Usage,
+                    "the platform has the recordings, and where its query API is isn't set",
+                )
+                .hint(
+                    "set SPEAKR_API_URL and SPEAKR_API_TOKEN; `--local` looks at the recordings of \
+                 this machine",
+                )
+            })
+    }
+}
+
+impl Shelf<'_> {
+    /// The one recording whose id begins with `prefix`.
+    pub(crate) async fn resolve(&self, prefix: &str) -> Result<RecordingId, Failure> {
+        match self {
+            Self::Here(library) => Ok(library.resolve(prefix).await?),
+            Self::There(api) => {
+                let found = api.with_prefix(prefix).await?;
+                let ids = found
+                    .into_iter()
+                    .map(|listed| listed.recording_id)
+                    .collect();
+                Ok(library::one_of(prefix, ids)?)
+            }
+        }
+    }
+
+    /// Searches.
+    pub(crate) async fn search(&self, request: &SearchRequest) -> Result<SearchResponse, Failure> {
+        match self {
+            Self::Here(library) => {
+                if request.mode != SearchMode::Keyword {
+                    // What a crash left without vectors is found from now on.
+                    library.embed_pending(usize::MAX, &|_| ()).await?;
+                }
+                Ok(library.search(request).await?)
+            }
+            Self::There(api) => Ok(api.search(request).await?),
+        }
+    }
+
+    /// Recordings that pass `filter`, newest first, at most `limit`.
+    pub(crate) async fn list(
+        &self,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<ListedRecording>, Failure> {
+        match self {
+            Self::Here(library) => {
+                let entries = library.list(filter, limit).await?;
+                Ok(entries.into_iter().map(Into::into).collect())
+            }
+            Self::There(api) => Ok(api.list(filter, limit).await?),
+        }
+    }
+
+    /// The text of one recording; nothing where it isn't made yet.
+    pub(crate) async fn transcript(&self, id: RecordingId) -> Result<Option<Transcript>, Failure> {
+        match self {
+            Self::Here(library) => Ok(library.show(id).await?.transcript),
+            Self::There(api) => match api.transcript(id).await {
+                Ok(transcript) => Ok(Some(transcript)),
+                Err(ApiError::NotReady { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    /// Adds and removes tags; gives those that it has then.
+    pub(crate) async fn tag(
+        &self,
+        id: RecordingId,
+        add: &Tags,
+        remove: &Tags,
+    ) -> Result<Tags, Failure> {
+        match self {
+            Self::Here(library) => Ok(library.tag(id, add, remove).await?.tags),
+            Self::There(api) => Ok(api.tag(id, add, remove).await?),
+        }
+    }
+
+    /// Deletes for good. A platform doesn't tell how much that was.
+    pub(crate) async fn delete(&self, id: RecordingId) -> Result<Option<Removed>, Failure> {
+        match self {
+            Self::Here(library) => Ok(Some(library.delete(id).await?)),
+            Self::There(api) => {
+                api.delete(id).await?;
+                Ok(None)
+            }
+        }
+    }
+}
