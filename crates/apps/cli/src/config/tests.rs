@@ -90,6 +90,18 @@ fn every_setting_can_be_set_by_its_variable() {
         ("ffmpeg", "/opt/ffmpeg"),
         ("models_dir", "/opt/models"),
         ("home", "/opt/home"),
+        ("nats_url", "nats://127.0.0.1"),
+        ("nats_creds", "/opt/cli.creds"),
+        ("nats_user", "cli"),
+        ("nats_password", "hush"),
+        ("nats_nkey", "hush"),
+        ("nats_ca", "/opt/ca.pem"),
+        ("nats_cert", "/opt/cert.pem"),
+        ("nats_key", "/opt/key.pem"),
+        ("nats_inbox_prefix", "_INBOX_x"),
+        ("api_url", "http://127.0.0.1"),
+        ("api_token", "hush"),
+        ("api_token_file", "/opt/token"),
         ("log", "debug"),
     ]);
     let defaults = load_with(None, &[], &GlobalArgs::default()).unwrap();
@@ -107,7 +119,27 @@ fn every_setting_can_be_set_by_its_variable() {
             settings.origin(setting.key),
             Origin::Environment(variable.clone())
         );
+        let shown = format!("{settings:?} {}", settings.json(setting.key));
+        assert!(!shown.contains("hush"), "{shown}");
     }
+}
+
+#[test]
+fn options_choose_the_platform_and_being_alone() {
+    let variables = [("NATS_URL", "nats://from.variable")];
+    let with = |global: GlobalArgs| load_with(None, &variables, &global).unwrap();
+    let url = GlobalArgs {
+        nats_url: Some("nats://from.flag".to_owned()),
+        ..GlobalArgs::default()
+    };
+    assert_eq!(with(url).nats_url.as_deref(), Some("nats://from.flag"));
+    let alone = GlobalArgs {
+        local: true,
+        ..GlobalArgs::default()
+    };
+    let settings = with(alone);
+    assert_eq!(settings.nats_url, None);
+    assert_eq!(settings.origin("nats_url"), Origin::Flag("--local"));
 }
 
 #[test]
