@@ -11,6 +11,9 @@ use crate::{
     transcript::Language,
 };
 
+/// Sound around the speech of languages other than English.
+const WIDE_PADDING_MS: u64 = 800;
+
 /// How a stream is cut. Durations in milliseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SegmenterConfig {
@@ -68,8 +71,16 @@ impl SegmenterConfig {
     #[must_use]
     pub fn for_language(mut self, language: Option<&Language>) -> Self {
         if language.is_some_and(|language| *language != Language::english()) {
-            self.padding_ms = 800;
+            self.padding_ms = WIDE_PADDING_MS;
         }
+        self
+    }
+
+    /// The same for speech whose language is found out as it is decoded: there is sound enough for
+    /// any, and a piece that turns out to be English takes less of it ([`Piece::with_padding`]).
+    #[must_use]
+    pub fn for_any_language(mut self) -> Self {
+        self.padding_ms = self.padding_ms.max(WIDE_PADDING_MS);
         self
     }
 
@@ -98,6 +109,26 @@ impl Piece {
     #[must_use]
     pub fn end_sample(&self) -> u64 {
         self.start_sample + self.pcm.len() as u64
+    }
+
+    /// The same with at most so much sound around its speech, in samples.
+    #[must_use]
+    pub fn with_padding(&self, samples: u64) -> Self {
+        let (Some(first), Some(last)) = (self.speech.first(), self.speech.last()) else {
+            return self.clone();
+        };
+        let start = first.start.saturating_sub(samples).max(self.start_sample);
+        let end = (last.end + samples).min(self.end_sample()).max(start);
+        let place = |sample: u64| usize::try_from(sample - self.start_sample).unwrap_or(usize::MAX);
+        Self {
+            start_sample: start,
+            pcm: self
+                .pcm
+                .get(place(start)..place(end))
+                .unwrap_or_default()
+                .to_vec(),
+            speech: self.speech.clone(),
+        }
     }
 
     /// Samples of speech in it.

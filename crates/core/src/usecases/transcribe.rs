@@ -179,12 +179,18 @@ impl Transcriber {
             Pace::Live => &self.live,
             Pace::File => &self.file,
         };
+        let assembly = Assembly::new(options.clone(), self.engine.model().multilingual, observer);
+        let config = config.clone();
+        let narrow = assembly.detects().then(|| ms_to_samples(config.padding_ms));
+        let config = if assembly.detects() {
+            config.for_any_language()
+        } else {
+            config.for_language(options.language.as_ref())
+        };
         let run = Run {
             engine: &self.engine,
-            segmenter: Segmenter::new(
-                config.clone().for_language(options.language.as_ref()),
-                detector.frame_len(),
-            ),
+            segmenter: Segmenter::new(config, detector.frame_len()),
+            narrow,
             detector,
             pace,
             cancel,
@@ -192,7 +198,7 @@ impl Transcriber {
             ahead: None,
             drafts: Drafts::default(),
             looked_at: Look::default(),
-            assembly: Assembly::new(options.clone(), self.engine.model().multilingual, observer),
+            assembly,
         };
         run.drive(sound).await
     }
@@ -214,15 +220,25 @@ struct Run<'a> {
     engine: &'a Arc<dyn SpeechEngine>,
     detector: Box<dyn VoiceActivityDetector>,
     segmenter: Segmenter,
+    /// The padding of pieces, in samples, as long as no language is known that wants more, where
+    /// the language is found out.
+    narrow: Option<u64>,
     pace: Pace,
     cancel: &'a CancellationToken,
     /// Pieces that wait for the engine, or only for those before them.
     queue: VecDeque<Waiting>,
     /// A piece that was decoded before it had ended.
-    ahead: Option<(Piece, Decoded)>,
+    ahead: Option<Ahead>,
     drafts: Drafts,
     looked_at: Look,
     assembly: Assembly<'a>,
+}
+
+/// An open piece that was decoded.
+struct Ahead {
+    whole: Piece,
+    piece: Piece,
+    decoded: Decoded,
 }
 
 /// A piece that has ended.
@@ -338,17 +354,26 @@ impl Run<'_> {
 
     /// What the idle engine should do next.
     fn next_job(&mut self, ended: bool) -> Option<Job> {
-        while let Some(Waiting { piece, decoded }) = self.queue.pop_front() {
-            let known = decoded.or_else(|| {
-                self.drafts.clear();
-                let (ahead, decoded) = self.ahead.take()?;
-                same_speech(&ahead, &piece).then_some(decoded)
-            });
-            let Some(decoded) = known else {
-                return Some(self.start(Purpose::Final, piece));
+        while let Some(Waiting {
+            piece: whole,
+            decoded,
+        }) = self.queue.pop_front()
+        {
+            let known = match decoded {
+                Some(decoded) => Some((whole.clone(), decoded)),
+                None => {
+                    self.drafts.clear();
+                    self.ahead
+                        .take()
+                        .filter(|ahead| same_speech(&ahead.whole, &whole))
+                        .map(|ahead| (ahead.piece, ahead.decoded))
+                }
+            };
+            let Some((piece, decoded)) = known else {
+                return Some(self.start(Purpose::Final, whole));
             };
             tracing::debug!(start = piece.start_sample, "decoded in advance");
-            if let Some(again) = self.assembly.take(piece, decoded) {
+            if let Some(again) = self.take(whole, piece, decoded) {
                 return Some(self.start(Purpose::Final, again));
             }
         }
@@ -370,11 +395,11 @@ impl Run<'_> {
         let piece = self.drafts.rest(self.segmenter.open_piece()?)?;
         let speech = extent(&piece);
         if paused
-            && let Some((ahead, decoded)) = &self.ahead
-            && same_speech(ahead, &piece)
+            && let Some(ahead) = &self.ahead
+            && same_speech(&ahead.whole, &piece)
         {
             // The last look happened to see all of it.
-            self.drafts.keep(&piece, decoded);
+            self.drafts.keep(&ahead.piece, &ahead.decoded);
         }
         if self.looked_at.speech == Some(speech)
             || (!paused && piece.speech_samples() < ms_to_samples(PARTIAL_FROM_MS))
@@ -386,11 +411,23 @@ impl Run<'_> {
         Some(self.start(Purpose::Look { paused }, piece))
     }
 
-    fn start(&self, purpose: Purpose, piece: Piece) -> Job {
+    /// Takes the text of `piece` of `whole`. Gives what must be decoded before all else.
+    fn take(&mut self, whole: Piece, piece: Piece, decoded: Decoded) -> Option<Piece> {
+        if self.narrow.is_some() && self.assembly.learns_that_it_wants_room(&decoded) {
+            return Some(whole);
+        }
+        self.assembly.take(piece, decoded)
+    }
+
+    fn start(&self, purpose: Purpose, whole: Piece) -> Job {
+        let piece = match self.narrow {
+            Some(padding) if !self.assembly.wants_room() => whole.with_padding(padding),
+            _ => whole.clone(),
+        };
         Job::start(
             Arc::clone(self.engine),
             purpose,
-            piece,
+            (whole, piece),
             self.assembly.options(),
             self.assembly.context(),
             self.cancel.child_token(),
@@ -406,7 +443,7 @@ impl Run<'_> {
             !self
                 .queue
                 .iter()
-                .any(|next| same_speech(&next.piece, &job.piece))
+                .any(|next| same_speech(&next.piece, &job.whole))
         } else if ended {
             true
         } else {
@@ -436,7 +473,7 @@ impl Run<'_> {
         }
         match (job.purpose, result) {
             (Purpose::Final, result) => {
-                if let Some(again) = self.assembly.take(job.piece, result?) {
+                if let Some(again) = self.take(job.whole, job.piece, result?) {
                     self.queue.push_front(again.into());
                 }
             }
@@ -456,7 +493,11 @@ impl Run<'_> {
                         self.drafts.keep(&job.piece, &decoded);
                     }
                 }
-                self.ahead = Some((job.piece, decoded));
+                self.ahead = Some(Ahead {
+                    whole: job.whole,
+                    piece: job.piece,
+                    decoded,
+                });
             }
         }
         Ok(())

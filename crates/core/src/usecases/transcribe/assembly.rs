@@ -6,7 +6,7 @@ use crate::{
     audio::{ms_to_samples, samples_to_ms},
     ports::speech::{DecodeOptions, Decoded},
     segmenter::Piece,
-    transcript::{Segment, join_texts},
+    transcript::{Language, Segment, join_texts},
 };
 
 /// Speech after the last text of a piece that is worth decoding again.
@@ -25,6 +25,8 @@ pub(super) struct Assembly<'a> {
     options: DecodeOptions,
     /// Whether the language is to be detected.
     detects: bool,
+    /// Whether speech was heard in a language that is heard better with more sound around it.
+    room: bool,
     /// A decode in the kept language that is doubted, while the piece is decoded again.
     doubted: Option<Decoded>,
     result: TranscribedSound,
@@ -43,6 +45,7 @@ impl<'a> Assembly<'a> {
             observer,
             detects: multilingual && options.language.is_none(),
             options,
+            room: false,
             doubted: None,
             result: TranscribedSound::default(),
             weighted: (0.0, 0.0),
@@ -57,6 +60,38 @@ impl<'a> Assembly<'a> {
             options.language = None;
         }
         options
+    }
+
+    /// Whether the language is to be found out.
+    pub(super) const fn detects(&self) -> bool {
+        self.detects
+    }
+
+    /// Whether the next piece is in a language that is heard better with more sound around it, as
+    /// far as is known.
+    pub(super) fn wants_room(&self) -> bool {
+        match &self.options.language {
+            Some(language) => self.doubted.is_none() && is_other(language),
+            None => self.room,
+        }
+    }
+
+    /// Whether `decoded` tells for the first time that the language is one that wants more room,
+    /// surely or not: the piece is to be decoded again with it.
+    pub(super) fn learns_that_it_wants_room(&mut self, decoded: &Decoded) -> bool {
+        if self.room
+            || self.options.language.is_some()
+            || !decoded.language.as_ref().is_some_and(is_other)
+        {
+            return false;
+        }
+        self.room = true;
+        self.keep_language(decoded);
+        if self.options.language.is_some() && self.result.language.is_none() {
+            self.result.language.clone_from(&decoded.language);
+            self.result.language_probability = decoded.language_probability;
+        }
+        true
     }
 
     /// What was said just before the next piece.
@@ -178,6 +213,10 @@ impl<'a> Assembly<'a> {
         }
         self.result
     }
+}
+
+fn is_other(language: &Language) -> bool {
+    *language != Language::english()
 }
 
 /// The end of `piece` from its last text on, if so much speech is left there that the engine must

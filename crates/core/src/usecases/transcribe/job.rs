@@ -25,18 +25,21 @@ pub(super) enum Purpose {
 /// A decode that is under way.
 pub(super) struct Job {
     pub(super) purpose: Purpose,
+    /// What is decoded.
     pub(super) piece: Piece,
+    /// The same with all sound around it that there is.
+    pub(super) whole: Piece,
     stop: CancellationToken,
     work: BoxFuture<'static, Result<Decoded, SpeechError>>,
 }
 
 impl Job {
-    /// Begins decoding `piece`; it goes on only while the job is polled or on the engine's own
+    /// Begins decoding `piece` of `whole`; it goes on only while the job is polled or on the engine's own
     /// thread.
     pub(super) fn start(
         engine: Arc<dyn SpeechEngine>,
         purpose: Purpose,
-        piece: Piece,
+        (whole, piece): (Piece, Piece),
         options: DecodeOptions,
         context: Option<String>,
         stop: CancellationToken,
@@ -52,6 +55,7 @@ impl Job {
         Self {
             purpose,
             piece,
+            whole,
             stop,
             work,
         }

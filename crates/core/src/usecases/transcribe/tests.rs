@@ -446,11 +446,12 @@ fn heard_in(
 #[tokio::test]
 async fn a_language_once_surely_detected_is_kept_until_a_piece_fits_badly() {
     let mut engine = ScriptedEngine::new(|i, pcm, options| match (i, &options.language) {
-        (0, None) => heard_in("de", Some(0.5), -0.3, pcm),
-        (1, None) => heard_in("de", Some(0.95), -0.3, pcm),
-        (2, Some(l)) => heard_in(l.as_str(), None, -0.3, pcm),
-        (3, Some(l)) => heard_in(l.as_str(), None, -1.4, pcm),
-        (4, None) => heard_in("en", Some(0.99), -0.2, pcm),
+        // Once more, with more sound around it.
+        (0 | 1, None) => heard_in("de", Some(0.5), -0.3, pcm),
+        (2, None) => heard_in("de", Some(0.95), -0.3, pcm),
+        (3, Some(l)) => heard_in(l.as_str(), None, -0.3, pcm),
+        (4, Some(l)) => heard_in(l.as_str(), None, -1.4, pcm),
+        (5, None) => heard_in("en", Some(0.99), -0.2, pcm),
         (_, Some(l)) => heard_in(l.as_str(), None, -0.2, pcm),
         (_, None) => panic!("detected again without need"),
     });
@@ -468,11 +469,56 @@ async fn a_language_once_surely_detected_is_kept_until_a_piece_fits_badly() {
     let de = Some("de".to_owned());
     assert_eq!(
         asked,
-        [None, None, de.clone(), de, None, Some("en".to_owned())]
+        [
+            None,
+            None,
+            None,
+            de.clone(),
+            de,
+            None,
+            Some("en".to_owned())
+        ]
     );
     assert_eq!(sound.segments.len(), 5);
     assert_eq!(sound.language, Some(Language::new("de")));
     assert_eq!(sound.language_probability, Some(0.5));
+}
+
+#[tokio::test]
+async fn speech_that_turns_out_not_to_be_english_is_decoded_with_more_sound_around_it() {
+    for (language, most_calls) in [("de", 3), ("en", 2)] {
+        let mut engine = ScriptedEngine::new(move |_, pcm, options| match &options.language {
+            None => heard_in(language, Some(0.9), -0.3, pcm),
+            Some(l) => heard_in(l.as_str(), None, -0.3, pcm),
+        });
+        engine.model.multilingual = true;
+        let engine = Arc::new(engine);
+        let pcm: Vec<i16> = (0..2)
+            .flat_map(|_| [silence(3_000), speech(2_000), silence(3_000)].concat())
+            .collect();
+        let sound = run_all(&engine, pcm, Pace::File, &Heard::default()).await;
+        assert_eq!(sound.language_probability, Some(0.9));
+        assert_eq!(sound.segments.len(), 2);
+        let padding_ms: Vec<_> = engine
+            .calls()
+            .iter()
+            .map(|call| (call.samples as u64 / 16 - 2_000) / 2)
+            .collect();
+        assert_eq!(padding_ms.len(), most_calls, "{padding_ms:?}");
+        let narrow = SegmenterConfig::file().padding_ms;
+        for (nth, padding_ms) in padding_ms.into_iter().enumerate() {
+            let wanted = if nth == 0 || language == "en" {
+                narrow
+            } else {
+                800
+            };
+            assert!(padding_ms.abs_diff(wanted) <= 32, "{nth}: {padding_ms}");
+        }
+        // The times are those of the whole sound all the same.
+        let start_ms = sound.segments[1].start_ms;
+        let padding_ms = if language == "en" { narrow } else { 800 };
+        assert!(start_ms.abs_diff(11_000 - padding_ms) <= 32, "{start_ms}");
+    }
 }
 
 #[tokio::test]
