@@ -90,7 +90,7 @@ struct Inner {
 /// The answer of `/health/ready`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Readiness {
-    /// "ready", "not ready" or "ending".
+    /// "starting", "ready", "not ready" or "ending".
     pub status: &'static str,
     /// Each dependency, in the order in which it was added.
     pub checks: Vec<Checked>,
@@ -126,7 +126,7 @@ impl Health {
         self.0.ending.store(true, Ordering::Relaxed);
     }
 
-    /// Asks all dependencies, at the same time.
+    /// Asks all dependencies, at the same time. Before any is named the service is starting.
     pub async fn readiness(&self) -> Readiness {
         let checks = self
             .0
@@ -137,6 +137,8 @@ impl Health {
         let checks = futures::future::join_all(checks.iter().map(ask)).await;
         let status = if self.0.ending.load(Ordering::Relaxed) {
             "ending"
+        } else if checks.is_empty() {
+            "starting"
         } else if checks.iter().all(|c| c.ok) {
             "ready"
         } else {

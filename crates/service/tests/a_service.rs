@@ -92,10 +92,14 @@ async fn live(collector: std::net::TcpListener) {
     let service = Service::start("speakr-test", "1.2.3", &[&[HOME]])
         .await
         .unwrap();
-    let store = Arc::new(Store(AtomicBool::new(false)));
-    service.needs(store.clone());
     let url = format!("http://{}", service.health_address());
     let get = async |path: &str| reqwest::get(format!("{url}{path}")).await.unwrap();
+    let early = get("/health/ready").await;
+    assert_eq!(early.status(), 503, "nobody has said yet what it needs");
+    let early: serde_json::Value = early.json().await.unwrap();
+    assert_eq!(early["status"], "starting");
+    let store = Arc::new(Store(AtomicBool::new(false)));
+    service.needs(store.clone());
 
     assert_eq!(get("/health").await.status(), 200);
     let away = get("/health/ready").await;

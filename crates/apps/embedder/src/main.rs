@@ -71,6 +71,9 @@ async fn serve() -> Result<(), Failure> {
         ],
     )
     .await?;
+    // First of all, so that it is never taken for ready before it is.
+    let working = Ready::new("events", "the parts aren't all there yet");
+    service.needs(Arc::new(working.clone()));
     let config = service.config();
     let stop = service.shutdown().token();
     let queue = QueueConfig {
@@ -88,8 +91,6 @@ async fn serve() -> Result<(), Failure> {
     );
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
     service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
-    let working = Ready::new("events", "the parts aren't all there yet");
-    service.needs(Arc::new(working.clone()));
 
     let model = embedder::load(config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;

@@ -69,6 +69,9 @@ async fn serve() -> Result<(), Failure> {
         ],
     )
     .await?;
+    // First of all, so that it is never taken for ready before it is.
+    let serving = Ready::new("api", "the parts aren't all there yet");
+    service.needs(Arc::new(serving.clone()));
     let config = service.config();
     let stop = service.shutdown().token();
     let (bus_config, database_config) = (
@@ -88,8 +91,6 @@ async fn serve() -> Result<(), Failure> {
         .map_err(|source| ServiceError::Listen { address, source })?;
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
     service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
-    let serving = Ready::new("api", "the parts aren't all there yet");
-    service.needs(Arc::new(serving.clone()));
 
     let model = embedder::load(config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;

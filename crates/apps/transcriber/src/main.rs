@@ -68,6 +68,12 @@ async fn run() -> Result<(), Failure> {
         ],
     )
     .await?;
+    // First of all, so that it is never taken for ready before it is.
+    let started = Ready::new(
+        "commands",
+        "the model is being loaded, or the streams aren't there yet",
+    );
+    service.needs(Arc::new(started.clone()));
     let config = service.config();
     let stop = service.shutdown().token();
     let (bus_config, stream_settings) = (
@@ -86,11 +92,6 @@ async fn run() -> Result<(), Failure> {
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
     service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
 
-    let started = Ready::new(
-        "commands",
-        "the model is being loaded, or the streams aren't there yet",
-    );
-    service.needs(Arc::new(started.clone()));
     let engine = tokio::task::spawn_blocking(move || engine::load(&engine_config))
         .await
         .map_err(Failure::part)?
