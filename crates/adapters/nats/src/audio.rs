@@ -131,17 +131,25 @@ impl AudioSender {
 
     async fn send_queued(&mut self) -> Result<(), BusError> {
         loop {
-            while self.in_flight.len() >= WINDOW {
-                self.confirm_oldest().await?;
-            }
-            let Some(chunk) = self.unsent.front() else {
+            self.fill_window().await?;
+            if self.unsent.is_empty() {
                 return Ok(());
-            };
+            }
+            self.confirm_oldest().await?;
+        }
+    }
+
+    /// Sends as much of what waits as may be on its way.
+    async fn fill_window(&mut self) -> Result<(), BusError> {
+        while self.in_flight.len() < WINDOW
+            && let Some(chunk) = self.unsent.front()
+        {
             let stored = self.start(chunk).await?;
             if let Some(chunk) = self.unsent.pop_front() {
                 self.in_flight.push_back((chunk, stored));
             }
         }
+        Ok(())
     }
 
     async fn start(&self, chunk: &Chunk) -> Result<PublishAckFuture, BusError> {
@@ -180,16 +188,7 @@ impl AudioSender {
             self.lost = 0;
             return Err(error);
         }
-        // No more than were on their way before.
-        while self.in_flight.len() < WINDOW
-            && let Some(chunk) = self.unsent.front()
-        {
-            let stored = self.start(chunk).await?;
-            if let Some(chunk) = self.unsent.pop_front() {
-                self.in_flight.push_back((chunk, stored));
-            }
-        }
-        Ok(())
+        self.fill_window().await
     }
 }
 

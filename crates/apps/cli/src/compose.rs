@@ -195,6 +195,26 @@ impl App {
         }))
     }
 
+    /// Deletes from the platform what was to be thrown away after its text was made: a cancel comes
+    /// too late then.
+    pub(crate) async fn delete_there(&self, id: RecordingId) {
+        let deleted = match platform::api(&self.settings) {
+            Ok(Some(api)) => api.delete(id).await.map_err(Failure::from),
+            Ok(None) => Err(Failure::new(
+                ExitCode::Usage,
+                "no query API is set up that could delete it",
+            )),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = deleted {
+            self.output.warn(&format!(
+                "the text was made before it could be thrown away, and recording {} stays on the \
+                 platform: {failure}",
+                id.short()
+            ));
+        }
+    }
+
     /// Removes what this machine kept of a recording that the platform has now, sound and text.
     pub(crate) async fn hand_over(&self, id: RecordingId) {
         if let Err(failure) = self.delete(id).await {

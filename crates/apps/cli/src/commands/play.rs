@@ -94,10 +94,8 @@ const MOST_COMPLAINTS: u64 = 64 * 1024;
 /// A recording's sound, ready to be played.
 struct Sound {
     duration_ms: Option<u64>,
-    /// A file with a header, whole.
+    /// A file with a header, whole, where there is one.
     whole: Option<Whole>,
-    /// The samples, where there is no such file, or the player can't begin in its midst.
-    samples: Box<dyn SoundSource>,
 }
 
 /// A file with all of the sound.
@@ -153,7 +151,14 @@ pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
             None
         }
         _ => {
-            let file = wav_from(sound.samples, from_ms).await?;
+            let samples = match &sound.whole {
+                Some(Whole::Fetched(file)) => {
+                    let input = SoundInput::File(file.path().to_owned());
+                    app.decoder().open(&input).await?
+                }
+                _ => app.archive()?.open_sound(id).await?,
+            };
+            let file = wav_from(samples, from_ms).await?;
             command.arg(file.path());
             Some(file)
         }
@@ -187,7 +192,6 @@ async fn kept(app: &App, id: RecordingId) -> Result<Sound, Failure> {
     Ok(Sound {
         duration_ms,
         whole: compressed.then_some(Whole::Kept(file)),
-        samples: archive.open_sound(id).await?,
     })
 }
 
@@ -201,10 +205,8 @@ async fn fetched(app: &App, api: &ApiClient, id: RecordingId) -> Result<Sound, F
     app.output.say("Fetching the sound…");
     api.sound(id, file.path()).await?;
     let listed = api.with_prefix(&id.to_string()).await?;
-    let input = SoundInput::File(file.path().to_owned());
     Ok(Sound {
         duration_ms: listed.first().and_then(|recording| recording.duration_ms),
-        samples: app.decoder().open(&input).await?,
         whole: Some(Whole::Fetched(file)),
     })
 }

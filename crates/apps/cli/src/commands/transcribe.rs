@@ -255,7 +255,13 @@ impl Job<'_> {
     /// the sound in it.
     async fn by_platform(&mut self, input: &Input) -> Result<(), Failure> {
         let observer = std::sync::Arc::new(());
-        let (interrupt, discard) = (self.cancel.clone(), self.cancel.clone());
+        let interrupt = self.cancel.clone();
+        // A file is still here when it is thrown away there. What came through standard input is
+        // kept for `retry`, under the same id.
+        let discard = match input {
+            Input::File(_) => self.cancel.clone(),
+            Input::Stdin => CancellationToken::new(),
+        };
         let Some(platform) = self.app.spoken_by(observer, interrupt, discard)? else {
             return Err(Failure::new(ExitCode::Usage, "no platform is set up"));
         };

@@ -84,17 +84,8 @@ impl SpokenBy {
     {
         let mut attempt = self.begin(recording, recording.correlation_id).await?;
         let done = attempt.speak(sound).await;
-        let (transcript, sent_ms) = self.or_take_back(&mut attempt, done).await?;
-        if transcript.duration_ms < sent_ms {
-            return Err(Failure::new(
-                ExitCode::Failed,
-                format!(
-                    "the connection was away for so long that the platform has only {} of {} ms",
-                    transcript.duration_ms, sent_ms
-                ),
-            ));
-        }
-        self.answer(recording, transcript).await
+        let (transcript, sent_ms) = self.or_take_back(&attempt, done).await?;
+        self.answer(recording, whole(transcript, sent_ms)?).await
     }
 
     /// Sends the kept sound of `recording`, which `open` opens, and waits for the text. Where the
@@ -113,7 +104,7 @@ impl SpokenBy {
     {
         let mut attempt = self.begin(recording, recording.correlation_id).await?;
         let done = attempt.speak(open().await?).await;
-        let (transcript, sent_ms) = self.or_take_back(&mut attempt, done).await?;
+        let (transcript, sent_ms) = self.or_take_back(&attempt, done).await?;
         if transcript.duration_ms >= sent_ms {
             return self.answer(recording, transcript).await;
         }
@@ -125,8 +116,8 @@ impl SpokenBy {
         );
         let mut attempt = self.begin(recording, CorrelationId::random()).await?;
         let done = attempt.speak(open().await?).await;
-        let (transcript, _) = self.or_take_back(&mut attempt, done).await?;
-        let spoken = self.answer(recording, transcript).await?;
+        let (transcript, sent_ms) = self.or_take_back(&attempt, done).await?;
+        let spoken = self.answer(recording, whole(transcript, sent_ms)?).await?;
         // The part is in the whole. Where it can't be taken away it is no harm.
         if let Some(api) = &self.api
             && let Err(error) = api.delete(part).await
@@ -167,7 +158,7 @@ impl SpokenBy {
         let name = format!("run-{}", attempt.name);
         attempt.ask(&run, &name).await?;
         let told = attempt.outcome(&run).await;
-        let transcript = self.or_take_back(&mut attempt, told).await?;
+        let transcript = self.or_take_back(&attempt, told).await?;
         self.answer(recording, transcript).await.map(Some)
     }
 
@@ -205,7 +196,7 @@ impl SpokenBy {
     /// What `done` is; where it was interrupted to be thrown away, the platform hears of it.
     async fn or_take_back<T>(
         &self,
-        attempt: &mut Attempt<'_>,
+        attempt: &Attempt<'_>,
         done: Result<T, Failure>,
     ) -> Result<T, Failure> {
         if self.discard.is_cancelled() {
@@ -282,22 +273,34 @@ impl Attempt<'_> {
         }
         self.connections = self.bus.connections();
         let mut sender = self.caller.sound();
-        let mut trouble = sender.send(&waiting).await.err();
-        drop(waiting);
+        let mut troubled = false;
         let mut unsent = 0_u64;
-        while !ended {
+        let mut next = Some(waiting);
+        loop {
+            if let Some(pcm) = next.take() {
+                let sent = tokio::select! {
+                    () = interrupt.cancelled() => return Err(SpokenBy::cancelled()),
+                    sent = sender.send(&pcm) => sent,
+                };
+                if let Err(error) = &sent
+                    && !troubled
+                {
+                    tracing::warn!(error = chain(error), "sound waits here");
+                }
+                troubled = sent.is_err();
+            }
+            if ended {
+                break;
+            }
             tokio::select! {
                 () = interrupt.cancelled() => return Err(SpokenBy::cancelled()),
                 pcm = sound.next() => match pcm {
                     // The platform hears no more of it, and its length is still to be known.
                     Some(pcm) if self.early.is_some() => unsent += pcm?.len() as u64,
-                    Some(pcm) => trouble = sender.send(&pcm?).await.err(),
+                    Some(pcm) => next = Some(pcm?),
                     None => ended = true,
                 },
                 told = self.caller.told() => self.meanwhile(told).await?,
-            }
-            if let Some(error) = &trouble {
-                tracing::warn!(error = chain(error), "sound waits here");
             }
         }
         let sent_ms = samples_to_ms(sender.samples() + unsent);
@@ -448,6 +451,20 @@ pub(crate) fn sound_of(
             let next = source.next().await.map_err(Failure::from)?;
             Ok(next.map(|pcm| (pcm, source)))
         },
+    ))
+}
+
+/// `transcript`, if it is of all the sound that was sent: what isn't there stays here.
+fn whole(transcript: Transcript, sent_ms: u64) -> Result<Transcript, Failure> {
+    if transcript.duration_ms >= sent_ms {
+        return Ok(transcript);
+    }
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!(
+            "the connection was away for so long that the platform has only {} of {sent_ms} ms",
+            transcript.duration_ms
+        ),
     ))
 }
 

@@ -71,6 +71,9 @@ impl Session<'_> {
             )),
         };
         if self.discard.is_cancelled() {
+            if let Ok(Made::There(spoken)) = &made {
+                self.app.delete_there(spoken.there).await;
+            }
             return self.throw_away().await;
         }
         let made = match made {
