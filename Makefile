@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt bench fuzz build-native build-docker clean up
+.PHONY: help demo test lint fmt bench fuzz soak build-native build-docker clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ bench: ## measure accuracy, speed and search, side by side with a peer
 
 fuzz: ## look for input that breaks what reads messages, a minute a target
 	@scripts/fuzz.sh
+
+soak: ## kill the platform's parts at random while it is in use; takes an hour
+	@scripts/soak.sh
 
 build-native: ## build the release binary for this machine
 	@scripts/build-native.sh

@@ -43,4 +43,16 @@ measure "From Enter to the text" latency --speech "$speech" --limit-ms 500
 measure "From the call to the first text" first-text
 measure "Found in other words" recall
 measure "A large index" index
+
+# The platform, with all its real parts.
+scripts/setup.sh test
+PATH=$(scripts/tools.sh nats):$(scripts/tools.sh postgres):$(scripts/tools.sh s3):$PATH
+export PATH
+measure "From a command to its event" bus
+measure "A full queue, one transcriber and two" throughput
+if corpus=$(scripts/corpus.sh); then
+    measure "The query API over a large index" query --corpus "$corpus"
+else
+    failed="$failed query (no corpus)"
+fi
 [ -z "$failed" ] || die "not reached:$failed."

@@ -26,6 +26,8 @@ test|has sway|sway|-|a Wayland compositor without a screen, for the same tests
 test|has pulseaudio|pulseaudio|-|a virtual microphone, for the tests of recording
 test|has pactl|pulseaudio-utils|-|sets the virtual microphone up
 test|has arecord|alsa-utils|-|lists the microphones of ALSA, for the tests of that
+test|has gnome-keyring-daemon|gnome-keyring|-|a keychain, for the tests of keeping a token
+test|has dbus-run-session|dbus-daemon|-|what that keychain is reached by
 test|has faketime|faketime|-|makes the clock jump, for the tests of that
 test|has ip|iproute2|-|brings the loopback device up where the network is cut off
 test|has unshare|util-linux|-|cuts the network off, for the tests of working offline

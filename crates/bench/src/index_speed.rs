@@ -167,7 +167,8 @@ pub async fn fill(home: &Path, passages: usize, progress: &dyn Fn(usize)) -> Res
     Ok(())
 }
 
-fn transcript(recording: &Recording, passages: &[EmbeddedPassage]) -> Transcript {
+/// The transcript of a recording that consists of these passages.
+pub(crate) fn transcript(recording: &Recording, passages: &[EmbeddedPassage]) -> Transcript {
     let segments: Vec<Segment> = passages
         .iter()
         .map(|p| Segment {

@@ -26,6 +26,12 @@ enum Command {
     Index(commands::index_speed::Args),
     /// Paraphrase queries among distractors, in every mode.
     Recall(commands::recall::Args),
+    /// On a real platform: from a command to its event.
+    Bus(commands::bus::Args),
+    /// On a real platform: a full queue, worked on by one transcriber and by two.
+    Throughput(commands::throughput::Args),
+    /// On a real platform: the query API over a large index of real text.
+    Query(commands::query::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -36,6 +42,9 @@ fn main() -> std::process::ExitCode {
         Command::Speed(args) => commands::speed::run(&args),
         Command::Index(args) => commands::index_speed::run(&args),
         Command::Recall(args) => commands::recall::run(&args),
+        Command::Bus(args) => commands::bus::run(&args),
+        Command::Throughput(args) => commands::throughput::run(&args),
+        Command::Query(args) => commands::query::run(&args),
     };
     match result {
         Ok(true) => std::process::ExitCode::SUCCESS,

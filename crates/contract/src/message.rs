@@ -53,6 +53,11 @@ pub fn decode<M: Message>(payload: &[u8]) -> Result<M, Refused> {
         path,
         reason,
     };
+    // serde would take a list for a message's values in their order.
+    if payload.trim_ascii_start().first() == Some(&b'[') {
+        let reason = "a message is an object, and this is a list";
+        return Err(refused(".".to_owned(), reason.to_owned()));
+    }
     let mut json = serde_json::Deserializer::from_slice(payload);
     let message: M = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -134,6 +139,15 @@ mod tests {
             (path.as_str(), reason.as_str()),
             ("recording_id", "is missing")
         );
+    }
+
+    #[test]
+    fn a_list_is_no_message_whatever_is_in_it() {
+        for json in ["[]", " \n[\"00000000-0000-0000-0000-000000000002\"]"] {
+            let (path, reason) = refusal::<RecordingStop>(json);
+            assert_eq!(path, ".");
+            assert!(reason.contains("a list"), "{reason}");
+        }
     }
 
     #[test]

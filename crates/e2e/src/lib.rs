@@ -12,6 +12,8 @@ pub mod display;
 pub mod platform;
 pub mod program;
 pub mod requirement;
+#[cfg(unix)]
+pub mod soak;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};

@@ -9,7 +9,11 @@ use std::{
 };
 
 use serde_json::Value;
-use speakr_e2e::{Speakr, clip, platform::Platform, program::PATIENCE};
+use speakr_e2e::{
+    Speakr, clip,
+    platform::{Platform, Role},
+    program::PATIENCE,
+};
 
 /// The program with an empty home, set up for `platform`.
 fn client(platform: &Platform) -> Speakr {
@@ -247,7 +251,7 @@ fn without_the_platform_the_sound_is_kept_and_a_retry_sends_it() {
 #[test]
 fn a_killed_program_leaves_its_sound_here_and_a_retry_sends_all_of_it() {
     let mut platform = Platform::start();
-    platform.restart_transcriber(&[("SPEAKR_CLIENT_PATIENCE", "3s")]);
+    platform.restart(Role::Transcriber, &[("SPEAKR_CLIENT_PATIENCE", "3s")]);
     let speakr = client(&platform);
     let device = microphone("jfk.wav");
     let mut speaking = speakr.start(["record", "--no-clipboard", "--device", &device]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use speakr_e2e::platform::Platform;
+use speakr_e2e::platform::{Platform, Role};
 
 async fn get(platform: &Platform, path: &str) -> reqwest::Response {
     platform.request(Method::GET, path).send().await.unwrap()
@@ -80,13 +80,13 @@ async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_delet
     assert_eq!(&part.bytes().await.unwrap()[..], b"RIFF");
 
     // The index, made anew, answers the same. What is there already is left alone.
-    let _ = platform.embedder_command(&["rebuild"]);
+    platform.run(Role::Embedder, &["rebuild"]);
     let _ = platform.sql("DELETE FROM speakr.recordings");
     let none = platform
         .query_until(&hybrid, |answer| answer["count"] == 0)
         .await;
     assert_eq!(none["results"], json!([]));
-    let _ = platform.embedder_command(&["rebuild"]);
+    platform.run(Role::Embedder, &["rebuild"]);
     let after = platform
         .query_until(&hybrid, |answer| answer["count"] == 1)
         .await;
@@ -134,7 +134,7 @@ async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_delet
          + (SELECT count(*) FROM speakr.vectors)",
     );
     assert_eq!(rows.trim(), "0");
-    platform.restart_embedder(&[]);
+    platform.restart(Role::Embedder, &[]);
     platform
         .query_until(&hybrid, |answer| answer["count"] == 0)
         .await;
@@ -188,7 +188,7 @@ async fn what_is_not_to_be_kept_leaves_nothing_and_tokens_allow_what_they_say() 
     let delete = as_reader(Method::DELETE, nowhere).send().await.unwrap();
     assert_eq!(delete.status(), 403);
 
-    let listed = platform.query_svc_command(&["token", "list"]);
+    let listed = platform.run(Role::QuerySvc, &["token", "list"]);
     assert_eq!(listed.lines().count(), 2, "{listed}");
     assert!(!listed.contains(&reader));
     let grant = listed
@@ -196,7 +196,10 @@ async fn what_is_not_to_be_kept_leaves_nothing_and_tokens_allow_what_they_say() 
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .find(|grant| grant["scopes"] == json!(["read"]))
         .unwrap();
-    let _ = platform.query_svc_command(&["token", "revoke", grant["token_id"].as_str().unwrap()]);
+    platform.run(
+        Role::QuerySvc,
+        &["token", "revoke", grant["token_id"].as_str().unwrap()],
+    );
     let began = std::time::Instant::now();
     loop {
         let read = as_reader(Method::GET, "/api/v1/recordings")
@@ -243,7 +246,7 @@ async fn what_is_to_be_kept_becomes_text_although_its_client_went_away() {
 async fn a_database_that_is_stuck_for_a_while_costs_no_text() {
     let mut platform = Platform::start();
     // An outage is no attempt: one is all there are.
-    platform.restart_embedder(&[("SPEAKR_MAX_ATTEMPTS", "1")]);
+    platform.restart(Role::Embedder, &[("SPEAKR_MAX_ATTEMPTS", "1")]);
     std::thread::scope(|scope| {
         let stuck = scope.spawn(|| {
             platform.sql(

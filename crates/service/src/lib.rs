@@ -1,5 +1,5 @@
-//! What every service's `main` shares: settings from the environment, JSON logs, traces, the health and
-//! metrics server, and an orderly end.
+//! What every service's `main` shares: settings from the environment, JSON logs, traces, metrics, the
+//! server of health and metrics, and an orderly end.
 //!
 //! ```no_run
 //! use speakr_service::{Service, config::{Kind, Setting}};
@@ -20,6 +20,8 @@
 pub mod config;
 pub mod health;
 pub mod logs;
+pub mod meters;
+pub mod otlp;
 mod service;
 pub mod shutdown;
 pub mod traces;

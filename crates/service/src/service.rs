@@ -2,17 +2,20 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use metrics_exporter_prometheus::PrometheusHandle;
+use opentelemetry_sdk::{
+    error::OTelSdkResult, metrics::SdkMeterProvider, trace::SdkTracerProvider,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     config::{Config, ConfigError, Kind, Setting, SettingError},
     health::{Check, Health, HealthServer},
-    logs,
+    logs, meters,
+    otlp::{Collector, OtlpError},
     shutdown::{DeadlinePassed, Shutdown},
-    traces::{self, TraceError},
+    traces,
 };
 
 /// Where health and metrics are served.
@@ -39,25 +42,17 @@ pub(crate) const SHUTDOWN_DEADLINE: Setting = Setting::new(
 )
 .default("25s");
 
-/// Where traces go.
+/// Where traces and metrics go.
 pub(crate) const OTLP_ENDPOINT: Setting = Setting::new(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     Kind::Url,
-    "The collector that traces are sent to (OTLP over HTTP), as in `http://collector:4318`; none are sent where it isn't set.",
+    "The collector that traces and metrics are sent to (OTLP over HTTP), as in `http://collector:4318`; nothing is sent where it isn't set.",
 );
 
 const COMMON: &[Setting] = &[HEALTH_ADDR, LOG, SHUTDOWN_DEADLINE, OTLP_ENDPOINT];
 
-/// How long the last traces may take to be sent.
-const LAST_TRACES: Duration = Duration::from_secs(3);
-
-/// Bounds of the histograms of durations, in seconds.
-const SECONDS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0,
-];
-
-/// Bounds of the histograms of factors, such as computing time by length of sound.
-const FACTORS: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
+/// How long the last of them may take to be sent.
+const LAST_TELEMETRY: Duration = Duration::from_secs(3);
 
 /// The settings that every service has.
 #[must_use]
@@ -92,9 +87,9 @@ pub enum ServiceError {
     /// Signals can't be heard.
     #[error("can't listen for signals")]
     Signals(#[source] std::io::Error),
-    /// Traces can't be sent.
+    /// Traces and metrics can't be sent.
     #[error(transparent)]
-    Traces(#[from] TraceError),
+    Otlp(#[from] OtlpError),
     /// Work wasn't done in time.
     #[error(transparent)]
     Deadline(#[from] DeadlinePassed),
@@ -110,6 +105,7 @@ pub struct Service {
     health_stop: CancellationToken,
     metrics: PrometheusHandle,
     traces: Option<SdkTracerProvider>,
+    meters: Option<SdkMeterProvider>,
 }
 
 impl std::fmt::Debug for Service {
@@ -137,18 +133,21 @@ impl Service {
             .map_err(ServiceError::LogFilter)?;
         // Someone else may have chosen a provider for this process; then that one serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let traces = if config.is_set(&OTLP_ENDPOINT) {
+        let collector = if config.is_set(&OTLP_ENDPOINT) {
             let endpoint = config.url(&OTLP_ENDPOINT)?;
-            Some(traces::provider(name, version, &endpoint)?)
+            Some(Collector::new(&endpoint, name, version)?)
         } else {
             None
         };
+        let traces = collector.as_ref().map(traces::provider).transpose()?;
         tracing_subscriber::registry()
             .with(traces.as_ref().map(traces::layer))
             .with(layer)
             .try_init()
             .map_err(|e| ServiceError::Telemetry(Box::new(e)))?;
-        let metrics = install_metrics(name, version)?;
+        let meters = collector.as_ref().map(meters::provider).transpose()?;
+        let metrics =
+            meters::install(name, version, meters.as_ref()).map_err(ServiceError::Telemetry)?;
 
         let address = config.address(&HEALTH_ADDR)?;
         let server = HealthServer::bind(address)
@@ -178,6 +177,7 @@ impl Service {
             health_stop,
             metrics,
             traces,
+            meters,
         })
     }
 
@@ -238,39 +238,26 @@ impl Service {
             }
         }
         self.health_stop.cancel();
-        if let Some(traces) = self.traces {
-            // It waits for its thread, which needs this runtime.
-            let last = move || traces.shutdown_with_timeout(LAST_TRACES);
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(last).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the last traces are lost"
-                );
-            }
-        }
+        let (traces, meters) = (self.traces, self.meters);
+        last(move || traces.map(|traces| traces.shutdown_with_timeout(LAST_TELEMETRY))).await;
+        last(move || meters.map(|meters| meters.shutdown_with_timeout(LAST_TELEMETRY))).await;
         Ok(done?)
     }
 }
 
-fn install_metrics(
-    name: &'static str,
-    version: &'static str,
-) -> Result<PrometheusHandle, ServiceError> {
-    let other = |e| ServiceError::Telemetry(Box::new(e));
-    let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
-        .map_err(other)?
-        .set_buckets_for_metric(Matcher::Suffix("_factor".to_owned()), &FACTORS)
-        .map_err(other)?
-        .build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).map_err(|e| ServiceError::Telemetry(Box::new(e)))?;
-    metrics::describe_gauge!(
-        "speakr_build_info",
-        "1, with the service's name and version"
-    );
-    metrics::gauge!("speakr_build_info", "service" => name, "version" => version).set(1.0);
-    Ok(handle)
+/// Sends the last of one kind of telemetry.
+async fn last(send: impl FnOnce() -> Option<OTelSdkResult> + Send + 'static) {
+    // It waits for a thread of its own, which needs this runtime.
+    let sent = tokio::task::spawn_blocking(send);
+    // The SDK keeps to no time of its own here.
+    match tokio::time::timeout(2 * LAST_TELEMETRY, sent).await {
+        Ok(Ok(Some(Err(error)))) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the last traces or metrics are lost"
+        ),
+        Err(_) => tracing::warn!("the last traces or metrics are lost: the collector is too slow"),
+        Ok(_) => {}
+    }
 }
 
 /// Tells `error` with its causes on standard error.

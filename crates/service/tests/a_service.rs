@@ -1,7 +1,7 @@
 //! A whole service: it starts, tells its health, and ends at SIGTERM. One process holds one
 //! service, so this is one test.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::{
     sync::{
@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::{
+    collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
+    metrics::v1::metric::Data,
+};
 use prost::Message;
 use speakr_service::{
     Service,
@@ -69,18 +72,31 @@ fn a_service_tells_its_health_and_metrics_and_ends_in_order_at_sigterm() {
         .block_on(live(collector));
 }
 
-/// A collector of traces; gives what it was sent.
-fn collect(listener: std::net::TcpListener) -> mpsc::UnboundedReceiver<ExportTraceServiceRequest> {
-    let (tell, told) = mpsc::unbounded_channel();
-    let take = async move |body: axum::body::Bytes| {
-        tell.send(ExportTraceServiceRequest::decode(body).unwrap())
-            .unwrap();
+/// What a collector was sent.
+struct Collected {
+    traces: mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
+    metrics: mpsc::UnboundedReceiver<ExportMetricsServiceRequest>,
+}
+
+/// A collector.
+fn collect(listener: std::net::TcpListener) -> Collected {
+    let (tell_trace, traces) = mpsc::unbounded_channel();
+    let (tell_metric, metrics) = mpsc::unbounded_channel();
+    let take_trace = async move |body: axum::body::Bytes| {
+        let sent = ExportTraceServiceRequest::decode(body).unwrap();
+        tell_trace.send(sent).unwrap();
     };
-    let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
+    let take_metric = async move |body: axum::body::Bytes| {
+        let sent = ExportMetricsServiceRequest::decode(body).unwrap();
+        tell_metric.send(sent).unwrap();
+    };
+    let router = axum::Router::new()
+        .route("/v1/traces", axum::routing::post(take_trace))
+        .route("/v1/metrics", axum::routing::post(take_metric));
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
-    told
+    Collected { traces, metrics }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -149,11 +165,23 @@ async fn live(collector: std::net::TcpListener) {
     assert_eq!(work.await.unwrap(), "ending");
     assert!(reqwest::get(format!("{url}/health")).await.is_err());
 
-    let sent = collected.recv().await.unwrap();
+    let sent = collected.traces.recv().await.unwrap();
     let resource = &sent.resource_spans[0];
     let spans = &resource.scope_spans[0].spans;
     let hop = spans.iter().find(|s| s.name == "hop").unwrap();
     assert_eq!(hex(&hop.trace_id), trace_id);
     assert_eq!(hex(&hop.parent_span_id), "b7ad6b7169203331");
     assert_eq!(hex(&hop.span_id), onward.traceparent[36..52]);
+
+    let sent = collected.metrics.recv().await.unwrap();
+    let metrics = &sent.resource_metrics[0].scope_metrics[0].metrics;
+    let seconds = metrics.iter().find(|m| m.name == "speakr_test_seconds");
+    let Some(Data::Histogram(seconds)) = &seconds.unwrap().data else {
+        panic!("{seconds:?}");
+    };
+    let point = &seconds.data_points[0];
+    assert_eq!(point.count, 1);
+    let bucket = point.explicit_bounds.iter().position(|b| *b == 0.025);
+    assert_eq!(point.bucket_counts[bucket.unwrap()], 1, "{point:?}");
+    assert!(metrics.iter().any(|m| m.name == "speakr_build_info"));
 }

@@ -4,6 +4,9 @@
 //! Nothing here is a mock: tests, benches and `make up` use what production uses.
 
 pub mod nats;
+pub mod platform;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod s3;
+pub mod service;

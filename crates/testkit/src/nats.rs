@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
-
-use crate::process::{Server, StartError, find, free_port};
+use crate::process::{Folder, Server, StartError, find, free_port};
 
 const PROGRAM: &str = "nats-server";
 /// What the streams may be promised. Without it the server promises 75 % of what is free on the
@@ -23,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Nats {
     server: Option<Server>,
-    folder: TempDir,
+    folder: Folder,
     config: PathBuf,
     environment: Vec<(String, String)>,
     port: u16,
@@ -65,7 +63,53 @@ impl Nats {
                 folder.join("store").display()
             )
         };
-        Self::launch(config, Vec::new(), "nats", None)
+        Self::launch(scratch()?, config, Vec::new(), "nats", None)
+    }
+
+    /// Starts `size` servers that are one cluster, and keep streams together.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_cluster(size: usize) -> Result<Vec<Self>, StartError> {
+        let ports = (0..size)
+            .map(|_| free_port())
+            .collect::<io::Result<Vec<u16>>>()
+            .map_err(failed)?;
+        let routes: Vec<String> = ports
+            .iter()
+            .map(|port| format!("\"nats://127.0.0.1:{port}\""))
+            .collect();
+        let routes = routes.join(", ");
+        // None is healthy before most are there: all start before one is waited for.
+        let servers: Vec<_> = std::thread::scope(|scope| {
+            let start = |(number, cluster): (usize, &u16)| {
+                let (routes, cluster) = (&routes, *cluster);
+                scope.spawn(move || {
+                    let config = |folder: &Path, port: u16, monitor: u16| {
+                        format!(
+                            "server_name: n{number}\nhost: 127.0.0.1\nport: {port}\n\
+                             http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n\
+                             cluster {{ name: test, host: 127.0.0.1, port: {cluster}, routes: [{routes}] }}\n\
+                             jetstream {{ store_dir: \"{}\", max_file_store: {STORE}, sync_interval: always }}\n",
+                            folder.join("store").display()
+                        )
+                    };
+                    Self::launch(scratch()?, config, Vec::new(), "nats", None)
+                })
+            };
+            let started: Vec<_> = ports.iter().enumerate().map(start).collect();
+            started
+                .into_iter()
+                .map(std::thread::ScopedJoinHandle::join)
+                .collect()
+        });
+        servers
+            .into_iter()
+            .map(|joined| match joined {
+                Ok(server) => server,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
     }
 
     /// Starts a server from the config file `shipped` as production does; only ports and folder
@@ -74,6 +118,18 @@ impl Nats {
     /// # Errors
     /// [`StartError`].
     pub fn start_shipped(
+        shipped: &Path,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, StartError> {
+        Self::start_shipped_in(scratch()?, shipped, environment)
+    }
+
+    /// The same, with its streams in `folder`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_shipped_in(
+        folder: Folder,
         shipped: &Path,
         environment: Vec<(String, String)>,
     ) -> Result<Self, StartError> {
@@ -88,7 +144,7 @@ impl Nats {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
-        Self::launch(config, environment, "nats", shipped.parent())
+        Self::launch(folder, config, environment, "nats", shipped.parent())
     }
 
     /// Starts a server that speaks TLS alone, with the certificate and key in these PEM files,
@@ -115,16 +171,16 @@ impl Nats {
                 folder.join("store").display()
             )
         };
-        Self::launch(config, Vec::new(), "tls", None)
+        Self::launch(scratch()?, config, Vec::new(), "tls", None)
     }
 
     fn launch(
+        folder: Folder,
         config: impl Fn(&Path, u16, u16) -> String,
         mut environment: Vec<(String, String)>,
         scheme: &'static str,
         beside: Option<&Path>,
     ) -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().map_err(failed)?;
         // The server looks for included files beside the one that includes them.
         for file in beside.iter().flat_map(std::fs::read_dir).flatten() {
             let file = file.map_err(failed)?.path();
@@ -198,6 +254,21 @@ impl Nats {
         self.server = None;
     }
 
+    /// Ends it in order.
+    #[cfg(unix)]
+    pub fn end(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.end(PATIENCE);
+        }
+        self.server = None;
+    }
+
+    /// The folder of its streams.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
     /// Starts it again on the same port with what it had stored.
     ///
     /// # Errors
@@ -206,6 +277,10 @@ impl Nats {
         self.server = None;
         self.run()
     }
+}
+
+fn scratch() -> Result<Folder, StartError> {
+    Folder::scratch().map_err(failed)
 }
 
 const fn failed(source: io::Error) -> StartError {

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
-use crate::process::{Server, StartError, find, free_port, is_root, tools};
+use crate::process::{
+    Folder, Server, StartError, children_are_tied, find, free_port, is_root, secret, tools,
+};
 
 const PROGRAM: &str = "postgres";
 const INITDB: &str = "initdb";
@@ -33,7 +33,7 @@ const NOBODY: u32 = 65_534;
 #[derive(Debug)]
 pub struct Postgres {
     server: Option<Server>,
-    folder: TempDir,
+    folder: Folder,
     /// The folder of its programs.
     programs: PathBuf,
     port: u16,
@@ -46,34 +46,46 @@ impl Postgres {
     /// # Errors
     /// [`StartError`].
     pub fn start() -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().map_err(|e| failed(INITDB, e))?;
-        let random = folder.path().file_name().unwrap_or_default();
-        let password = random
-            .to_string_lossy()
-            .replace(|c: char| !c.is_alphanumeric(), "");
+        Self::start_in(Folder::scratch().map_err(|e| failed(INITDB, e))?)
+    }
+
+    /// The same in `folder`, or with the cluster that is there already. Whom the server runs as must
+    /// get there: it refuses to be root.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_in(folder: Folder) -> Result<Self, StartError> {
         let programs = reachable(programs()?, folder.path())?;
         let mut postgres = Self {
             server: None,
             programs,
             port: free_port().map_err(|e| failed(PROGRAM, e))?,
-            password,
+            password: secret(),
             folder,
         };
-        postgres.initialise()?;
+        let file = postgres.folder.path().join("password");
+        if postgres.data().join("PG_VERSION").is_file() {
+            postgres.password = fs::read_to_string(file).map_err(|e| failed(PROGRAM, e))?;
+        } else {
+            postgres.initialise(&file)?;
+        }
         postgres.start_again()?;
         Ok(postgres)
     }
 
-    fn initialise(&self) -> Result<(), StartError> {
-        let file = self.folder.path().join("password");
-        std::fs::write(&file, &self.password).map_err(|e| failed(INITDB, e))?;
-        for path in [self.folder.path(), &file] {
+    /// Makes a cluster; its password goes into `file`.
+    fn initialise(&self, file: &Path) -> Result<(), StartError> {
+        fs::write(file, &self.password).map_err(|e| failed(INITDB, e))?;
+        #[cfg(unix)]
+        fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .map_err(|e| failed(INITDB, e))?;
+        for path in [self.folder.path(), file] {
             give_away(path).map_err(|e| failed(INITDB, e))?;
         }
         let output = self
             .as_nobody(INITDB)?
             .args(["--username", USER, "--auth", "scram-sha-256", "--pwfile"])
-            .arg(&file)
+            .arg(file)
             // The same order and the same letters on every system.
             .args(["--encoding", "UTF8", "--locale-provider", "builtin"])
             .args(["--locale", "C.UTF-8", "--no-sync", "--pgdata"])
@@ -82,6 +94,16 @@ impl Postgres {
             .output()
             .map_err(|e| failed(INITDB, e))?;
         complain(INITDB, &output)
+    }
+
+    /// Ends the server in order, with what is on its way to disk.
+    #[cfg(unix)]
+    pub fn end(&mut self) {
+        if let Some(server) = &mut self.server {
+            // SIGTERM waits for clients; there are none when this is called.
+            server.end(PATIENCE);
+        }
+        self.server = None;
     }
 
     /// Ends the server at once, as a crash would. What it stored is kept.
@@ -138,6 +160,26 @@ impl Postgres {
         Ok(self.url(name))
     }
 
+    /// Whether there is a database called `name`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn has_database(&self, name: &str) -> Result<bool, StartError> {
+        let sql = format!("SELECT count(*) FROM pg_database WHERE datname = '{name}'");
+        Ok(self.query("postgres", &sql)? == "1")
+    }
+
+    /// A client program of this server (`pg_dump`, `pg_restore`), set up to reach it.
+    #[must_use]
+    pub fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command
+            .env("PGPASSWORD", &self.password)
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER])
+            .stdin(Stdio::null());
+        command
+    }
+
     /// The URL of database `name`, with user and password.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
@@ -152,11 +194,9 @@ impl Postgres {
     /// # Errors
     /// [`StartError::NotReady`] with what the server said.
     pub fn query(&self, name: &str, sql: &str) -> Result<String, StartError> {
-        let output = Command::new(self.programs.join(PSQL))
-            .env("PGPASSWORD", &self.password)
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", USER])
+        let output = self
+            .client(PSQL)
             .args(["-d", name, "-v", "ON_ERROR_STOP=1", "-XAtc", sql])
-            .stdin(Stdio::null())
             .output()
             .map_err(|e| failed(PSQL, e))?;
         complain(PSQL, &output)?;
@@ -165,6 +205,12 @@ impl Postgres {
 
     fn as_nobody(&self, program: &str) -> Result<Command, StartError> {
         as_nobody(&self.programs.join(program))
+    }
+
+    /// The processor time that the server and all of its processes have used, where the system tells.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.server.as_ref()?.cpu_time()
     }
 
     /// The port of clients.
@@ -232,9 +278,12 @@ fn reachable(programs: PathBuf, folder: &Path) -> Result<PathBuf, StartError> {
     if works(&programs).is_ok() {
         return Ok(programs);
     }
+    let copy = folder.join("programs");
+    if works(&copy.join("bin")).is_ok() {
+        return Ok(copy.join("bin"));
+    }
     let real = fs::canonicalize(programs.join(PROGRAM)).map_err(failed)?;
     let installed = real.ancestors().nth(2).unwrap_or(&real);
-    let copy = folder.join("programs");
     let output = Command::new("cp")
         .arg("-RL")
         .args([installed, &copy])
@@ -253,9 +302,12 @@ fn as_nobody(path: &Path) -> Result<Command, StartError> {
     }
     let id = NOBODY.to_string();
     let mut command = Command::new(find("setpriv")?);
-    command
-        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
-        .arg(path);
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+    if children_are_tied() {
+        // The tie doesn't outlast a change of the user, so it is made behind that.
+        command.args(["--pdeathsig", "TERM"]);
+    }
+    command.arg("--").arg(path);
     Ok(command)
 }
 

@@ -4,11 +4,16 @@ use std::{
     fs::{File, TryLockError},
     io,
     net::{Ipv4Addr, TcpListener},
-    path::PathBuf,
-    process::{Child, Command},
-    sync::{Mutex, PoisonError},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
+
+use tempfile::TempDir;
 
 /// Why a server isn't there.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +99,105 @@ pub fn fetched(tool: &'static str, program: &str) -> Result<PathBuf, StartError>
     found.pop().ok_or(StartError::NotFetched { tool })
 }
 
+/// Where a server keeps what it stores.
+#[derive(Debug)]
+pub enum Folder {
+    /// Gone with the server.
+    Scratch(TempDir),
+    /// Found again by the next one.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    /// A new folder that goes with its server.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn scratch() -> io::Result<Self> {
+        tempfile::tempdir().map(Self::Scratch)
+    }
+
+    /// The folder `name` in `data`, which is kept; a scratch folder where `data` is none.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn of(data: Option<&Path>, name: &str) -> io::Result<Self> {
+        let Some(data) = data else {
+            return Self::scratch();
+        };
+        let folder = data.join(name);
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self::Kept(folder))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Scratch(folder) => folder.path(),
+            Self::Kept(folder) => folder,
+        }
+    }
+}
+
+/// Something that nobody guesses, for a password or a key of a server that lives here alone.
+pub(crate) fn secret() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// Whether what is started ends with the thread that starts it.
+static TIED: AtomicBool = AtomicBool::new(false);
+
+/// What is started from now on ends with the thread that starts it, even where that is killed, and
+/// doesn't hear the Ctrl-C that is meant for this process. On systems other than Linux only the
+/// second holds.
+pub fn tie_children() {
+    TIED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`tie_children`] was called.
+pub(crate) fn children_are_tied() -> bool {
+    TIED.load(Ordering::Relaxed)
+}
+
+/// Starts `command`, tied where [`tie_children`] says so; what it says goes into the file `log`,
+/// behind what is there.
+pub(crate) fn spawn(command: &mut Command, log: &Path) -> io::Result<Child> {
+    let output = File::options().create(true).append(true).open(log)?;
+    let quiet = |command: &mut Command| {
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output.try_clone()?)
+            .spawn()
+    };
+    if !children_are_tied() {
+        return quiet(command);
+    }
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(target_os = "linux")]
+    if let Ok(setpriv) = find("setpriv") {
+        // It becomes the program, so that the process id is the program's.
+        let mut tied = Command::new(setpriv);
+        tied.args(["--pdeathsig", "TERM", "--"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => tied.env(name, value),
+                None => tied.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            tied.current_dir(folder);
+        }
+        std::os::unix::process::CommandExt::process_group(&mut tied, 0);
+        return quiet(&mut tied);
+    }
+    quiet(command)
+}
+
 /// The marks of the ports that this process was given, held until it ends.
 static MARKS: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
@@ -141,6 +245,28 @@ pub(crate) fn is_root() -> bool {
     false
 }
 
+/// The processor time that the process `pid` has used, and where `family` so asks, its children too,
+/// those that have ended included. Where the system tells: Linux counts it in hundredths of a second.
+pub(crate) fn cpu_time(pid: u32, family: bool) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind the name, which may hold anything and ends with the last bracket, state is the first
+    // field; user and system time are the 12th and 13th, those of ended children the next two.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let mut used = ticks(11)? + ticks(12)?;
+    if family {
+        used += ticks(13)? + ticks(14)?;
+    }
+    let mut time = Duration::from_millis(used * 10);
+    if family {
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+        for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
+            time += cpu_time(child, true).unwrap_or_default();
+        }
+    }
+    Some(time)
+}
+
 /// A server that is killed when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -162,17 +288,7 @@ impl Server {
         mut ready: impl FnMut() -> bool,
     ) -> Result<Self, StartError> {
         let failed = |source| StartError::Start { program, source };
-        let output = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .map_err(failed)?;
-        let child = command
-            .stdin(std::process::Stdio::null())
-            .stdout(output.try_clone().map_err(failed)?)
-            .stderr(output)
-            .spawn()
-            .map_err(failed)?;
+        let child = spawn(command, &log).map_err(failed)?;
         let mut server = Self {
             program,
             child,
@@ -207,11 +323,43 @@ impl Server {
         self.child.id()
     }
 
+    /// The processor time that it and its children have used, where the system tells.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        cpu_time(self.pid(), true)
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+
+    /// Asks it to end in order, and waits until it has; one that doesn't within `patience` is
+    /// killed.
+    #[cfg(unix)]
+    pub fn end(&mut self, patience: Duration) {
+        end(&mut self.child, patience);
+    }
+}
+
+/// Asks `child` to end (SIGTERM) and waits until it has; kills it after `patience`. Gives how it
+/// ended, where the system tells.
+#[cfg(unix)]
+pub(crate) fn end(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let asked = rustix::process::kill_process(
+        rustix::process::Pid::from_child(child),
+        rustix::process::Signal::TERM,
+    );
+    let began = Instant::now();
+    while asked.is_ok() && began.elapsed() < patience {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    child.wait().ok()
 }
 
 impl Drop for Server {

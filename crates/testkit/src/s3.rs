@@ -7,11 +7,13 @@ mod versitygw;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use tempfile::TempDir;
+use crate::process::{Folder, Server, StartError, find, free_port, secret};
 
-use crate::process::{Server, StartError, find, free_port};
+/// How long it may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which program serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +68,7 @@ impl fmt::Display for Kind {
 pub struct S3 {
     kind: Kind,
     server: Option<Server>,
-    folder: TempDir,
+    folder: Folder,
     port: u16,
     access_key: String,
     secret_key: String,
@@ -97,7 +99,18 @@ impl S3 {
     /// # Errors
     /// [`StartError`].
     pub fn start_kind(kind: Kind) -> Result<Self, StartError> {
-        Self::launch(kind, None, false)
+        let folder = Folder::scratch().map_err(kind.failed())?;
+        Self::launch(kind, folder, None, false)
+    }
+
+    /// Starts the best server that is installed, with its objects in `folder`. Moto keeps nothing
+    /// there from one start to the next.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_in(folder: Folder) -> Result<Self, StartError> {
+        let best = Kind::installed()?.into_iter().next();
+        Self::launch(best.unwrap_or(Kind::Versitygw), folder, None, false)
     }
 
     /// Starts a server of this kind that looks at keys. versitygw always does; with moto, which takes
@@ -106,7 +119,8 @@ impl S3 {
     /// # Errors
     /// [`StartError`].
     pub fn start_guarded(kind: Kind) -> Result<Self, StartError> {
-        Self::launch(kind, None, true)
+        let folder = Folder::scratch().map_err(kind.failed())?;
+        Self::launch(kind, folder, None, true)
     }
 
     /// Starts a versitygw that has room for `bytes` and no more: its folder is a small file system
@@ -115,24 +129,25 @@ impl S3 {
     /// # Errors
     /// [`StartError`].
     pub fn start_small(bytes: u64) -> Result<Self, StartError> {
-        Self::launch(Kind::Versitygw, Some(bytes), true)
+        let kind = Kind::Versitygw;
+        let folder = Folder::scratch().map_err(kind.failed())?;
+        Self::launch(kind, folder, Some(bytes), true)
     }
 
-    fn launch(kind: Kind, room: Option<u64>, guarded: bool) -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().map_err(kind.failed())?;
+    fn launch(
+        kind: Kind,
+        folder: Folder,
+        room: Option<u64>,
+        guarded: bool,
+    ) -> Result<Self, StartError> {
         let port = free_port().map_err(kind.failed())?;
-        // The scratch folder's random name will do: keys are made anew for each server.
-        let random = folder.path().file_name().unwrap_or_default();
-        let random = random
-            .to_string_lossy()
-            .replace(|c: char| !c.is_alphanumeric(), "");
         let mut s3 = Self {
             kind,
             server: None,
             folder,
             port,
-            access_key: format!("access{random}"),
-            secret_key: format!("secret{random}{port}"),
+            access_key: format!("access{}", secret()),
+            secret_key: format!("secret{}", secret()),
             room,
             guarded,
         };
@@ -172,6 +187,15 @@ impl S3 {
         }
     }
 
+    /// Ends the server in order.
+    #[cfg(unix)]
+    pub fn end(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.end(PATIENCE);
+        }
+        self.server = None;
+    }
+
     /// What serves.
     #[must_use]
     pub const fn kind(&self) -> Kind {
@@ -182,6 +206,12 @@ impl S3 {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of clients.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// The access key that may do everything.

@@ -23,9 +23,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Longest part of a server's own words in an error.
 const MAX_DETAIL_CHARS: usize = 300;
 /// Most recordings that the API lists at once.
-const MOST_LISTED: usize = 1_000;
+pub const MOST_LISTED: usize = 1_000;
 /// Most results that the API gives at once.
-const MOST_RESULTS: usize = 100;
+pub const MOST_RESULTS: usize = 100;
 
 /// A bearer token. It is never shown.
 #[derive(Clone)]

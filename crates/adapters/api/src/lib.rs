@@ -4,5 +4,5 @@ mod client;
 mod error;
 mod wire;
 
-pub use client::{ApiClient, ApiConfig, SoundFile, Token};
+pub use client::{ApiClient, ApiConfig, MOST_LISTED, MOST_RESULTS, SoundFile, Token};
 pub use error::ApiError;

@@ -9,6 +9,7 @@ use axum::{
 use speakr_core::{
     export::{ExportFormat, export},
     ports::index::{Entry, Filter},
+    usecases::library::LibraryError,
 };
 
 use crate::{
@@ -27,7 +28,11 @@ pub(crate) async fn list(
     parameters: Parameters,
 ) -> Result<Json<RecordingList>, Problem> {
     if let Some(prefix) = parameters.get("id_prefix") {
-        return Ok(listed(api.library().with_prefix(prefix).await?));
+        return match api.library().with_prefix(prefix).await {
+            // What is asked for can't be anywhere: that is another thing than nothing being there.
+            Err(error @ LibraryError::NoId(_)) => Err(Problem::malformed(error.to_string())),
+            found => Ok(listed(found?)),
+        };
     }
     let wanted = parameters
         .get("limit")

@@ -35,6 +35,12 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
         )
         .await
         .map_err(|_| too_large(max))?;
+        // serde would take a list for an object's values in their order.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::malformed(
+                "the body isn't what is wanted: it is a list, and has to be an object",
+            ));
+        }
         serde_json::from_slice(&body)
             .map(Self)
             .map_err(|e| Problem::malformed(format!("the body isn't what is wanted: {e}")))

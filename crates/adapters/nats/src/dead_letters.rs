@@ -36,7 +36,8 @@ pub async fn list(bus: &Bus, limit: usize) -> Result<Vec<DeadLetter>, BusError> 
     let stream = streams::stream(bus, DEAD_LETTER).await?;
     let state = &stream.cached_info().state;
     let mut letters = Vec::new();
-    let mut sequence = state.first_sequence;
+    // A stream that never had a message begins with 0, which no message has.
+    let mut sequence = state.first_sequence.max(1);
     while sequence <= state.last_sequence && letters.len() < limit {
         match get(&stream, sequence).await? {
             Some(message) => letters.push(describe(&message)),

@@ -81,6 +81,25 @@ pub enum BusError {
         #[source]
         cause: serde_json::Error,
     },
+    /// A backup's file or folder can't be used.
+    #[error("can't {action} {}", path.display())]
+    Backup {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A backup doesn't go where there is something already.
+    #[error("the stream {stream} holds {messages} messages, and a backup doesn't replace them")]
+    NotEmpty {
+        /// Which stream.
+        stream: String,
+        /// How many.
+        messages: u64,
+    },
     /// Sound that can't be put together.
     #[error("the sound of recording {recording_id} can't be put together")]
     Sound {

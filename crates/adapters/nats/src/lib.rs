@@ -10,6 +10,7 @@
 
 mod announce;
 pub mod audio;
+pub mod backup;
 mod bus;
 mod caller;
 mod config;

@@ -85,6 +85,7 @@ async fn work_that_goes_on_is_not_handed_out_again() {
 async fn a_message_that_ends_its_worker_each_time_is_put_aside_with_its_reason_and_can_be_sent_again()
  {
     let (_nats, bus) = platform().await;
+    assert!(dead_letters::list(&bus, 10).await.unwrap().is_empty());
     let config = commands(Duration::from_secs(1), 3);
     let sent = send_start(&bus).await;
     for attempt in 1..=3 {

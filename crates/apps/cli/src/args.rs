@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Doctor,
     /// Show the settings and where each comes from
     Config(commands::config::ConfigArgs),
+    /// Keep the token of a platform's query API in the system's keychain
+    Token(commands::token::TokenArgs),
     /// List, pull, verify and remove models
     Models(commands::models::ModelsArgs),
     /// Print a shell's completions

@@ -199,7 +199,8 @@ settings! {
     nats_inbox_prefix: Option<String> = None, "\"_INBOX_cli\"";
     /// The platform's query API: where search, list, show, export, tag, rm and play look.
     api_url: Option<String> = None, "\"https://speakr.example\"";
-    /// The token of the query API. Better in the environment, or in api_token_file.
+    /// The token of the query API. Better in the environment, in api_token_file, or in the system's
+    /// keychain (`speakr token set`), which is asked where neither is set.
     api_token: Secret = Secret::default(), "\"\"";
     /// A file with the token of the query API.
     api_token_file: Option<PathBuf> = None, "\"~/.config/speakr/token\"";

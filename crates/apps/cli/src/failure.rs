@@ -7,6 +7,7 @@ use speakr_core::ports::{
     sound::SoundError, speech::SpeechError, voice_activity::VoiceActivityError,
 };
 use speakr_core::usecases::{library::LibraryError, transcribe::TranscribeError};
+use speakr_keychain::KeychainError;
 use speakr_local::LockError;
 use speakr_models::ModelError;
 
@@ -126,6 +127,20 @@ failure_from!(SpeechError, |e| match &e {
     SpeechError::UnknownLanguage { .. } => ExitCode::Missing,
     SpeechError::Engine { .. } => ExitCode::Failed,
 });
+
+impl From<KeychainError> for Failure {
+    fn from(error: KeychainError) -> Self {
+        let (code, hint) = match &error {
+            KeychainError::Absent(_) => (
+                ExitCode::Missing,
+                "api_token_file names a file with the token instead; \
+                 on Linux, GNOME Keyring or KWallet is a keychain",
+            ),
+            KeychainError::Failed { .. } => (ExitCode::Failed, "the keychain may be locked"),
+        };
+        Self::from_error(code, &error).hint(hint)
+    }
+}
 
 impl From<TranscribeError> for Failure {
     fn from(error: TranscribeError) -> Self {

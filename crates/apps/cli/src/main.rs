@@ -109,6 +109,7 @@ async fn dispatch(app: &App, command: Command) -> Result<(), Failure> {
         Command::Devices => commands::devices::run(app).await,
         Command::Doctor => commands::doctor::run(app).await,
         Command::Models(args) => commands::models::run(app, &args).await,
+        Command::Token(args) => commands::token::run(app, &args),
         // Served before there was an app.
         Command::Config(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
     }

@@ -12,6 +12,7 @@ use speakr_core::{
 use crate::{
     compose::App,
     failure::{ExitCode, Failure},
+    output::Output,
     platform,
 };
 
@@ -45,6 +46,15 @@ impl App {
 }
 
 impl Shelf<'_> {
+    /// Says so where fewer recordings can be had than the `wanted`: a platform gives no more at once.
+    pub(crate) fn warn_of_most(&self, output: Output, wanted: usize, most: usize) {
+        if matches!(self, Self::There(_)) && wanted > most {
+            output.warn(&format!(
+                "the platform gives {most} at once and no more; --since and --until ask for others"
+            ));
+        }
+    }
+
     /// The one recording whose id begins with `prefix`.
     pub(crate) async fn resolve(&self, prefix: &str) -> Result<RecordingId, Failure> {
         match self {

@@ -1,5 +1,6 @@
 //! `speakr-embedder`: makes what was said findable.
 
+mod measures;
 mod rebuild;
 mod settings;
 mod worker;
@@ -108,7 +109,9 @@ async fn serve() -> Result<(), Failure> {
         let open = || Queue::open(&bus, queue.clone());
         if let Some(queue) = bus::until_open(&stop, open).await {
             working.set();
+            let queue = Arc::new(queue);
             let tasks = service.tasks().clone();
+            tasks.spawn(measures::measure(Arc::clone(&queue), stop.clone()));
             let worker = Worker::new(bus.clone(), library, id, stop);
             service
                 .tasks()

@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// Takes events out of `queue`, `at_once` at a time.
-    pub(crate) async fn run(self, queue: Queue, at_once: usize, tasks: &TaskTracker) {
+    pub(crate) async fn run(self, queue: Arc<Queue>, at_once: usize, tasks: &TaskTracker) {
         let room = Arc::new(Semaphore::new(at_once));
         while !self.stop.is_cancelled() {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, TlsFiles};
 use speakr_service::{
     Service,
-    config::{Config, Kind, Secret, Setting},
+    config::{Config, Kind, Setting},
     health::Check,
 };
 use tokio_util::sync::CancellationToken;
@@ -86,12 +86,13 @@ pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Fail
         config.optional_text(&NATS_USER),
     ) {
         (Some(file), _, _) => Identity::CredentialsFile(file),
-        (None, Some(seed), _) => Identity::Nkey(renewed(seed)),
+        (None, Some(seed), _) => Identity::Nkey(Renewed::new(seed.reader())),
         (None, None, Some(user)) => Identity::Password {
             user,
-            password: config
-                .secret(&NATS_PASSWORD)
-                .map_or_else(|| Renewed::fixed(""), renewed),
+            password: config.secret(&NATS_PASSWORD).map_or_else(
+                || Renewed::fixed(""),
+                |secret| Renewed::new(secret.reader()),
+            ),
         },
         (None, None, None) => Identity::Anonymous,
     };
@@ -106,14 +107,6 @@ pub fn config(config: &Config, name: &str, user: &str) -> Result<BusConfig, Fail
     );
     bus.start_without_server = true;
     Ok(bus)
-}
-
-/// The secret as it is at each connection.
-fn renewed(secret: Secret) -> Renewed {
-    Renewed::new(move || match secret.current() {
-        Ok(text) => Ok(text.expose().to_owned()),
-        Err(error) => Err(error.to_string()),
-    })
 }
 
 /// Does `open` until it succeeds or `stop` is cancelled: a service may be there before its bus, or

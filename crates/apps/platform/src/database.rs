@@ -11,7 +11,7 @@ use speakr_service::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Failure, secret};
+use crate::Failure;
 
 const DATABASE_URL: Setting = Setting::new(
     "DATABASE_URL",
@@ -75,8 +75,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// What is wrong with the settings.
 pub fn config(config: &Config, name: &str) -> Result<PostgresConfig, Failure> {
-    let url = secret(config, &DATABASE_URL)?.ok_or_else(|| DATABASE_URL.missing())?;
-    let mut postgres = PostgresConfig::new(url.trim());
+    let url = config
+        .secret(&DATABASE_URL)
+        .ok_or_else(|| DATABASE_URL.missing())?
+        .current()?;
+    let mut postgres = PostgresConfig::new(url.expose().trim());
     postgres.application_name = name.to_owned();
     postgres.tls = Tls {
         mode: config

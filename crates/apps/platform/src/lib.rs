@@ -16,16 +16,4 @@ pub mod store;
 #[cfg(feature = "bus")]
 pub mod trace;
 
-#[cfg(feature = "database")]
-use speakr_service::config::{Config, Setting};
-
 pub use failure::{Failure, exit_code};
-
-/// The text of a secret as it is now, where it is set.
-#[cfg(feature = "database")]
-fn secret(config: &Config, setting: &Setting) -> Result<Option<String>, Failure> {
-    let Some(secret) = config.secret(setting) else {
-        return Ok(None);
-    };
-    Ok(Some(secret.current()?.expose().to_owned()))
-}

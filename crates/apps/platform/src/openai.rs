@@ -26,11 +26,8 @@ pub const SETTINGS: &[Setting] = &[OPENAI_BASE_URL, OPENAI_API_KEY];
 /// # Errors
 /// What is wrong with the settings.
 pub fn client(config: &Config) -> Result<OpenAiClient, Failure> {
-    let key = config.secret(&OPENAI_API_KEY).map(|secret| {
-        ApiKey::new(move || {
-            let text = secret.current().map_err(|e| e.to_string())?;
-            Ok(text.expose().to_owned())
-        })
-    });
+    let key = config
+        .secret(&OPENAI_API_KEY)
+        .map(|secret| ApiKey::new(secret.reader()));
     OpenAiClient::new(OpenAiConfig::new(config.url(&OPENAI_BASE_URL)?, key)).map_err(Failure::part)
 }

@@ -80,10 +80,7 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
             .ok_or_else(|| S3_SECRET_ACCESS_KEY.missing())?;
         s3.credentials = Some(Credentials {
             access_key_id,
-            secret_access_key: Arc::new(move || match secret.current() {
-                Ok(text) => Ok(text.expose().to_owned()),
-                Err(error) => Err(error.to_string()),
-            }),
+            secret_access_key: Arc::new(secret.reader()),
         });
     }
     let encryption = config.text(&S3_ENCRYPTION)?;

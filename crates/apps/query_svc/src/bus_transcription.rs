@@ -6,12 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use speakr_contract::{
-    AudioData, Message,
+    AudioData,
     commands::{RecordingCancel, TranscriptionRun},
-    decode,
-    events::{TranscriptionFailed, TranscriptionPartial, TranscriptionSucceeded},
 };
 use speakr_core::{
     Recording, RecordingId, RecordingState, Transcript,
@@ -25,7 +22,7 @@ use speakr_core::{
         transcribe::{TranscriptionEvent, TranscriptionObserver},
     },
 };
-use speakr_nats::{Bus, Request, StreamCopies, wire_options};
+use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, wire_options};
 use tokio_util::sync::CancellationToken;
 
 /// What errors call the platform's transcribers.
@@ -134,22 +131,14 @@ impl BusTranscription {
         observer: &dyn TranscriptionObserver,
         cleaner: &mut Cleaner,
     ) -> Result<Transcript, TranscriptionError> {
-        // Heard before it is asked: no answer can come too early.
-        let mut events = self
-            .bus
-            .client()
-            .subscribe("speakr.event.transcription.*")
-            .await
-            .map_err(failed)?;
-        let run = self.command(request, id).await?;
-        let correlation = *request.correlation_id.as_uuid();
-        let mut asked = Request::new(correlation);
+        let mut asked = Request::new(*request.correlation_id.as_uuid());
         speakr_platform::trace::hand_on(&mut asked);
-        self.bus
-            .publish(&run, &asked, &format!("run-{correlation}"))
+        let mut caller = Caller::open(&self.bus, id, asked)
             .await
             .map_err(bus_error)?;
-        drop(run);
+        let run = self.command(request, id).await?;
+        let mut connections = self.bus.connections();
+        caller.ask(&run, "run").await.map_err(bus_error)?;
         if request.keep {
             // From here on it is a recording like any other, whatever becomes of this request.
             cleaner.armed = false;
@@ -157,34 +146,39 @@ impl BusTranscription {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.tick().await;
         loop {
-            let message = tokio::select! {
-                message = events.next() => message,
+            let told = tokio::select! {
+                told = caller.told() => told,
                 _ = look.tick() => {
                     if let Some(transcript) = self.look(id).await? {
                         return Ok(transcript);
                     }
+                    if self.bus.connections() != connections {
+                        // Its answer may have come while the connection was lost.
+                        connections = self.bus.connections();
+                        caller.ask_again(&run).await.map_err(bus_error)?;
+                    }
                     continue;
                 }
             };
-            let Some(message) = message else {
-                return Err(failed("the connection to the bus was closed"));
-            };
-            match heard(&message.subject, &message.payload, id) {
-                Some(Heard::Partial(event)) => observer.on_event(TranscriptionEvent::Partial {
+            match told {
+                Told::Partial(event) => observer.on_event(TranscriptionEvent::Partial {
                     start_ms: event.start_ms,
                     end_ms: event.end_ms,
                     text: event.text,
                 }),
-                Some(Heard::Failed(reason)) => {
-                    return Err(TranscriptionError::Refused { reason });
+                Told::Failed(reason) => return Err(TranscriptionError::Refused { reason }),
+                Told::Cancelled => {
+                    return Err(TranscriptionError::Refused {
+                        reason: "it was cancelled".to_owned(),
+                    });
                 }
-                Some(Heard::Succeeded) => {
+                Told::Succeeded(_) => {
                     // The event comes after the text is kept; it may itself be too large for it.
                     if let Some(transcript) = self.look(id).await? {
                         return Ok(transcript);
                     }
                 }
-                None => {}
+                Told::Closed => return Err(failed("the connection to the bus was closed")),
             }
         }
     }
@@ -285,33 +279,6 @@ async fn purge(library: &Library, id: RecordingId) -> Result<(), TranscriptionEr
     match library.delete(id).await {
         Ok(_) | Err(LibraryError::Archive(ArchiveError::NotFound(_))) => Ok(()),
         Err(error) => Err(failed(error)),
-    }
-}
-
-enum Heard {
-    Partial(TranscriptionPartial),
-    Succeeded,
-    Failed(String),
-}
-
-/// What the message tells of `id`; nothing where it is of another recording, or of a kind that
-/// this version doesn't know.
-fn heard(subject: &str, payload: &[u8], id: RecordingId) -> Option<Heard> {
-    let id = *id.as_uuid();
-    match subject {
-        TranscriptionPartial::SUBJECT => decode::<TranscriptionPartial>(payload)
-            .ok()
-            .filter(|event| event.recording_id == id)
-            .map(Heard::Partial),
-        TranscriptionSucceeded::SUBJECT => decode::<TranscriptionSucceeded>(payload)
-            .ok()
-            .filter(|event| event.recording_id == id)
-            .map(|_| Heard::Succeeded),
-        TranscriptionFailed::SUBJECT => decode::<TranscriptionFailed>(payload)
-            .ok()
-            .filter(|event| event.recording_id == id)
-            .map(|event| Heard::Failed(event.error)),
-        _ => None,
     }
 }
 

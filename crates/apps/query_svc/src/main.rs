@@ -4,10 +4,10 @@ mod bus_transcription;
 mod settings;
 mod tokens;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
-use speakr_core::usecases::library::Library;
+use speakr_core::usecases::{library::Library, remembered::RememberingEmbedder};
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder};
 use speakr_http::{Api, HeaderMap, TraceHook};
 use speakr_nats::{Bus, StreamCopies};
@@ -29,6 +29,9 @@ use crate::{bus_transcription::BusTranscription, tokens::TokenCommand};
 const NAME: &str = "speakr-query-svc";
 /// … its user in the shipped config of the bus.
 const BUS_USER: &str = "query_svc";
+
+/// How many queries' vectors are remembered: some 4 MB of them.
+const REMEMBERED_QUERIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
 
 /// The API of the platform: finds, lists, exports, deletes, and transcribes over the bus. Settings
 /// come from the environment alone.
@@ -103,7 +106,8 @@ async fn serve() -> Result<(), Failure> {
             NAME,
             stop.clone(),
         ));
-        let library = Library::new(archive, Arc::new(database.index()), model)
+        let queries = Arc::new(RememberingEmbedder::new(model, REMEMBERED_QUERIES));
+        let library = Library::new(archive, Arc::new(database.index()), queries)
             .with_copies(Arc::new(StreamCopies::new(bus.clone())));
         let transcription = BusTranscription::new(bus.clone(), library.clone(), decoder);
         let api = Api::new(

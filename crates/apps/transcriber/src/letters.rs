@@ -3,14 +3,10 @@
 use std::io::Write;
 
 use clap::Subcommand;
-use speakr_nats::{Bus, dead_letters};
-use speakr_platform::{Failure, bus};
-use speakr_service::{ServiceError, config::Config};
+use speakr_nats::dead_letters;
+use speakr_platform::Failure;
 
-use crate::NAME;
-
-/// The user of the shipped config of the bus that may do this.
-const OPERATOR: &str = "operator";
+use crate::operator;
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -35,11 +31,7 @@ pub(crate) enum LettersCommand {
 
 /// Does it, as the bus's user that the environment names.
 pub(crate) async fn run(command: LettersCommand) -> Result<(), Failure> {
-    let config = Config::from_env(&[bus::SETTINGS]).map_err(ServiceError::from)?;
-    let mut to = bus::config(&config, NAME, OPERATOR)?;
-    // Somebody waits for the answer.
-    to.start_without_server = false;
-    let bus = Bus::connect(&to).await.map_err(Failure::part)?;
+    let bus = operator::connect().await?;
     match command {
         LettersCommand::List { limit } => {
             let letters = dead_letters::list(&bus, limit)

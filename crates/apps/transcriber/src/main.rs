@@ -1,6 +1,8 @@
 //! `speakr-transcriber`: makes text of speech that comes over the bus.
 
 mod letters;
+mod operator;
+mod streams;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -10,7 +12,7 @@ use speakr_core::{
     usecases::recordings::{Host, Parts, Recordings},
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone};
-use speakr_nats::{Bus, Sent, control::Holders, intents::Intents, streams};
+use speakr_nats::{Bus, Sent, control::Holders, intents::Intents};
 use speakr_platform::{
     Failure,
     bus::{self, BusCheck},
@@ -22,7 +24,7 @@ use speakr_service::{Service, health::Ready};
 use speakr_transcriber::{Measures, SystemClock, Worker, engine, settings};
 use tokio_util::sync::CancellationToken;
 
-use crate::letters::LettersCommand;
+use crate::{letters::LettersCommand, streams::StreamsCommand};
 
 /// Name of the file that a recording's sound has in the store of record.
 const SOUND_NAME: &str = "audio.wav";
@@ -45,6 +47,9 @@ enum Command {
     /// What nobody could work on; takes the bus's user "operator", or one with its rights
     #[command(subcommand)]
     DeadLetters(LettersCommand),
+    /// Backups of what is under way; takes the bus's user "operator", or one with its rights
+    #[command(subcommand)]
+    Streams(StreamsCommand),
 }
 
 #[tokio::main]
@@ -53,6 +58,7 @@ async fn main() -> ExitCode {
     speakr_platform::exit_code(match arguments.command {
         None => run().await,
         Some(Command::DeadLetters(command)) => letters::run(command).await,
+        Some(Command::Streams(command)) => streams::run(command).await,
     })
 }
 
@@ -110,7 +116,7 @@ async fn run() -> Result<(), Failure> {
     });
     // A mismatch is told again and again: somebody has to change the stream, and then it works.
     let open = async || {
-        streams::ensure(&bus, &stream_settings).await?;
+        speakr_nats::streams::ensure(&bus, &stream_settings).await?;
         Intents::open(&bus).await
     };
     if let Some(intents) = bus::until_open(&stop, open).await {

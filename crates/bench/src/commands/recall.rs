@@ -4,13 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use speakr_bench::recall::{self, Collection, ModeRecall, SearchableCollection};
 use speakr_core::search::SearchMode;
-use speakr_fastembed::{ModelFiles, OnnxRuntime, SentenceEmbedder};
+use speakr_fastembed::SentenceEmbedder;
 
-use super::{Failure, bundled_models};
-
-/// The bundled embedder's id and the longest sequence it was made for.
-const EMBEDDER: &str = "all-minilm-l6-v2-int8-speakr";
-const EMBEDDER_SEQUENCE: usize = 256;
+use super::{Failure, bundled_embedder};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -36,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         None => Collection::bundled(),
     }
     .map_err(|e| e as Failure)?;
-    let embedder = Arc::new(load_embedder()?);
+    let embedder = Arc::new(bundled_embedder()?);
     let runtime = tokio::runtime::Runtime::new()?;
     let figures = runtime
         .block_on(measure_all(&collection, embedder))
@@ -138,26 +134,4 @@ async fn measure_all(
         hints.push(recall::measure(&searchable, &collection.hints, mode).await?);
     }
     Ok(Figures { paraphrases, hints })
-}
-
-fn load_embedder() -> Result<SentenceEmbedder, Failure> {
-    let folder = bundled_models().join("all-minilm-l6-v2");
-    let file = |name: &str| {
-        std::fs::read(folder.join(name))
-            .map(Into::into)
-            .map_err(|e| format!("{}: {e}", folder.join(name).display()))
-    };
-    let files = ModelFiles {
-        onnx: file("model_int8.onnx")?,
-        tokenizer: file("tokenizer.json")?,
-        config: file("config.json")?,
-        special_tokens_map: file("special_tokens_map.json")?,
-        tokenizer_config: file("tokenizer_config.json")?,
-    };
-    Ok(SentenceEmbedder::load(
-        EMBEDDER,
-        EMBEDDER_SEQUENCE,
-        files,
-        &OnnxRuntime::from_env(),
-    )?)
 }

@@ -3,5 +3,6 @@
 pub mod capture;
 pub mod library;
 pub mod recordings;
+pub mod remembered;
 pub mod silence;
 pub mod transcribe;

@@ -111,6 +111,14 @@ impl Secret {
         Ok(secret)
     }
 
+    /// What reads it each time that it is called, for parts that know neither settings nor secrets.
+    pub fn reader(self) -> impl Fn() -> Result<String, String> + Send + Sync + 'static {
+        move || match self.current() {
+            Ok(text) => Ok(text.expose().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// The secret as it is now. White space at the end of a file isn't part of it.
     ///
     /// # Errors

@@ -14,12 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// system keeps attributes), users.
 const FOLDERS: [&str; 4] = ["data", "versions", "metadata", "users"];
 
-/// Makes the folders, and the bucket as one that keeps versions.
+/// Makes the folders, and the bucket as one that keeps versions; what is there stays.
 pub(super) fn set_up(storage: &Path) -> io::Result<()> {
     for folder in FOLDERS {
         fs::create_dir_all(storage.join(folder))?;
     }
-    fs::create_dir(storage.join("data").join(S3::BUCKET))?;
+    fs::create_dir_all(storage.join("data").join(S3::BUCKET))?;
     let attributes = storage.join("metadata").join(S3::BUCKET).join("meta");
     fs::create_dir_all(&attributes)?;
     // As the server itself notes it when it is asked for it.

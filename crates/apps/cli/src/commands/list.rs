@@ -1,6 +1,7 @@
 //! `speakr list`.
 
 use clap::Args;
+use speakr_api::MOST_LISTED;
 use speakr_core::{
     RecordingState, Tags,
     search::{ListedRecording, Listing},
@@ -26,6 +27,7 @@ pub(crate) struct ListArgs {
 /// Lists recordings, newest first.
 pub(crate) async fn run(app: &App, args: &ListArgs) -> Result<(), Failure> {
     let shelf = app.shelf().await?;
+    shelf.warn_of_most(app.output, args.limit, MOST_LISTED);
     let listed = shelf.list(&args.filter.filter(), args.limit).await?;
     if app.output.is_json() {
         return app.output.print_json(&Listing::from(listed));

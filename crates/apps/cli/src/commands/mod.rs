@@ -18,4 +18,5 @@ pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod tag;
+pub(crate) mod token;
 pub(crate) mod transcribe;

@@ -1,6 +1,7 @@
 //! `speakr search`.
 
 use clap::{Args, ValueEnum};
+use speakr_api::MOST_RESULTS;
 use speakr_core::search::{SearchMode, SearchRequest, SearchResult};
 
 use crate::{
@@ -51,7 +52,9 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<(), Failure> {
         mode: args.mode.into(),
         limit: args.limit.clamp(1, 1_000),
     };
-    let response = app.shelf().await?.search(&request).await?;
+    let shelf = app.shelf().await?;
+    shelf.warn_of_most(app.output, args.limit, MOST_RESULTS);
+    let response = shelf.search(&request).await?;
     if app.output.is_json() {
         return app.output.print_json(&response);
     }

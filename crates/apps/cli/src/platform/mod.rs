@@ -84,19 +84,9 @@ async fn unreachable(config: &BusConfig) -> Failure {
 /// # Errors
 /// What is wrong with its settings.
 pub(crate) fn api(settings: &Settings) -> Result<Option<ApiClient>, Failure> {
-    let Some(text) = &settings.api_url else {
+    let Some(url) = api_url(settings)? else {
         return Ok(None);
     };
-    let url = Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| {
-            Failure::new(
-                ExitCode::Usage,
-                format!("api_url: \"{text}\" is no URL of a server"),
-            )
-            .hint("it is like https://speakr.example")
-        })?;
     let token = match (settings.api_token.reveal(), &settings.api_token_file) {
         (Some(token), _) => Some(Token::new(token)),
         (None, Some(file)) => {
@@ -108,7 +98,7 @@ pub(crate) fn api(settings: &Settings) -> Result<Option<ApiClient>, Failure> {
             })?;
             Some(Token::new(&text))
         }
-        (None, None) => None,
+        (None, None) => from_keychain(&url).map(|token| Token::new(&token)),
     };
     let config = ApiConfig {
         url,
@@ -116,6 +106,38 @@ pub(crate) fn api(settings: &Settings) -> Result<Option<ApiClient>, Failure> {
         timeout: ANSWERS_WITHIN,
     };
     Ok(Some(ApiClient::new(config)?))
+}
+
+/// What the keychain has for `url`. Where there is no keychain there is no token either.
+fn from_keychain(url: &Url) -> Option<String> {
+    speakr_keychain::token(url).unwrap_or_else(|error| {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "no token from the keychain"
+        );
+        None
+    })
+}
+
+/// Where the query API is; none where none is set.
+///
+/// # Errors
+/// That it is no URL of a server.
+pub(crate) fn api_url(settings: &Settings) -> Result<Option<Url>, Failure> {
+    let Some(text) = &settings.api_url else {
+        return Ok(None);
+    };
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .map(Some)
+        .ok_or_else(|| {
+            Failure::new(
+                ExitCode::Usage,
+                format!("api_url: \"{text}\" is no URL of a server"),
+            )
+            .hint("it is like https://speakr.example")
+        })
 }
 
 impl From<BusError> for Failure {

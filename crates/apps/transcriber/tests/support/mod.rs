@@ -33,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The platform: a bus and a store, both real, and transcribers on them.
 pub struct Platform {
     pub nats: Nats,
+    /// The other servers of the bus, where it is a cluster.
+    pub others: Vec<Nats>,
     pub bus: Bus,
     pub s3: S3,
     pub archive: S3Archive,
@@ -126,6 +128,24 @@ impl Platform {
         Self::start_as(nats, config).await
     }
 
+    /// The same on a cluster of three.
+    pub async fn start_on_cluster() -> Self {
+        let mut servers = Nats::start_cluster(3).expect("a cluster");
+        let nats = servers.remove(0);
+        let urls: Vec<_> = [&nats].into_iter().chain(&servers).map(Nats::url).collect();
+        let config = BusConfig::new(&urls.join(","), "client");
+        Self {
+            others: servers,
+            ..Self::start_as(nats, config).await
+        }
+    }
+
+    /// Where the bus is.
+    pub fn url(&self) -> String {
+        let all = [&self.nats].into_iter().chain(&self.others);
+        all.map(Nats::url).collect::<Vec<_>>().join(",")
+    }
+
     pub async fn start_as(nats: Nats, config: BusConfig) -> Self {
         let bus = Bus::connect(&config).await.expect("a connection");
         let events = bus.client().subscribe("speakr.event.>").await.unwrap();
@@ -141,6 +161,7 @@ impl Platform {
         .await;
         Self {
             nats,
+            others: Vec::new(),
             bus,
             s3,
             archive,
@@ -172,7 +193,7 @@ impl Platform {
         let log = self.folder.path().join(format!("replica-{port}.log"));
         let output = std::fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_speakr-transcriber"))
-            .env("NATS_URL", self.nats.url())
+            .env("NATS_URL", self.url())
             .env("S3_BUCKET", S3::BUCKET)
             .env("S3_ENDPOINT", self.s3.endpoint())
             .env("S3_REGION", S3::REGION)
@@ -201,6 +222,16 @@ impl Platform {
             .publish(command, request, &message_id)
             .await
             .expect("it is stored");
+    }
+
+    /// The same, as often as it takes.
+    pub async fn send_until_stored<M: Message>(&self, command: &M, request: &Request) {
+        let message_id = Uuid::new_v4().to_string();
+        let began = Instant::now();
+        while let Err(error) = self.bus.publish(command, request, &message_id).await {
+            assert!(began.elapsed() < PATIENCE, "{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Sends the sound of a recording and its end mark.

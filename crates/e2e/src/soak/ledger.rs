@@ -1,0 +1,129 @@
+//! What was asked of the platform, and what it has said of it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+/// How far a recording has come, as its client can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// It was asked for; nothing was heard of it.
+    Asked,
+    /// Its sound is being sent.
+    Speaking,
+    /// All of its sound is sent; it isn't kept yet.
+    Saving,
+    /// Its sound is kept; there is no text yet.
+    Decoding,
+    /// Its text is made; it can't be found yet.
+    Indexing,
+    /// It can be found.
+    Done,
+}
+
+impl Phase {
+    /// All in which there is something to do.
+    pub const OPEN: [Self; 5] = [
+        Self::Asked,
+        Self::Speaking,
+        Self::Saving,
+        Self::Decoding,
+        Self::Indexing,
+    ];
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "asked",
+            Self::Speaking => "speaking",
+            Self::Saving => "saving",
+            Self::Decoding => "decoding",
+            Self::Indexing => "indexing",
+            Self::Done => "done",
+        })
+    }
+}
+
+/// One recording.
+#[derive(Debug, Clone)]
+struct Entry {
+    phase: Phase,
+    failure: Option<String>,
+}
+
+/// All recordings of a run. Shared.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: Mutex<HashMap<Uuid, Entry>>,
+}
+
+impl Ledger {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Uuid, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A recording is asked for.
+    pub fn open(&self, id: Uuid) {
+        let entry = Entry {
+            phase: Phase::Asked,
+            failure: None,
+        };
+        self.entries().insert(id, entry);
+    }
+
+    /// It has come as far as `phase`, at least.
+    pub fn reached(&self, id: Uuid, phase: Phase) {
+        if let Some(entry) = self.entries().get_mut(&id) {
+            entry.phase = entry.phase.max(phase);
+        }
+    }
+
+    /// Notes what the event of `subject` tells.
+    pub fn note(&self, subject: &str, event: &Value) {
+        let Some(id) = event["recording_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+        else {
+            return;
+        };
+        match subject.strip_prefix("speakr.event.").unwrap_or_default() {
+            "recording.started" => self.reached(id, Phase::Speaking),
+            "recording.finished" => self.reached(id, Phase::Decoding),
+            "transcription.succeeded" => self.reached(id, Phase::Indexing),
+            "embedding.succeeded" => self.reached(id, Phase::Done),
+            "transcription.failed" => {
+                if let Some(entry) = self.entries().get_mut(&id) {
+                    entry.failure = Some(event["error"].to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How far it has come; why it failed, if it did.
+    pub fn state(&self, id: Uuid) -> (Phase, Option<String>) {
+        let entries = self.entries();
+        let entry = entries.get(&id);
+        entry.map_or((Phase::Asked, None), |e| (e.phase, e.failure.clone()))
+    }
+
+    /// How many recordings are in each phase.
+    pub fn phases(&self) -> BTreeMap<Phase, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in self.entries().values() {
+            *counts.entry(entry.phase).or_default() += 1;
+        }
+        counts
+    }
+
+    /// All recordings.
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.entries().keys().copied().collect()
+    }
+}

@@ -1,0 +1,176 @@
+//! `make up`: the platform for other shells, which keeps what it was given from one start to the next.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use speakr_e2e::{Speakr, clip, program::PATIENCE};
+
+/// The program in a folder of its own.
+struct Up {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Up {
+    fn command(folder: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_speakr-up"));
+        command
+            .current_dir(folder)
+            .env("SPEAKR_UP_DATA", folder.join("data"))
+            .stdout(Stdio::null());
+        command
+    }
+
+    fn start(folder: &Path) -> Self {
+        let said = fs::File::create(folder.join("said")).unwrap();
+        let child = Self::command(folder).stderr(said).spawn().unwrap();
+        let mut up = Self {
+            child,
+            folder: folder.to_owned(),
+        };
+        let began = Instant::now();
+        while !up.said().contains("Ready.") {
+            assert!(up.child.try_wait().unwrap().is_none(), "{}", up.said());
+            assert!(began.elapsed() < PATIENCE, "{}", up.said());
+            thread::sleep(Duration::from_millis(100));
+        }
+        up
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.folder.join("said")).unwrap()
+    }
+
+    /// What it wrote for other shells.
+    fn environment(&self) -> Vec<(String, String)> {
+        let file = self.folder.join(".speakr/up.env");
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::read_to_string(file)
+            .unwrap()
+            .lines()
+            .map(|line| {
+                let (name, value) = line.split_once('=').unwrap();
+                (name.to_owned(), value.trim_matches('\'').to_owned())
+            })
+            .collect()
+    }
+
+    fn client(&self) -> Speakr {
+        self.environment()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("NATS_") || name.starts_with("SPEAKR_API_"))
+            .fold(Speakr::new(), |speakr, (name, value)| {
+                speakr.env(&name, value)
+            })
+    }
+
+    /// The processes that it has started.
+    fn children(&self) -> Vec<i32> {
+        let of = self.child.id();
+        let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
+        listed.split(' ').filter_map(|id| id.parse().ok()).collect()
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn is_alive(process: i32) -> bool {
+    Path::new(&format!("/proc/{process}")).exists()
+}
+
+#[test]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "looks at processes as Linux shows them"
+)]
+fn the_platform_comes_up_is_used_looked_after_and_keeps_what_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    // PostgreSQL runs as somebody else where root starts it.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let mut up = Up::start(folder.path());
+    let path = clip("jfk.wav");
+    let speakr = up.client();
+    let _ = speakr.run(["transcribe", path.to_str().unwrap()]).success();
+    let found = |speakr: &Speakr| {
+        let began = Instant::now();
+        loop {
+            let answer = speakr
+                .run([
+                    "search",
+                    "serving your nation",
+                    "--mode",
+                    "semantic",
+                    "--json",
+                ])
+                .success()
+                .json();
+            if answer["count"] == 1 {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{answer}");
+            thread::sleep(Duration::from_millis(200));
+        }
+    };
+    found(&speakr);
+
+    // Its data is taken.
+    let second = Up::command(folder.path()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("another \"make up\""), "{said}");
+
+    // A service that dies is started again.
+    let embedder = up
+        .children()
+        .into_iter()
+        .find(|id| {
+            let name = fs::read_to_string(format!("/proc/{id}/comm"));
+            name.is_ok_and(|name| name.trim() == "speakr-embedder")
+        })
+        .unwrap();
+    kill_process(Pid::from_raw(embedder).unwrap(), Signal::KILL).unwrap();
+    let began = Instant::now();
+    while !up.said().contains("speakr-embedder had died") {
+        assert!(began.elapsed() < PATIENCE, "{}", up.said());
+        thread::sleep(Duration::from_millis(100));
+    }
+
+    // Ctrl-C ends it in order, and all that it had started.
+    let children = up.children();
+    assert_eq!(children.len(), 6, "{children:?}");
+    up.signal(Signal::INT);
+    assert!(up.child.wait().unwrap().success(), "{}", up.said());
+    assert!(!children.iter().any(|id| is_alive(*id)));
+    assert!(!folder.path().join(".speakr/up.env").exists());
+
+    // What it had is there at the next start. Killed, it leaves nothing running.
+    let mut up = Up::start(folder.path());
+    found(&up.client());
+    let children = up.children();
+    up.signal(Signal::KILL);
+    up.child.wait().unwrap();
+    let began = Instant::now();
+    while children.iter().any(|id| is_alive(*id)) {
+        assert!(began.elapsed() < PATIENCE, "something goes on");
+        thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,475 @@
+//! The platform as it runs in production: the real services on a real bus with the shipped users,
+//! a real store and a real database.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    nats::Nats,
+    postgres::Postgres,
+    process::{Folder, StartError, free_port, secret},
+    proxy::Proxy,
+    s3::S3,
+    service::ServiceProcess,
+};
+
+/// The name of the database.
+pub const DATABASE: &str = "speakr";
+
+/// The users of the shipped config of the bus.
+const USERS: [&str; 5] = ["transcriber", "embedder", "query_svc", "cli", "operator"];
+
+/// Loading a model on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a service may take to end in order.
+#[cfg(unix)]
+const ENDING: Duration = Duration::from_secs(40);
+
+/// The shipped config of the bus.
+const BUS_CONFIG: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../deploy/nats/nats-server.conf"
+);
+
+/// One of the three services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Makes text of sound.
+    Transcriber,
+    /// Makes text findable.
+    Embedder,
+    /// Answers over HTTP.
+    QuerySvc,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Transcriber, Self::Embedder, Self::QuerySvc];
+
+    /// The name of its program.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Transcriber => "speakr-transcriber",
+            Self::Embedder => "speakr-embedder",
+            Self::QuerySvc => "speakr-query-svc",
+        }
+    }
+
+    /// Its name on the bus.
+    const fn user(self) -> &'static str {
+        match self {
+            Self::Transcriber => "transcriber",
+            Self::Embedder => "embedder",
+            Self::QuerySvc => "query_svc",
+        }
+    }
+}
+
+/// How the platform is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// More settings for every service, by the names of environment variables.
+    pub settings: Vec<(String, String)>,
+    /// Where everything is kept; scratch folders where it is none.
+    pub data: Option<PathBuf>,
+    /// Whether the services reach the bus, the store and the database by [`Links`].
+    pub with_links: bool,
+}
+
+/// The network between the services and what they stand on. Clients go without.
+#[derive(Debug)]
+pub struct Links {
+    /// To the bus.
+    pub nats: Proxy,
+    /// To the database.
+    pub postgres: Proxy,
+    /// To the store.
+    pub s3: Proxy,
+}
+
+impl Links {
+    fn to(nats: &Nats, postgres: &Postgres, s3: &S3) -> Result<Self, StartError> {
+        let link = |port| {
+            Proxy::to(port).map_err(|source| StartError::Start {
+                program: "proxy",
+                source,
+            })
+        };
+        Ok(Self {
+            nats: link(nats.port())?,
+            postgres: link(postgres.port())?,
+            s3: link(s3.port())?,
+        })
+    }
+
+    /// All three.
+    #[must_use]
+    pub const fn all(&self) -> [&Proxy; 3] {
+        [&self.nats, &self.postgres, &self.s3]
+    }
+}
+
+/// Everything, running.
+#[derive(Debug)]
+pub struct Platform {
+    /// Makes text of sound.
+    pub transcriber: ServiceProcess,
+    /// Makes text findable.
+    pub embedder: ServiceProcess,
+    /// Answers over HTTP.
+    pub query_svc: ServiceProcess,
+    /// The bus.
+    pub nats: Nats,
+    /// The database.
+    pub postgres: Postgres,
+    /// The store of record.
+    pub s3: S3,
+    /// What is between them and the services, where that was asked for.
+    pub links: Option<Links>,
+    surroundings: Surroundings,
+}
+
+/// What the services are started with.
+#[derive(Debug)]
+struct Surroundings {
+    variables: Vec<(String, String)>,
+    passwords: Vec<(&'static str, String)>,
+    api_port: u16,
+    folder: TempDir,
+}
+
+impl Platform {
+    /// Starts all of it and waits until every service says that it is ready.
+    ///
+    /// # Errors
+    /// [`StartError`] of the first part that doesn't start; what had started is ended.
+    pub fn start(options: &Options) -> Result<Self, StartError> {
+        let data = options.data.as_deref();
+        let folder_of = |name: &'static str| {
+            Folder::of(data, name).map_err(|source| StartError::Start {
+                program: name,
+                source,
+            })
+        };
+        let passwords: Vec<_> = USERS.iter().map(|user| (*user, secret())).collect();
+        let environment = passwords
+            .iter()
+            .map(|(user, password)| {
+                let name = format!("SPEAKR_NATS_{}_PASSWORD", user.to_uppercase());
+                (name, password.clone())
+            })
+            .collect();
+        let nats = Nats::start_shipped_in(
+            folder_of("nats-server")?,
+            Path::new(BUS_CONFIG),
+            environment,
+        )?;
+        let postgres = Postgres::start_in(folder_of("postgres")?)?;
+        if !postgres.has_database(DATABASE)? {
+            postgres.create_database(DATABASE)?;
+        }
+        let s3 = S3::start_in(folder_of("s3")?)?;
+        let links = options
+            .with_links
+            .then(|| Links::to(&nats, &postgres, &s3))
+            .transpose()?;
+        let mut own = vec![
+            ("NATS_URL", nats.url()),
+            ("S3_ENDPOINT", s3.endpoint()),
+            ("DATABASE_URL", postgres.url(DATABASE)),
+        ];
+        if let Some(links) = &links {
+            let by = |url: &str, port: u16, link: &Proxy| {
+                url.replace(&format!(":{port}"), &format!(":{}", link.port()))
+            };
+            own = vec![
+                ("NATS_URL", by(&nats.url(), nats.port(), &links.nats)),
+                ("S3_ENDPOINT", by(&s3.endpoint(), s3.port(), &links.s3)),
+                (
+                    "DATABASE_URL",
+                    by(&postgres.url(DATABASE), postgres.port(), &links.postgres),
+                ),
+            ];
+        }
+        let surroundings = Surroundings::new(options, passwords, own, &s3)?;
+        surroundings.run(Role::Embedder, &["migrate"])?;
+        let mut services = Vec::new();
+        for role in Role::ALL {
+            services.push(surroundings.service(role, &[])?);
+        }
+        for service in &mut services {
+            service.wait_until_ready(PATIENCE)?;
+        }
+        let mut services = services.into_iter();
+        let mut next = || {
+            services
+                .next()
+                .ok_or(StartError::NotInstalled { program: "speakr" })
+        };
+        Ok(Self {
+            transcriber: next()?,
+            embedder: next()?,
+            query_svc: next()?,
+            nats,
+            postgres,
+            s3,
+            links,
+            surroundings,
+        })
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.surroundings.api_port)
+    }
+
+    /// The password of `user` on the bus.
+    #[must_use]
+    pub fn password(&self, user: &str) -> &str {
+        self.surroundings.password(user)
+    }
+
+    /// What a client needs to use this platform with `token`, and an operator to look at it, by the
+    /// names of environment variables.
+    #[must_use]
+    pub fn environment(&self, token: &str) -> Vec<(&'static str, String)> {
+        let health = |of: &ServiceProcess| format!("http://127.0.0.1:{}/health", of.health_port());
+        vec![
+            ("NATS_URL", self.nats.url()),
+            ("NATS_USER", "cli".to_owned()),
+            ("NATS_PASSWORD", self.password("cli").to_owned()),
+            ("NATS_INBOX_PREFIX", "_INBOX_cli".to_owned()),
+            ("SPEAKR_API_URL", self.url()),
+            ("SPEAKR_API_TOKEN", token.to_owned()),
+            ("S3_ENDPOINT", self.s3.endpoint()),
+            ("S3_BUCKET", S3::BUCKET.to_owned()),
+            ("DATABASE_URL", self.postgres.url(DATABASE)),
+            ("SPEAKR_TRANSCRIBER_HEALTH", health(&self.transcriber)),
+            ("SPEAKR_EMBEDDER_HEALTH", health(&self.embedder)),
+            ("SPEAKR_QUERY_SVC_HEALTH", health(&self.query_svc)),
+        ]
+    }
+
+    /// The service of this role that runs.
+    pub const fn service_mut(&mut self, role: Role) -> &mut ServiceProcess {
+        match role {
+            Role::Transcriber => &mut self.transcriber,
+            Role::Embedder => &mut self.embedder,
+            Role::QuerySvc => &mut self.query_svc,
+        }
+    }
+
+    /// Starts services again that have died; gives their names. They may not be ready yet.
+    ///
+    /// # Errors
+    /// [`StartError`] of the first that can't be started.
+    pub fn revive(&mut self) -> Result<Vec<&'static str>, StartError> {
+        let mut revived = Vec::new();
+        for role in Role::ALL {
+            let service = self.service_mut(role);
+            if service.ended().is_some() {
+                let port = service.health_port();
+                *self.service_mut(role) = self.surroundings.service_on(role, port, &[], None)?;
+                revived.push(role.program());
+            }
+        }
+        Ok(revived)
+    }
+
+    /// Kills a service and starts it again, with more settings; waits until it is ready.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn restart(&mut self, role: Role, settings: &[(&str, &str)]) -> Result<(), StartError> {
+        let service = self.service_mut(role);
+        service.kill();
+        let port = service.health_port();
+        let mut service = self.surroundings.service_on(role, port, settings, None)?;
+        service.wait_until_ready(PATIENCE)?;
+        *self.service_mut(role) = service;
+        Ok(())
+    }
+
+    /// One more transcriber, with more settings; on one processor alone where `cpu` names it. It
+    /// isn't looked after: [`Platform::revive`] doesn't know it.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn another_transcriber(
+        &self,
+        settings: &[(&str, &str)],
+        cpu: Option<usize>,
+    ) -> Result<ServiceProcess, StartError> {
+        let port = port()?;
+        let role = Role::Transcriber;
+        let mut service = self.surroundings.service_on(role, port, settings, cpu)?;
+        service.wait_until_ready(PATIENCE)?;
+        Ok(service)
+    }
+
+    /// Runs the program of `role` with `arguments`; gives what it printed.
+    ///
+    /// # Errors
+    /// [`StartError::NotReady`] with what it said when it fails.
+    pub fn run(&self, role: Role, arguments: &[&str]) -> Result<String, StartError> {
+        self.surroundings.run(role, arguments)
+    }
+
+    /// The same, as another user of the bus.
+    ///
+    /// # Errors
+    /// As [`Platform::run`].
+    pub fn run_as(&self, user: &str, role: Role, arguments: &[&str]) -> Result<String, StartError> {
+        let mut command = self.surroundings.command(role, None);
+        command
+            .env("NATS_USER", user)
+            .env("NATS_PASSWORD", self.password(user));
+        output_of(role.program(), command.args(arguments))
+    }
+
+    /// A new token of the API, called `name`, that allows `scopes`, as in `read,write`.
+    ///
+    /// # Errors
+    /// [`StartError::NotReady`].
+    pub fn new_token(&self, name: &str, scopes: &str) -> Result<String, StartError> {
+        let arguments = ["token", "create", "--name", name, "--scopes", scopes];
+        let said = self.run(Role::QuerySvc, &arguments)?;
+        Ok(said.trim().to_owned())
+    }
+
+    /// Ends everything in order: the services first, which finish or hand back what is under way.
+    #[cfg(unix)]
+    pub fn end(&mut self) {
+        for role in Role::ALL {
+            let _ = self.service_mut(role).end(ENDING);
+        }
+        self.nats.end();
+        self.postgres.end();
+        self.s3.end();
+    }
+}
+
+impl Surroundings {
+    fn new(
+        options: &Options,
+        passwords: Vec<(&'static str, String)>,
+        mut own: Vec<(&'static str, String)>,
+        s3: &S3,
+    ) -> Result<Self, StartError> {
+        let folder = tempfile::tempdir().map_err(|source| StartError::Start {
+            program: Role::Transcriber.program(),
+            source,
+        })?;
+        let api_port = port()?;
+        let path = |path: &Path| path.display().to_string();
+        own.extend([
+            ("S3_BUCKET", S3::BUCKET.to_owned()),
+            ("S3_REGION", S3::REGION.to_owned()),
+            ("S3_PATH_STYLE", "1".to_owned()),
+            ("S3_ACCESS_KEY_ID", s3.access_key().to_owned()),
+            ("S3_SECRET_ACCESS_KEY", s3.secret_key().to_owned()),
+            ("SPEAKR_MODELS_DIR", path(&folder.path().join("models"))),
+            ("SPEAKR_SCRATCH_DIR", path(folder.path())),
+            ("SPEAKR_API_ADDR", format!("127.0.0.1:{api_port}")),
+        ]);
+        let mut variables: Vec<_> = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        variables.extend(options.settings.iter().cloned());
+        Ok(Self {
+            variables,
+            passwords,
+            api_port,
+            folder,
+        })
+    }
+
+    fn password(&self, user: &str) -> &str {
+        let found = self.passwords.iter().find(|(of, _)| *of == user);
+        found.map_or("", |(_, password)| password.as_str())
+    }
+
+    /// The program of `role` with its settings; on one processor alone where `cpu` names it.
+    fn command(&self, role: Role, cpu: Option<usize>) -> Command {
+        let program = beside(role.program());
+        let mut command = match cpu {
+            None => Command::new(program),
+            Some(cpu) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", &cpu.to_string()]).arg(program);
+                command
+            }
+        };
+        command
+            .env("NATS_USER", role.user())
+            .env("NATS_PASSWORD", self.password(role.user()))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, role: Role, arguments: &[&str]) -> Result<String, StartError> {
+        output_of(role.program(), self.command(role, None).args(arguments))
+    }
+
+    fn service(&self, role: Role, settings: &[(&str, &str)]) -> Result<ServiceProcess, StartError> {
+        self.service_on(role, port()?, settings, None)
+    }
+
+    fn service_on(
+        &self,
+        role: Role,
+        health_port: u16,
+        settings: &[(&str, &str)],
+        cpu: Option<usize>,
+    ) -> Result<ServiceProcess, StartError> {
+        let name = role.program();
+        let log = self.folder.path().join(format!("{name}-{health_port}.log"));
+        let mut command = self.command(role, cpu);
+        command.envs(settings.iter().copied());
+        ServiceProcess::start(name, &mut command, log, health_port)
+    }
+}
+
+/// What `command`, the program `program`, prints when it succeeds.
+fn output_of(program: &'static str, command: &mut Command) -> Result<String, StartError> {
+    let output = command
+        .output()
+        .map_err(|source| StartError::Start { program, source })?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    Err(StartError::NotReady {
+        program,
+        what: format!("ended with {}", output.status),
+        log: said + &String::from_utf8_lossy(&output.stderr),
+    })
+}
+
+fn port() -> Result<u16, StartError> {
+    free_port().map_err(|source| StartError::Start {
+        program: Role::QuerySvc.program(),
+        source,
+    })
+}
+
+/// A program of this workspace. It lies beside other programs, and above tests.
+fn beside(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap_or_default();
+    let mut folders = this.ancestors().skip(1).map(|folder| folder.join(name));
+    let beside = folders.next().unwrap_or_default();
+    if beside.exists() {
+        return beside;
+    }
+    folders.next().unwrap_or(beside)
+}
