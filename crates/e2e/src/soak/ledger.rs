@@ -53,6 +53,8 @@ impl fmt::Display for Phase {
 /// One recording.
 #[derive(Debug, Clone)]
 struct Entry {
+    /// Whether its sound is sent while it is spoken, and not as a file.
+    spoken: bool,
     phase: Phase,
     failure: Option<String>,
 }
@@ -68,9 +70,10 @@ impl Ledger {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A recording is asked for.
-    pub fn open(&self, id: Uuid) {
+    /// A recording is asked for: one that is `spoken`, or a file.
+    pub fn open(&self, id: Uuid, spoken: bool) {
         let entry = Entry {
+            spoken,
             phase: Phase::Asked,
             failure: None,
         };
@@ -97,6 +100,12 @@ impl Ledger {
             "recording.finished" => self.reached(id, Phase::Decoding),
             "transcription.succeeded" => self.reached(id, Phase::Indexing),
             "embedding.succeeded" => self.reached(id, Phase::Done),
+            // The words of a spoken one come while it is spoken.
+            "transcription.partial" => {
+                if self.entries().get(&id).is_some_and(|entry| !entry.spoken) {
+                    self.reached(id, Phase::Decoding);
+                }
+            }
             "transcription.failed" => {
                 if let Some(entry) = self.entries().get_mut(&id) {
                     entry.failure = Some(event["error"].to_string());
@@ -122,8 +131,12 @@ impl Ledger {
         counts
     }
 
-    /// All recordings.
-    pub fn ids(&self) -> Vec<Uuid> {
-        self.entries().keys().copied().collect()
+    /// All recordings, and whether each was spoken.
+    pub fn all(&self) -> Vec<(Uuid, bool)> {
+        let entries = self.entries();
+        entries
+            .iter()
+            .map(|(id, entry)| (*id, entry.spoken))
+            .collect()
     }
 }

@@ -139,11 +139,11 @@ impl Soak {
                 }
             }
         });
-        let ids = ledger.ids();
+        let all = ledger.all();
         let operator = runtime.block_on(connect(&platform, "operator"))?;
         // The last acknowledgements are on their way.
         std::thread::sleep(Duration::from_secs(5));
-        faults.extend(runtime.block_on(verdict::faults(&platform, &operator, &ids))?);
+        faults.extend(runtime.block_on(verdict::faults(&platform, &operator, &all))?);
         if !faults.is_empty() {
             faults.push(format!(
                 "the logs are in {}",
@@ -152,7 +152,7 @@ impl Soak {
         }
         Ok(Report {
             soak: self,
-            recordings: ids.len(),
+            recordings: all.len(),
             took: began.elapsed(),
             hits,
             memory,

@@ -83,8 +83,9 @@ impl Speaker {
         let clip = &clips[self.random.usize(..clips.len())];
         let request = Request::new(Uuid::from_u128(self.random.u128(..)));
         let id = ids::recording_id(request.correlation_id);
-        self.ledger.open(id);
-        if self.random.bool() {
+        let spoken = self.random.bool();
+        self.ledger.open(id, spoken);
+        if spoken {
             self.speak(clip, &request, id).await;
         } else {
             self.send_file(clip, &request).await;

@@ -8,20 +8,26 @@ use speakr_testkit::platform::{DATABASE, Platform};
 use uuid::Uuid;
 
 /// Events of which each recording that went well has one.
-const ONCE: [&str; 3] = [
-    "speakr.event.recording.finished",
+const ONCE: [&str; 2] = [
     "speakr.event.transcription.succeeded",
     "speakr.event.embedding.succeeded",
 ];
 
-/// What the streams and the index have of `ids` that they shouldn't, or haven't that they should.
+/// The same for those that are spoken.
+const ONCE_SPOKEN: [&str; 2] = [
+    "speakr.event.recording.started",
+    "speakr.event.recording.finished",
+];
+
+/// What the streams and the index have of `recordings` (each with whether it was spoken) that they
+/// shouldn't, or haven't that they should.
 ///
 /// # Errors
 /// When they can't be read.
 pub async fn faults(
     platform: &Platform,
     operator: &Bus,
-    ids: &[Uuid],
+    recordings: &[(Uuid, bool)],
 ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
     let mut faults = Vec::new();
     let letters = dead_letters::list(operator, 100).await?;
@@ -43,15 +49,19 @@ pub async fn faults(
         }
     }
     let events = count_events(operator).await?;
-    for id in ids {
-        for kind in ONCE {
-            let count = events.get(&(*id, kind.to_owned())).copied().unwrap_or(0);
-            if count != 1 {
-                faults.push(format!("{id} has {count} {kind}"));
+    for (id, spoken) in recordings {
+        let count = |kind: &str| events.get(&(*id, kind.to_owned())).copied().unwrap_or(0);
+        let wanted = ONCE.map(|kind| (kind, 1));
+        let wanted_spoken = ONCE_SPOKEN.map(|kind| (kind, usize::from(*spoken)));
+        for (kind, wanted) in wanted.into_iter().chain(wanted_spoken) {
+            let count = count(kind);
+            if count != wanted {
+                faults.push(format!("{id} has {count} {kind}, not {wanted}"));
             }
         }
     }
-    faults.extend(index_faults(platform, ids)?);
+    let ids: Vec<Uuid> = recordings.iter().map(|(id, _)| *id).collect();
+    faults.extend(index_faults(platform, &ids)?);
     Ok(faults)
 }
 
