@@ -12,9 +12,10 @@ PATH=$bin:$PATH
 export PATH
 export CARGO_TARGET_DIR=$TARGET_DIR/fuzz
 
-for target in messages sound; do
+for target in messages sound bodies; do
     step "Fuzzing $target"
-    # shellcheck disable=SC2086  # LOCKED is an option or nothing
-    cargo fuzz run --sanitizer none "$target" -- -max_total_time="${SECONDS_EACH:-60}" \
-        -timeout=10 -rss_limit_mb=1024 -print_final_stats=1
+    # What is found on the way is kept in the first folder; the second has where to begin.
+    mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
+    cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="${SECONDS_EACH:-60}" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1
 done

@@ -300,3 +300,55 @@ fn what_is_cancelled_is_neither_here_nor_there() {
     thread::sleep(Duration::from_secs(2));
     assert_eq!(count(&speakr, &["list", "--json"]), 0);
 }
+
+/// A real microphone and a real clipboard here, everything else there: from the first word to the
+/// moment that is found.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_microphone_hears_is_on_the_clipboard_and_found_at_its_moment_on_the_platform() {
+    use speakr_e2e::{
+        audio_server::{AudioServer, Hardware},
+        display::XServer,
+        requirement::need,
+        wav,
+    };
+    let (Some(sound), Some(display), Some(_)) = (
+        AudioServer::start(Hardware::Microphone),
+        XServer::start(),
+        need("xclip", "xclip"),
+    ) else {
+        return;
+    };
+    let platform = Platform::start();
+    let speakr = client(&platform)
+        .env("PULSE_SERVER", sound.address())
+        .env("DISPLAY", &display.display);
+    let mut recording = speakr.start(["record", "--json"]);
+    recording.wait_for("Recording");
+    sound.play(&wav::read(&clip("jfk.wav"))).wait();
+    thread::sleep(Duration::from_millis(300));
+    let _ = speakr.run(["stop"]).success();
+    let transcript = recording.wait().success().json();
+    let text = transcript["text"].as_str().unwrap();
+    assert!(text.to_lowercase().contains("your country"), "{text}");
+    assert_eq!(display.paste(), text);
+    let found = until(
+        &speakr,
+        &[
+            "search",
+            "serving your nation",
+            "--mode",
+            "semantic",
+            "--json",
+        ],
+        |answer| answer["count"] == 1,
+    );
+    let result = &found["results"][0];
+    assert_eq!(result["recording_id"], transcript["recording_id"]);
+    let passage = &result["passages"][0];
+    let (start_ms, end_ms) = (
+        passage["start_ms"].as_u64().unwrap(),
+        passage["end_ms"].as_u64().unwrap(),
+    );
+    assert!(start_ms < end_ms && end_ms <= transcript["duration_ms"].as_u64().unwrap());
+}

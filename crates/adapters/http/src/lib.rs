@@ -6,6 +6,8 @@
 
 mod access;
 mod api;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod observe;
 mod openapi;

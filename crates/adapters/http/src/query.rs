@@ -24,6 +24,12 @@ pub(crate) async fn query(
     State(api): State<Api>,
     JsonBody(asked): JsonBody<QueryRequest>,
 ) -> Result<Json<QueryResponse>, Problem> {
+    let request = wanted(asked)?;
+    Ok(Json(api.library().search(&request).await?.into()))
+}
+
+/// The search that is asked for, if it is one.
+pub(crate) fn wanted(asked: QueryRequest) -> Result<SearchRequest, Problem> {
     if asked.query_text.chars().count() > MAX_QUERY_CHARS {
         return Err(Problem::malformed(format!(
             "query_text has at most {MAX_QUERY_CHARS} characters"
@@ -32,7 +38,7 @@ pub(crate) async fn query(
     if asked.query_text.contains('\0') {
         return Err(Problem::malformed("query_text holds a null character"));
     }
-    let request = SearchRequest {
+    Ok(SearchRequest {
         query: asked.query_text,
         filter: Filter {
             tags: tags(&asked.filter_tags)?,
@@ -46,6 +52,5 @@ pub(crate) async fn query(
             Mode::Keyword => SearchMode::Keyword,
         },
         limit: limit(asked.limit, 10, MAX_RESULTS)?,
-    };
-    Ok(Json(api.library().search(&request).await?.into()))
+    })
 }

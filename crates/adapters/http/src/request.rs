@@ -35,16 +35,20 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
         )
         .await
         .map_err(|_| too_large(max))?;
-        // serde would take a list for an object's values in their order.
-        if body.trim_ascii_start().first() == Some(&b'[') {
-            return Err(Problem::malformed(
-                "the body isn't what is wanted: it is a list, and has to be an object",
-            ));
-        }
-        serde_json::from_slice(&body)
-            .map(Self)
-            .map_err(|e| Problem::malformed(format!("the body isn't what is wanted: {e}")))
+        object(&body).map(Self)
     }
+}
+
+/// What `body` holds, which has to be a JSON object.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for an object's values in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::malformed(
+            "the body isn't what is wanted: it is a list, and has to be an object",
+        ));
+    }
+    serde_json::from_slice(body)
+        .map_err(|e| Problem::malformed(format!("the body isn't what is wanted: {e}")))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

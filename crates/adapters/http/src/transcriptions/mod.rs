@@ -1,7 +1,7 @@
 //! `POST /v1/audio/transcriptions`, as OpenAI's API has it.
 
 mod answer;
-mod form;
+pub(crate) mod form;
 mod stream;
 
 use std::sync::Arc;

@@ -4,9 +4,9 @@
 
 use std::{
     collections::HashMap,
-    io::{Read, Write},
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,7 @@ use speakr_core::{
 };
 use speakr_nats::{Bus, BusConfig, Request, audio::AudioSender};
 use speakr_s3::{Credentials, S3Archive, S3Config};
-use speakr_testkit::{nats::Nats, process::free_port, s3::S3};
+use speakr_testkit::{nats::Nats, process::free_port, s3::S3, service::ServiceProcess};
 use uuid::Uuid;
 
 /// Loading a model and decoding on a busy machine take their time.
@@ -44,28 +44,26 @@ pub struct Platform {
 }
 
 /// One replica; killed when dropped.
-pub struct Replica {
-    child: Child,
-    log: PathBuf,
-    port: u16,
+pub struct Replica(ServiceProcess);
+
+impl Deref for Replica {
+    type Target = ServiceProcess;
+
+    fn deref(&self) -> &ServiceProcess {
+        &self.0
+    }
+}
+
+impl DerefMut for Replica {
+    fn deref_mut(&mut self) -> &mut ServiceProcess {
+        &mut self.0
+    }
 }
 
 impl Replica {
-    /// Ends it as a crash would.
-    pub fn kill(&mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it ends");
-    }
-
     /// Asks it to end, and waits until it has.
     pub fn ask_to_end(&mut self) -> ExitStatus {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be asked");
-        self.child.wait().expect("it ends")
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        self.end(PATIENCE).expect("it ends")
     }
 
     /// What it has logged about `recording`: the messages.
@@ -77,41 +75,11 @@ impl Replica {
             .map(|line| line["message"].as_str().unwrap_or_default().to_owned())
             .collect()
     }
-
-    /// The status and the body of what it serves at `path`.
-    pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let ask = || -> std::io::Result<String> {
-            let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port))?;
-            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-            let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = ask().ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some((status, body.to_owned()))
-    }
-
-    /// The sum of the metric `name` over the label sets that contain `labels`.
-    pub fn metric(&self, name: &str, labels: &str) -> Option<f64> {
-        let (_, metrics) = self.get("/metrics")?;
-        let values: Vec<f64> = metrics
-            .lines()
-            .filter_map(|line| line.strip_prefix(name))
-            .filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(labels))
-            .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
-            .collect();
-        (!values.is_empty()).then(|| values.iter().sum())
-    }
 }
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         if std::thread::panicking() {
             eprintln!("{}", self.log());
         }
@@ -174,15 +142,8 @@ impl Platform {
     /// Starts a replica and waits until it is ready.
     pub async fn replica(&self, settings: &[(&str, &str)]) -> Replica {
         let mut replica = self.replica_that_starts(settings);
-        let began = Instant::now();
-        while replica
-            .get("/health/ready")
-            .is_none_or(|(status, _)| status != 200)
-        {
-            assert!(began.elapsed() < PATIENCE, "{}", replica.log());
-            let ended = replica.child.try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?}: {}", replica.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        if let Err(error) = replica.wait_until_ready(PATIENCE) {
+            panic!("{error}");
         }
         replica
     }
@@ -191,8 +152,8 @@ impl Platform {
     pub fn replica_that_starts(&self, settings: &[(&str, &str)]) -> Replica {
         let port = free_port().unwrap();
         let log = self.folder.path().join(format!("replica-{port}.log"));
-        let output = std::fs::File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_speakr-transcriber"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_speakr-transcriber"));
+        command
             .env("NATS_URL", self.url())
             .env("S3_BUCKET", S3::BUCKET)
             .env("S3_ENDPOINT", self.s3.endpoint())
@@ -201,18 +162,15 @@ impl Platform {
             .env("S3_ACCESS_KEY_ID", self.s3.access_key())
             .env("S3_SECRET_ACCESS_KEY", self.s3.secret_key())
             .env("SPEAKR_MODELS_DIR", self.folder.path().join("models"))
-            .env("SPEAKR_HEALTH_ADDR", format!("127.0.0.1:{port}"))
             .env("SPEAKR_ACK_WAIT", "3s")
             .env("SPEAKR_CLIENT_PATIENCE", "20s")
             .env("SPEAKR_SWEEP_EVERY", "1s")
             .env("SPEAKR_DECODERS", "1")
-            .envs(settings.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .expect("the program starts");
-        Replica { child, log, port }
+            .envs(settings.iter().copied());
+        Replica(
+            ServiceProcess::start("speakr-transcriber", &mut command, log, port)
+                .expect("the program starts"),
+        )
     }
 
     /// Sends a command as a client does.

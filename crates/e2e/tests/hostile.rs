@@ -1,0 +1,140 @@
+//! Who means the platform no good: uploads that are too large, tokens that have run out, ids and names
+//! that are paths, bodies that say they are compressed.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, header};
+use serde_json::json;
+use speakr_e2e::{clip, platform::Platform, program::PATIENCE};
+
+/// Sends a request's head and some of its body, however much the head promises; gives the first line of
+/// the answer.
+fn answer_to(platform: &Platform, head: &str, body: &[u8]) -> String {
+    let address = platform.url().replace("http://", "");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "{head}\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\r\n",
+        platform.token()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // It may have answered and closed before all of it is sent.
+    let _ = stream.write_all(body);
+    let mut answer = vec![0; 4096];
+    let read = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_read() {
+    let platform = Platform::start();
+    let began = Instant::now();
+    let answer = answer_to(
+        &platform,
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Length: 10000000000\r\n\
+         Content-Type: multipart/form-data; boundary=b",
+        b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF",
+    );
+    assert!(answer.contains(" 413 "), "{answer}");
+    let answer = answer_to(
+        &platform,
+        "POST /api/v1/query HTTP/1.1\r\nContent-Length: 10000000000\r\nContent-Type: application/json",
+        b"{\"query_text\": \"",
+    );
+    assert!(answer.contains(" 413 "), "{answer}");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_has_run_out_and_one_of_another_scope_allow_nothing() {
+    let platform = Platform::start();
+    let token = platform.new_token("write");
+    let ask = || {
+        let request = platform.bare(Method::GET, "/api/v1/recordings");
+        request.bearer_auth(&token).send()
+    };
+    assert_eq!(ask().await.unwrap().status(), 403);
+    let _ = platform.sql(
+        "UPDATE speakr.tokens SET expires_at = '2020-01-01T00:00:00Z' WHERE scopes = '{write}'",
+    );
+    // What was looked up is remembered for some seconds.
+    let began = Instant::now();
+    while ask().await.unwrap().status() != 401 {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn ids_names_and_tags_are_no_paths_and_no_sql() {
+    let platform = Platform::start();
+    for id in [
+        "..%2F..%2Fetc%2Fpasswd",
+        "00000000-0000-4000-8000-000000000000%00",
+        "'%20OR%201=1--",
+        "%F0%9F%92%A9",
+    ] {
+        for (method, rest) in [
+            (Method::GET, ""),
+            (Method::GET, "/sound"),
+            (Method::GET, "/export?format=srt"),
+            (Method::DELETE, ""),
+        ] {
+            let path = format!("/api/v1/recordings/{id}{rest}");
+            let answer = platform.request(method, &path).send().await.unwrap();
+            let status = answer.status().as_u16();
+            assert!([400, 404].contains(&status), "{path}: {status}");
+        }
+    }
+    // The file's own name is a path, a tag is a statement; both are kept as what they are.
+    let file = std::fs::read(clip("pv-en.wav")).unwrap();
+    let form = reqwest::multipart::Form::new()
+        .part(
+            "file",
+            reqwest::multipart::Part::bytes(file).file_name("../../../../tmp/speakr-was-here.wav"),
+        )
+        .text("model", "whisper-1")
+        .text("store", "true")
+        .text("tags", "'; DELETE FROM speakr.recordings; --");
+    let answer = platform
+        .request(Method::POST, "/v1/audio/transcriptions")
+        .multipart(form)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    assert!(!std::path::Path::new("/tmp/speakr-was-here.wav").exists());
+    let query =
+        json!({"query_text": "platforms", "filter_tags": ["'; DELETE FROM speakr.recordings; --"]});
+    platform
+        .query_until(&query, |found| found["count"] == 1)
+        .await;
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_compressed_is_not_inflated() {
+    let platform = Platform::start();
+    for encoding in ["gzip", "br", "zstd", "deflate"] {
+        let answer = platform
+            .request(Method::POST, "/api/v1/query")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, encoding)
+            .body(vec![0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00])
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        assert!([400, 415].contains(&status), "{encoding}: {status}");
+    }
+}
