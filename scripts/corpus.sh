@@ -11,8 +11,9 @@ FILE=usr/share/dictd/gcide.dict.dz
 folder=$TARGET_DIR/bench
 passages=$folder/passages.txt
 if [ ! -s "$passages" ]; then
-    has apt-get && has dpkg-deb ||
+    if ! has apt-get || ! has dpkg-deb; then
         die "the text of the large index comes from Debian's $PACKAGE; on other systems name another file: speakr-bench query --corpus FILE, a passage a line."
+    fi
     mkdir -p "$folder"
     say "Fetching the text of the large index ($PACKAGE, 15 MB) into ${folder#"$ROOT"/} …"
     (cd "$folder" && apt-get download "$PACKAGE" >&2 && dpkg-deb -x "$PACKAGE"_*.deb dictionary)

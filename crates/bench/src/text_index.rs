@@ -139,7 +139,7 @@ impl Corpus {
 }
 
 const fn is_rare(recording: usize) -> bool {
-    recording % RARE_EVERY == 0
+    recording.is_multiple_of(RARE_EVERY)
 }
 
 async fn embed(lines: &[String], embedder: &dyn Embedder) -> Result<Vec<f32>, Failure> {

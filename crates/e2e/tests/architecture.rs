@@ -16,10 +16,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What the core may depend on: data, time, ids, errors, futures. No engine, file, bus or database.
-const ALLOWED_IN_CORE: [&str; 10] = [
+const ALLOWED_IN_CORE: [&str; 11] = [
     "async-trait",
     "futures",
     "jiff",
+    "lru",
     "serde",
     "serde_json",
     "thiserror",

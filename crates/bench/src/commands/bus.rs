@@ -29,9 +29,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<bool, super::Failure> {
     let platform = Platform::start(&Options::default())?;
     let runtime = tokio::runtime::Runtime::new()?;
-    Ok(runtime
+    runtime
         .block_on(measure(args, &platform))
-        .map_err(|e| e as super::Failure)?)
+        .map_err(|e| e as super::Failure)
 }
 
 async fn measure(args: &Args, platform: &Platform) -> Result<bool, Failure> {

@@ -55,9 +55,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<bool, super::Failure> {
     let embedder: Arc<dyn Embedder> = Arc::new(bundled_embedder()?);
     let runtime = tokio::runtime::Runtime::new()?;
-    Ok(runtime
+    runtime
         .block_on(measure(args, embedder))
-        .map_err(|e| e as super::Failure)?)
+        .map_err(|e| e as super::Failure)
 }
 
 async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failure> {

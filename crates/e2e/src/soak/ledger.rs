@@ -101,10 +101,10 @@ impl Ledger {
             "transcription.succeeded" => self.reached(id, Phase::Indexing),
             "embedding.succeeded" => self.reached(id, Phase::Done),
             // The words of a spoken one come while it is spoken.
-            "transcription.partial" => {
-                if self.entries().get(&id).is_some_and(|entry| !entry.spoken) {
-                    self.reached(id, Phase::Decoding);
-                }
+            "transcription.partial"
+                if self.entries().get(&id).is_some_and(|entry| !entry.spoken) =>
+            {
+                self.reached(id, Phase::Decoding);
             }
             "transcription.failed" => {
                 if let Some(entry) = self.entries().get_mut(&id) {
