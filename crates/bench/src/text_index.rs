@@ -19,8 +19,8 @@ use crate::{index_speed::transcript, load::Failure};
 /// Passages of a recording.
 const RECORDING_PASSAGES: usize = 5;
 
-/// Passages that are embedded at once.
-const BATCH: usize = 64;
+/// Passages that are embedded at once: many, since those of like length are put together.
+const BATCH: usize = 1_024;
 
 /// A tag of few recordings: one in [`RARE_EVERY`] bears it.
 pub const RARE: &str = "rare";
@@ -44,23 +44,28 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// The first `passages` lines of the file `path`, with vectors by `embedder`, which are kept
-    /// beside the file.
+    /// The first `passages` lines of the file `path`, each cut to `most_chars`, with vectors by
+    /// `embedder`, which are kept beside the file.
     ///
     /// # Errors
     /// When the file has fewer lines, or can't be read or embedded.
     pub async fn load(
         path: &Path,
         passages: usize,
+        most_chars: usize,
         embedder: &dyn Embedder,
     ) -> Result<Self, Failure> {
         let text = fs::read_to_string(path)?;
-        let lines: Vec<String> = text.lines().take(passages).map(str::to_owned).collect();
+        let lines: Vec<String> = text
+            .lines()
+            .take(passages)
+            .map(|line| head(line, most_chars).to_owned())
+            .collect();
         if lines.len() < passages {
             return Err(format!("{} has only {} lines", path.display(), lines.len()).into());
         }
         let dimensions = embedder.dimensions();
-        let kept = path.with_extension(format!("{}.{passages}.f32", embedder.model_id()));
+        let kept = path.with_extension(format!("{}.{passages}.{most_chars}.f32", embedder.model_id()));
         let vectors = match fs::read(&kept) {
             Ok(bytes) if bytes.len() == passages * dimensions * 4 => bytes
                 .as_chunks::<4>()
@@ -142,6 +147,17 @@ const fn is_rare(recording: usize) -> bool {
     recording.is_multiple_of(RARE_EVERY)
 }
 
+/// The words of `line` that fit into `most_chars`.
+fn head(line: &str, most_chars: usize) -> &str {
+    match line.char_indices().nth(most_chars) {
+        Some((end, _)) => {
+            let end = line[..end].rfind(' ').unwrap_or(end);
+            &line[..end]
+        }
+        None => line,
+    }
+}
+
 async fn embed(lines: &[String], embedder: &dyn Embedder) -> Result<Vec<f32>, Failure> {
     let began = Instant::now();
     let mut vectors = Vec::new();
@@ -149,7 +165,7 @@ async fn embed(lines: &[String], embedder: &dyn Embedder) -> Result<Vec<f32>, Fa
         for vector in embedder.embed(batch).await? {
             vectors.extend(vector);
         }
-        if number % 100 == 99 {
+        if number % 10 == 9 {
             tell(&format!(
                 "{} of {} passages embedded after {:.0?}",
                 (number + 1) * BATCH,

@@ -32,6 +32,9 @@ const LOST_ANSWERS: u32 = 5;
 const BATCH: usize = 200;
 /// After so long without sound the server is asked whether there is any.
 const QUIET: Duration = Duration::from_secs(1);
+/// A consumer that gives nothing for so long, although there is more, is gone: the server that kept
+/// it may be, and then nobody says so.
+const CONSUMER_PATIENCE: Duration = Duration::from_secs(5);
 /// The server forgets a listener that has asked for nothing for so long.
 const LISTENER_FORGOTTEN: Duration = Duration::from_secs(120);
 /// How long a message that is missing between others may still come.
@@ -204,6 +207,8 @@ pub struct AudioListener {
     sequencer: Sequencer,
     due: VecDeque<Heard>,
     heard_at: Instant,
+    /// When the consumer gave the last message, or was made.
+    given_at: Instant,
     gap_since: Option<Instant>,
     ended: bool,
 }
@@ -230,6 +235,7 @@ impl AudioListener {
             sequencer: Sequencer::new(),
             due: VecDeque::new(),
             heard_at: Instant::now(),
+            given_at: Instant::now(),
             gap_since: None,
             ended: false,
         }
@@ -273,6 +279,7 @@ impl AudioListener {
         if self.messages.is_none() {
             self.messages = Some(self.listen().await?);
             self.last_of_consumer = 0;
+            self.given_at = Instant::now();
         }
         let Some(messages) = &mut self.messages else {
             return Ok(());
@@ -310,6 +317,7 @@ impl AudioListener {
         self.last_of_consumer += 1;
         self.last_sequence = sequence;
         self.heard_at = Instant::now();
+        self.given_at = self.heard_at;
         if !due.is_empty() {
             self.gap_since = None;
         }
@@ -325,7 +333,12 @@ impl AudioListener {
     /// Nothing came for a while: there is nothing more now, or something is missing, or the server
     /// can't be heard; only the server knows.
     async fn on_nothing(&mut self) -> Result<(), BusError> {
+        let given_nothing_for = self.given_at.elapsed();
         if last_sequence(&self.bus, self.recording_id).await? > self.last_sequence {
+            if given_nothing_for > CONSUMER_PATIENCE {
+                tracing::debug!(recording_id = %self.recording_id, "listening anew");
+                self.messages = None;
+            }
             return Ok(());
         }
         let since = *self.gap_since.get_or_insert_with(Instant::now);
@@ -341,7 +354,7 @@ impl AudioListener {
     }
 
     async fn listen(&self) -> Result<pull::Stream, BusError> {
-        let stream = streams::stream(&self.bus, AUDIO).await?;
+        let stream = streams::known_stream(&self.bus, AUDIO).await?;
         stream
             .create_consumer(pull::Config {
                 // Named, so that a user's permission can name the stream.
@@ -372,7 +385,7 @@ impl AudioListener {
 /// # Errors
 /// [`BusError::Server`].
 pub async fn purge(bus: &Bus, recording_id: Uuid) -> Result<(), BusError> {
-    streams::stream(bus, AUDIO)
+    streams::known_stream(bus, AUDIO)
         .await?
         .purge()
         .filter(subjects::audio(recording_id))
@@ -402,7 +415,7 @@ async fn last_sequence(bus: &Bus, recording_id: Uuid) -> Result<u64, BusError> {
 }
 
 async fn last_message(bus: &Bus, recording_id: Uuid) -> Result<Option<StreamMessage>, BusError> {
-    let stream = streams::stream(bus, AUDIO).await?;
+    let stream = streams::known_stream(bus, AUDIO).await?;
     match stream
         .get_last_raw_message_by_subject(&subjects::audio(recording_id))
         .await

@@ -311,6 +311,15 @@ pub(crate) async fn stream(bus: &Bus, name: &str) -> Result<Stream, BusError> {
         .map_err(BusError::server("read the stream", name))
 }
 
+/// The stream `name`, without a question to the server whether it is there: what is asked of it
+/// tells.
+pub(crate) async fn known_stream(bus: &Bus, name: &str) -> Result<Stream<()>, BusError> {
+    bus.jetstream()
+        .get_stream_no_info(name)
+        .await
+        .map_err(BusError::server("name the stream", name))
+}
+
 /// Makes the durable consumer, or brings its changeable parts to `wanted`.
 pub(crate) async fn ensure_consumer(
     bus: &Bus,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use futures::future::{join, try_join, try_join3};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use speakr_core::{
@@ -128,18 +129,23 @@ impl S3Archive {
     /// The keys of a recording that exists and isn't deleted.
     async fn live(&self, id: RecordingId) -> Result<Keys, ArchiveError> {
         let keys = Keys { id };
-        if self.is_deleted(id).await? {
+        let description = keys.recording();
+        let (deleted, size) = join(self.is_deleted(id), self.store.size(&description)).await;
+        if deleted? {
             return Err(ArchiveError::Deleted(id));
         }
-        if self.store.size(&keys.recording()).await?.is_some() {
+        if size?.is_some() || self.has_anything(&keys).await? {
             return Ok(keys);
         }
+        Err(ArchiveError::NotFound(id))
+    }
+
+    /// Whether anything lies in the recording's folder.
+    async fn has_anything(&self, keys: &Keys) -> Result<bool, ArchiveError> {
         let folder = keys.folder();
-        let objects = self.store.list(&folder).await?;
-        if objects.is_empty() && self.store.folders(&folder).await?.is_empty() {
-            return Err(ArchiveError::NotFound(id));
-        }
-        Ok(keys)
+        let (objects, folders) =
+            try_join(self.store.list(&folder), self.store.folders(&folder)).await?;
+        Ok(!objects.is_empty() || !folders.is_empty())
     }
 
     async fn put<T: Serialize>(
@@ -148,9 +154,14 @@ impl S3Archive {
         key: String,
         document: &T,
     ) -> Result<(), ArchiveError> {
-        let body = serde_json::to_vec_pretty(document).map_err(|e| self.damaged(&key, e))?;
-        self.store.put(&key, body, JSON).await?;
+        self.write(key, document).await?;
         keys.still_there(&self.store).await
+    }
+
+    /// Writes a document; whether its recording was deleted meanwhile is for the caller to see.
+    async fn write<T: Serialize>(&self, key: String, document: &T) -> Result<(), ArchiveError> {
+        let body = serde_json::to_vec_pretty(document).map_err(|e| self.damaged(&key, e))?;
+        self.store.put(&key, body, JSON).await
     }
 
     fn damaged(&self, key: &str, reason: impl std::fmt::Display) -> ArchiveError {
@@ -270,31 +281,41 @@ impl Archive for S3Archive {
         let keys = Keys {
             id: recording.recording_id,
         };
-        if self.is_deleted(keys.id).await? {
+        let (sound, raw_begun) = (keys.sound(), keys.raw_begun());
+        let (deleted, lasting, raw) = try_join3(
+            self.is_deleted(keys.id),
+            self.store.size(&sound),
+            self.store.size(&raw_begun),
+        )
+        .await?;
+        if deleted {
             return Err(ArchiveError::Deleted(keys.id));
         }
-        let lasting = self.store.size(&keys.sound()).await?.is_some();
-        if lasting || self.store.size(&keys.raw_begun()).await?.is_some() {
+        if lasting.is_some() || raw.is_some() {
             return Err(ArchiveError::Io {
                 action: "begin",
                 place: self.store.place(&keys.folder()),
                 cause: S3Error::Taken.into(),
             });
         }
-        self.put(&keys, keys.recording(), recording).await?;
+        // First what describes it: sound without is found by nobody.
+        self.write(keys.recording(), recording).await?;
         // Never over sound that is there: the second of two `begin`s fails here. The words tell
         // one from the other.
         let begun = uuid::Uuid::new_v4().to_string();
         self.store
-            .put_new(&keys.raw_begun(), begun.into_bytes(), "text/plain")
+            .put_new(&raw_begun, begun.into_bytes(), "text/plain")
             .await?;
+        keys.still_there(&self.store).await?;
         Ok(Box::new(PieceWriter::new(self.store.clone(), keys, 0)))
     }
 
     async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError> {
         let keys = self.live(id).await?;
-        let lasting = self.store.size(&keys.sound()).await?.is_some();
-        let pieces = pieces(&self.store, &keys).await?;
+        let sound = keys.sound();
+        let (lasting, pieces) =
+            try_join(self.store.size(&sound), pieces(&self.store, &keys)).await?;
+        let lasting = lasting.is_some();
         let Some(pieces) = pieces.filter(|_| !lasting) else {
             return Err(ArchiveError::NotFound(id));
         };
@@ -328,15 +349,24 @@ impl Archive for S3Archive {
     }
 
     async fn recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
-        let keys = self.live(id).await?;
+        let keys = Keys { id };
         let key = keys.recording();
-        let damage = match self.read::<Recording>(&key).await {
+        let (deleted, read) = join(self.is_deleted(id), self.read::<Recording>(&key)).await;
+        if deleted? {
+            return Err(ArchiveError::Deleted(id));
+        }
+        let damage = match read {
             Ok(Some(recording)) if recording.recording_id == id => return Ok(recording),
             Ok(Some(other)) => self.damaged(
                 &key,
                 format!("it describes recording {}", other.recording_id),
             ),
-            Ok(None) => self.damaged(&key, "it is missing"),
+            Ok(None) => {
+                if !self.has_anything(&keys).await? {
+                    return Err(ArchiveError::NotFound(id));
+                }
+                self.damaged(&key, "it is missing")
+            }
             Err(damage @ ArchiveError::Damaged { .. }) => damage,
             Err(error) => return Err(error),
         };
@@ -420,8 +450,10 @@ impl Archive for S3Archive {
 
     async fn delete(&self, id: RecordingId) -> Result<Deleted, ArchiveError> {
         let keys = Keys { id };
-        let mut objects = self.store.list(&keys.folder()).await?;
-        objects.extend(self.store.list(&keys.raw_sound()).await?);
+        let (folder, raw_sound) = (keys.folder(), keys.raw_sound());
+        let (mut objects, raw) =
+            try_join(self.store.list(&folder), self.store.list(&raw_sound)).await?;
+        objects.extend(raw);
         if objects.is_empty() {
             if !self.is_deleted(id).await? {
                 return Err(ArchiveError::NotFound(id));

@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Passages in the index.
     #[arg(long, default_value_t = 100_000)]
     passages: usize,
+    /// Most characters of a passage: the vectors of long ones take hours.
+    #[arg(long, default_value_t = 100)]
+    passage_chars: usize,
     /// How long each load lasts, in seconds.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -61,8 +64,15 @@ pub(crate) fn run(args: &Args) -> Result<bool, super::Failure> {
 }
 
 async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failure> {
-    let corpus = Corpus::load(&args.corpus, args.passages, embedder.as_ref()).await?;
-    let data = args.corpus.with_extension(format!("{}-data", corpus.len()));
+    let corpus = Corpus::load(
+        &args.corpus,
+        args.passages,
+        args.passage_chars,
+        embedder.as_ref(),
+    )
+    .await?;
+    let name = format!("{}.{}-data", corpus.len(), args.passage_chars);
+    let data = args.corpus.with_extension(name);
     make_reachable(&data)?;
     let mut platform = Platform::start(&Options {
         settings: vec![(

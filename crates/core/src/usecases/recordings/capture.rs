@@ -93,6 +93,9 @@ struct Capture<'a> {
     stopped_at: Option<Duration>,
     /// When the last sound came.
     ended_at: Option<Duration>,
+    /// Since when, and until when, the bus has told what there is to hear; `None` while it is away.
+    /// What a client didn't do while it couldn't be heard isn't held against it.
+    heard: Option<(Duration, Duration)>,
     synced_at: Duration,
 }
 
@@ -118,6 +121,7 @@ impl Recordings {
             intent: Intent::default(),
             stopped_at: None,
             ended_at: None,
+            heard: None,
             synced_at: self.parts.clock.elapsed(),
         };
         capture.run(source, nudges).await
@@ -158,18 +162,37 @@ impl Capture<'_> {
                 () = parts.stop.cancelled() => return Ok(End::Ending),
                 () = nudges.next() => look_at = Duration::ZERO,
                 () = clock.sleep(wake_at.saturating_sub(now)) => {}
-                came = source.next(), if may_listen => match came? {
-                    Came::Sound(pcm) => self.keep(pcm).await?,
-                    Came::End => self.ended_at = Some(clock.elapsed()),
-                    Came::Later => listen_at = clock.elapsed() + BUS_PAUSE,
-                    Came::Nothing { quiet } => {
-                        if let Some(end) = self.nothing_came(quiet, &mut source).await? {
-                            return Ok(end);
+                came = source.next(), if may_listen => {
+                    let came = came?;
+                    self.note_hearing(&came);
+                    match came {
+                        Came::Sound(pcm) => self.keep(pcm).await?,
+                        Came::End => self.ended_at = Some(clock.elapsed()),
+                        Came::Later => listen_at = clock.elapsed() + BUS_PAUSE,
+                        Came::Nothing { quiet } => {
+                            if let Some(end) = self.nothing_came(quiet, &mut source).await? {
+                                return Ok(end);
+                            }
                         }
                     }
-                },
+                }
             }
         }
+    }
+
+    fn note_hearing(&mut self, came: &Came) {
+        let now = self.recordings.parts.clock.elapsed();
+        self.heard = match came {
+            Came::Later => None,
+            _ => Some((self.heard.map_or(now, |(since, _)| since), now)),
+        };
+    }
+
+    /// For how long the client has been heard, or could have been, since `since`.
+    fn heard_since(&self, since: Duration) -> Duration {
+        self.heard.map_or(Duration::ZERO, |(from, until)| {
+            until.saturating_sub(from.max(since))
+        })
     }
 
     async fn keep(&mut self, pcm: Vec<i16>) -> Result<(), Trouble> {
@@ -201,8 +224,8 @@ impl Capture<'_> {
                 }
             }
             // A client that has said "stop" and goes on sending isn't heard for ever.
-            let stopped_for = now.saturating_sub(self.stopped_at.unwrap_or(now));
-            let too_long = !host && stopped_for > parts.client_patience.max(2 * LATE_SOUND);
+            let heard_for = self.heard_since(self.stopped_at.unwrap_or(now));
+            let too_long = !host && heard_for > parts.client_patience.max(2 * LATE_SOUND);
             return (self.ended_at.is_some() || too_long).then_some(End::Keep { transcribe });
         }
         let ended_at = self.ended_at?;
@@ -216,11 +239,10 @@ impl Capture<'_> {
         source: &mut Source,
     ) -> Result<Option<End>, Trouble> {
         let parts = &self.recordings.parts;
-        let now = parts.clock.elapsed();
         let late = self
             .stopped_at
-            .is_some_and(|at| now.saturating_sub(at) > LATE_SOUND);
-        let vanished = quiet > parts.client_patience;
+            .is_some_and(|at| self.heard_since(at) > LATE_SOUND);
+        let vanished = quiet.min(self.heard_since(Duration::ZERO)) > parts.client_patience;
         if !late && !vanished {
             return Ok(None);
         }

@@ -52,18 +52,22 @@ impl Recordings {
             return Err(Trouble::Cancelled);
         }
         let side = start.side;
-        let recording = match self.parts.archive.recording(id).await {
+        let (recording, begun) = match self.parts.archive.recording(id).await {
             Ok(recording) if recording.state != RecordingState::Capturing => {
                 let intent = self.parts.intents.get(id).await?;
                 return self.go_on(asked, recording, &intent, nudges).await;
             }
-            Ok(recording) => recording,
-            Err(ArchiveError::NotFound(_)) => describe(asked, start),
+            Ok(recording) => (recording, true),
+            Err(ArchiveError::NotFound(_)) => (describe(asked, start), false),
             Err(error) => return Err(error.into()),
         };
         self.check_options(&recording)?;
         let source = self.source(id, side).await?;
-        let writer = self.writer(&recording).await?;
+        let writer = if begun {
+            self.writer(&recording).await?
+        } else {
+            self.parts.archive.begin(&recording).await?
+        };
         asked.announcer.started(&recording).await?;
         tracing::info!(known_ms = samples_to_ms(writer.samples()), "recording");
         self.record(asked, recording, source, writer, nudges).await

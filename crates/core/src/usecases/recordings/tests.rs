@@ -263,6 +263,34 @@ async fn the_text_of_a_host_recording_that_was_broken_off_is_of_all_its_sound() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_client_sends_late_because_the_bus_was_away_is_waited_for() {
+    for stopped_before in [true, false] {
+        let world = Arc::new(World::default());
+        let (replica, asked) = (replica(&world), asked(&world));
+        let id = asked.own_recording();
+        world.send(id, seconds(2));
+        let work = started(&replica, &asked);
+        pass(5).await;
+        if stopped_before {
+            replica.recordings.stop(id, stop(true)).await.unwrap();
+            pass(1).await;
+        }
+        world.bus_is_away.store(true, Ordering::SeqCst);
+        pass(200).await;
+        world.bus_is_away.store(false, Ordering::SeqCst);
+        pass(2).await;
+        world.send(id, seconds(2));
+        world.send(id, [Heard::End]);
+        if !stopped_before {
+            replica.recordings.stop(id, stop(true)).await.unwrap();
+        }
+        assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
+        assert_eq!(world.kept(id).pcm, speech(4), "stopped before: {stopped_before}");
+        assert_eq!(*world.vanished.lock().unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_engine_can_not_do_is_refused_before_any_sound_is_taken() {
     let world = Arc::new(World::default());
     let (replica, asked) = (replica(&world), asked(&world));

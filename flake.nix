@@ -1,0 +1,83 @@
+{
+  description = "speakr: speak, and have text: on your clipboard, saved, and findable by meaning";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+    crane.url = "github:ipetkov/crane";
+  };
+
+  outputs =
+    {
+      self,
+      nixpkgs,
+      crane,
+    }:
+    let
+      inherit (nixpkgs) lib;
+
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+        "x86_64-darwin"
+        "aarch64-darwin"
+      ];
+
+      eachSystem = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+
+      # One place builds the workspace, for any package set: native or cross.
+      speakrFor = pkgs: import ./nix/workspace.nix { inherit pkgs lib crane; };
+
+      partsFor =
+        pkgs:
+        let
+          workspace = speakrFor pkgs;
+        in
+        {
+          inherit workspace;
+          images = import ./nix/images.nix {
+            inherit pkgs lib workspace;
+            revision = self.rev or self.dirtyRev or "unknown";
+          };
+          cross = import ./nix/cross.nix { inherit pkgs lib speakrFor; };
+        };
+    in
+    {
+      packages = eachSystem (
+        pkgs:
+        let
+          inherit (partsFor pkgs) workspace images cross;
+        in
+        workspace.packages
+        // {
+          default = workspace.packages.speakr;
+        }
+        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux images
+        // cross
+      );
+
+      checks = eachSystem (
+        pkgs:
+        import ./nix/checks.nix {
+          inherit pkgs lib;
+          workspace = speakrFor pkgs;
+        }
+      );
+
+      devShells = eachSystem (pkgs: {
+        default = import ./nix/shell.nix {
+          inherit pkgs lib;
+          workspace = speakrFor pkgs;
+        };
+      });
+
+      apps = eachSystem (
+        pkgs:
+        import ./nix/apps.nix {
+          inherit pkgs lib;
+          workspace = speakrFor pkgs;
+        }
+      );
+
+      formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+    };
+}

@@ -1,0 +1,89 @@
+# What has to hold of a commit, as far as it needs no server: `nix flake check`. The tests with real
+# servers are those of `make test`, in the shell that ./shell.nix makes.
+{
+  pkgs,
+  lib,
+  workspace,
+}:
+let
+  inherit (workspace)
+    commonArgs
+    craneLib
+    sources
+    packages
+    ;
+
+  # The whole workspace at once, with its default features: one build of dependencies for all checks.
+  args = commonArgs // {
+    src = sources.whole;
+    cargoExtraArgs = "--locked --workspace";
+  };
+
+  cargoArtifacts = craneLib.buildDepsOnly (
+    args
+    // {
+      src = sources.compiled;
+    }
+  );
+
+  over = extra: args // { inherit cargoArtifacts; } // extra;
+
+  nixFiles = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.fileFilter (file: file.hasExt "nix") ../.;
+  };
+
+  ofNix =
+    name: tool: command:
+    pkgs.runCommand name { nativeBuildInputs = [ tool ]; } ''
+      cd ${nixFiles}
+      ${command}
+      touch $out
+    '';
+in
+{
+  inherit (packages) speakr;
+
+  clippy = craneLib.cargoClippy (over {
+    cargoClippyExtraArgs = "--all-targets -- --deny warnings";
+  });
+
+  fmt = craneLib.cargoFmt {
+    inherit (args) pname version src;
+  };
+
+  doc = craneLib.cargoDoc (over {
+    cargoDocExtraArgs = "--no-deps";
+    env.RUSTDOCFLAGS = "--deny warnings";
+  });
+
+  deny = craneLib.cargoDeny {
+    inherit (args) pname version src;
+    # Advisories change without a commit: they are looked at where there is a network.
+    cargoDenyChecks = "bans licenses sources";
+  };
+
+  # Tests that need no program but their own.
+  nextest = craneLib.cargoNextest (over {
+    doCheck = true;
+    cargoNextestExtraArgs = "--lib --bins --exclude speakr-e2e --exclude speakr-testkit --no-tests=pass";
+    nativeBuildInputs = args.nativeBuildInputs ++ [ pkgs.ffmpeg-headless ];
+  });
+
+  nixfmt = ofNix "nixfmt" pkgs.nixfmt "nixfmt --check .";
+
+  deadnix = ofNix "deadnix" pkgs.deadnix "deadnix --fail .";
+
+  # The program as it is built hears what is said.
+  transcribe =
+    pkgs.runCommand "transcribe"
+      {
+        nativeBuildInputs = [ packages.speakr ];
+        speech = ../assets/speech/jfk.wav;
+      }
+      ''
+        export SPEAKR_HOME=$TMPDIR/speakr
+        speakr transcribe --no-save $speech | tee $out
+        grep -qi "ask not what your country can do for you" $out
+      '';
+}

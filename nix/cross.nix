@@ -1,0 +1,43 @@
+# The command-line program for other platforms, from one Linux machine. Each comes with a check that
+# it is what it is said to be: a program that fails it isn't built.
+{
+  pkgs,
+  lib,
+  speakrFor,
+}:
+let
+  unwrapped = pkgs: (speakrFor pkgs).speakr-unwrapped;
+
+  # No interpreter, no library: it runs on any Linux of its processor.
+  static =
+    package:
+    package.overrideAttrs (old: {
+      doInstallCheck = true;
+      installCheckPhase = ''
+        runHook preInstallCheck
+        ${old.installCheckPhase or ""}
+        sh ${./check-static.sh} $out/bin/speakr
+        runHook postInstallCheck
+      '';
+    });
+
+  # One file: nothing but what each Windows has.
+  standalone =
+    package:
+    package.overrideAttrs (old: {
+      doInstallCheck = true;
+      installCheckPhase = ''
+        runHook preInstallCheck
+        ${old.installCheckPhase or ""}
+        sh ${./check-windows.sh} $out/bin/speakr.exe
+        runHook postInstallCheck
+      '';
+    });
+in
+lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.isx86_64) {
+  speakr-x86_64-linux-musl = static (unwrapped pkgs.pkgsStatic);
+  speakr-aarch64-linux-musl = static (
+    unwrapped pkgs.pkgsCross.aarch64-multiplatform-musl.pkgsStatic
+  );
+  speakr-x86_64-windows = standalone (unwrapped pkgs.pkgsCross.mingwW64);
+}

@@ -1,0 +1,149 @@
+# OCI images: of the three services, and of what the platform stands on, so that every digest that
+# is deployed is our own. Each holds the closure of its program and nothing else: no shell, no
+# package manager, a user without rights.
+{
+  pkgs,
+  lib,
+  workspace,
+  revision,
+}:
+let
+  inherit (workspace) version lean;
+  models = import ./models.nix { inherit pkgs lib; };
+
+  # Beside the closure: roots of trust, a name for the user, and a folder for what is in passing.
+  base = [
+    pkgs.cacert
+    pkgs.dockerTools.fakeNss
+  ];
+
+  labels =
+    { title, description, licences }:
+    {
+      "org.opencontainers.image.title" = title;
+      "org.opencontainers.image.description" = description;
+      "org.opencontainers.image.source" = "https://github.com/speakr/speakr";
+      "org.opencontainers.image.revision" = revision;
+      "org.opencontainers.image.version" = version;
+      "org.opencontainers.image.licenses" = licences;
+    };
+
+  image =
+    {
+      name,
+      description,
+      licences,
+      entrypoint,
+      cmd ? [ ],
+      environment ? { },
+      ports ? [ ],
+      contents ? [ ],
+      user ? "65532:65532",
+      folders ? [ ],
+      tag ? version,
+    }:
+    pkgs.dockerTools.buildLayeredImage {
+      inherit name tag;
+      # The same bits each time: the date is none.
+      created = "1970-01-01T00:00:01Z";
+      contents = base ++ contents;
+      # What is in passing (sound that ffmpeg reads) needs a place, also where the rest is read-only.
+      extraCommands = lib.concatMapStringsSep "\n" (folder: "mkdir -m 1777 -p .${folder}") (
+        [ "/tmp" ] ++ folders
+      );
+      # A layer for each path of the closure, so that models and libraries are pulled once.
+      maxLayers = 100;
+      config = {
+        Entrypoint = entrypoint;
+        Cmd = cmd;
+        User = user;
+        WorkingDir = "/tmp";
+        StopSignal = "SIGTERM";
+        Env = lib.mapAttrsToList (name: value: "${name}=${value}") (
+          { SSL_CERT_FILE = "/etc/ssl/certs/ca-bundle.crt"; } // environment
+        );
+        ExposedPorts = lib.genAttrs (map (port: "${toString port}/tcp") ports) (_: { });
+        Labels = labels {
+          title = name;
+          inherit description licences;
+        };
+      };
+    };
+
+  service =
+    {
+      name,
+      models ? null,
+      environment ? { },
+      contents ? [ ],
+      ports ? [ ],
+    }:
+    image {
+      inherit name contents;
+      inherit (lean.${name}.meta) description;
+      licences = "MIT OR Apache-2.0";
+      entrypoint = [ (lib.getExe lean.${name}) ];
+      # Health and metrics are on 9090 in each.
+      ports = [ 9090 ] ++ ports;
+      environment = {
+        SPEAKR_HEALTH_ADDR = "0.0.0.0:9090";
+      }
+      // lib.optionalAttrs (models != null) { SPEAKR_MODELS_DIR = "${models}"; }
+      // environment;
+    };
+
+  # Reads every kind of sound, and shows no picture: nothing of screens, graphics cards and video
+  # encoders. Two thirds of the size of nixpkgs' own are these.
+  ffmpeg = import ./ffmpeg.nix { inherit pkgs; };
+
+  transcriberWith =
+    speechModel:
+    service {
+      name = "speakr-transcriber";
+      models = models.for [
+        speechModel
+        models.voiceActivity
+      ];
+      environment = {
+        SPEAKR_MODEL = speechModel.id;
+        PATH = "${ffmpeg}/bin";
+      };
+    };
+
+  images = {
+    # The model is an argument: `packages.image-transcriber.override { speechModel = …; }`.
+    image-transcriber = lib.makeOverridable ({ speechModel }: transcriberWith speechModel) {
+      speechModel = models.base;
+    };
+
+    image-embedder = service {
+      name = "speakr-embedder";
+      models = models.for [ models.embeddings ];
+    };
+
+    image-query-svc = service {
+      name = "speakr-query-svc";
+      models = models.for [ models.embeddings ];
+      environment.PATH = "${ffmpeg}/bin";
+      ports = [ 8080 ];
+    };
+  };
+
+  parts = import ./part-images.nix { inherit pkgs lib image; };
+
+  together =
+    name: set:
+    pkgs.linkFarm name (
+      lib.mapAttrsToList (name: path: {
+        name = "${lib.removePrefix "image-" name}.tar.gz";
+        inherit path;
+      }) set
+    );
+in
+images
+// parts
+// {
+  # All that a release is made of, and all that the manifests need beside it.
+  images = together "speakr-images" images;
+  part-images = together "speakr-part-images" parts;
+}

@@ -1,0 +1,88 @@
+# Images of what the platform stands on, of the versions that this flake pins.
+{
+  pkgs,
+  lib,
+  image,
+}:
+let
+  postgresql = pkgs.postgresql_17.withPackages (extensions: [ extensions.pgvector ]);
+
+  # initdb runs its own programs through a shell: the one image that has one.
+  startPostgres = pkgs.writeShellApplication {
+    name = "start-postgres";
+    runtimeInputs = [
+      pkgs.coreutils
+      postgresql
+    ];
+    text = lib.readFile ./start-postgres.sh;
+  };
+in
+{
+  image-nats = image {
+    name = "speakr-nats";
+    tag = pkgs.nats-server.version;
+    description = "NATS server with JetStream";
+    licences = "Apache-2.0";
+    entrypoint = [ (lib.getExe pkgs.nats-server) ];
+    cmd = [
+      "--config"
+      "/etc/nats/nats-server.conf"
+    ];
+    ports = [
+      4222
+      6222
+      8222
+    ];
+    folders = [ "/data" ];
+  };
+
+  image-postgres = image {
+    name = "speakr-postgres";
+    tag = pkgs.postgresql_17.version;
+    description = "PostgreSQL with pgvector";
+    licences = "PostgreSQL";
+    entrypoint = [ (lib.getExe startPostgres) ];
+    contents = [
+      pkgs.dockerTools.binSh
+    ];
+    environment = {
+      PGDATA = "/data/postgres";
+      LANG = "C.UTF-8";
+    };
+    ports = [ 5432 ];
+    folders = [
+      "/data"
+      "/run/postgresql"
+    ];
+  };
+
+  image-s3 = image {
+    name = "speakr-s3";
+    tag = pkgs.versitygw.version;
+    description = "An S3 server that keeps objects as files, for one machine";
+    licences = "Apache-2.0";
+    entrypoint = [ (lib.getExe pkgs.versitygw) ];
+    ports = [ 7070 ];
+    # A folder in there is a bucket.
+    folders = [
+      "/data"
+      "/data/speakr"
+    ];
+  };
+
+  image-otel-collector = image {
+    name = "speakr-otel-collector";
+    tag = pkgs.opentelemetry-collector-contrib.version;
+    description = "OpenTelemetry Collector";
+    licences = "Apache-2.0";
+    entrypoint = [ (lib.getExe pkgs.opentelemetry-collector-contrib) ];
+    cmd = [
+      "--config"
+      "/etc/otelcol/config.yaml"
+    ];
+    ports = [
+      4317
+      4318
+    ];
+  };
+}

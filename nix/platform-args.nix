@@ -1,0 +1,19 @@
+# What a build needs on one platform only.
+{ pkgs, lib }:
+let
+  inherit (pkgs.stdenv) hostPlatform;
+
+  # The static archives of C++'s run-time library, and nothing else: a folder that stands first on the
+  # linker's path, so that -lstdc++ finds no import library and the .exe wants no DLL beside it.
+  staticCxx = pkgs.runCommandCC "static-cxx" { } ''
+    mkdir $out
+    for archive in libstdc++.a libmcfgthread.a libwinpthread.a libpthread.a; do
+      path=$($CXX -print-file-name=$archive)
+      if [ -e "$path" ]; then ln -s "$(readlink -f "$path")" $out/$archive; fi
+    done
+  '';
+in
+lib.optionalAttrs hostPlatform.isMinGW {
+  # crane sets this itself otherwise, for the threads alone.
+  CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS = "-L native=${staticCxx} -L native=${pkgs.windows.pthreads}/lib";
+}

@@ -1,0 +1,46 @@
+# Everything that `make test`, `make lint` and the documents' commands need: `nix develop`.
+{
+  pkgs,
+  lib,
+  workspace,
+}:
+workspace.craneLib.devShell {
+  # What whisper.cpp is built with, and how, is in .cargo/config.toml.
+  packages = [
+    # To build.
+    pkgs.cmake
+    pkgs.pkg-config
+
+    # To test: the parts that the platform stands on, speech, sound and the clipboard.
+    pkgs.cargo-nextest
+    pkgs.espeak-ng
+    pkgs.ffmpeg
+    pkgs.nats-server
+    pkgs.natscli
+    (pkgs.postgresql_17.withPackages (extensions: [ extensions.pgvector ]))
+    (pkgs.python3.withPackages (python: [
+      python.nats-py
+      python.openai
+    ]))
+    pkgs.versitygw
+
+    # To look at what is written.
+    pkgs.cargo-deny
+    pkgs.deadnix
+    pkgs.nixfmt
+    pkgs.shellcheck
+    pkgs.typos
+
+    # To place and release it.
+    pkgs.gh
+    pkgs.kubectl
+    pkgs.skopeo
+    pkgs.terraform
+  ]
+  ++ lib.optionals pkgs.stdenv.hostPlatform.isLinux [
+    pkgs.pulseaudio
+    pkgs.wl-clipboard
+    pkgs.xclip
+    pkgs.xvfb-run
+  ];
+}

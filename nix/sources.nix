@@ -1,0 +1,31 @@
+# What each build sees of the repository: no more than it needs, so that a change of the documents
+# rebuilds no program.
+{ lib, craneLib }:
+let
+  inherit (lib) fileset;
+  root = ../.;
+
+  # What is compiled, and what is compiled in.
+  compiled = fileset.unions [
+    (fileset.difference (craneLib.fileset.commonCargoSources root) ../fuzz)
+    (fileset.fileFilter (file: file.hasExt "sql") ../crates)
+    ../assets/models
+  ];
+
+  # What tests read besides: golden files, recorded output, speech, generated documents.
+  tested = fileset.unions [
+    (fileset.difference root ../nix)
+    ../nix
+  ];
+in
+{
+  compiled = fileset.toSource {
+    inherit root;
+    fileset = compiled;
+  };
+
+  whole = fileset.toSource {
+    inherit root;
+    fileset = tested;
+  };
+}

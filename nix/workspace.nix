@@ -1,0 +1,123 @@
+# The Rust workspace for one package set, native or cross: the programs, each with dependencies
+# built for it alone, so that no feature leaks from one into another.
+{
+  pkgs,
+  lib,
+  crane,
+}:
+let
+  craneLib = crane.mkLib pkgs;
+  sources = import ./sources.nix { inherit lib craneLib; };
+  version = (lib.importTOML ../Cargo.toml).workspace.package.version;
+
+  commonArgs = {
+    pname = "speakr-workspace";
+    inherit version;
+    src = sources.compiled;
+    strictDeps = true;
+    # whisper.cpp is compiled by CMake, on the machine that builds.
+    nativeBuildInputs = [ pkgs.pkgsBuildHost.cmake ];
+    # CMake's hook must not run it on the workspace itself.
+    dontUseCmakeConfigure = true;
+    # Tests run once, in `checks`.
+    doCheck = false;
+  }
+  // import ./platform-args.nix { inherit pkgs lib; };
+
+  # One program of the workspace, from dependencies of its own.
+  program =
+    {
+      package,
+      binary ? package,
+      description,
+      features ? null,
+    }:
+    let
+      args = commonArgs // {
+        pname = package;
+        cargoExtraArgs = lib.concatStringsSep " " (
+          [
+            "--locked"
+            "--package ${package}"
+            "--bin ${binary}"
+          ]
+          ++ lib.optionals (features != null) [
+            "--no-default-features"
+            "--features=${lib.concatStringsSep "," features}"
+          ]
+        );
+      };
+    in
+    craneLib.buildPackage (
+      args
+      // {
+        cargoArtifacts = craneLib.buildDepsOnly (
+          args
+          // {
+            # The dependencies alone: there is no such binary without the sources.
+            cargoExtraArgs = lib.replaceStrings [ " --bin ${binary}" ] [ "" ] args.cargoExtraArgs;
+          }
+        );
+        meta = {
+          inherit description;
+          license = with lib.licenses; [
+            mit
+            asl20
+          ];
+          mainProgram = binary;
+        };
+      }
+    );
+
+  speakr-unwrapped = program {
+    package = "speakr";
+    description = "Speak, and have text: on your clipboard, saved, and findable by meaning";
+  };
+in
+{
+  inherit
+    commonArgs
+    craneLib
+    sources
+    version
+    speakr-unwrapped
+    ;
+
+  # The whole platform on one machine: `nix run .#up`.
+  up = program {
+    package = "speakr-e2e";
+    binary = "speakr-up";
+    description = "The whole platform on this machine, until Ctrl-C";
+  };
+
+  packages = {
+    inherit speakr-unwrapped;
+
+    speakr = import ./speakr.nix { inherit pkgs lib speakr-unwrapped; };
+
+    speakr-transcriber = program {
+      package = "speakr-transcriber";
+      description = "Makes text of speech that comes over the bus";
+    };
+
+    speakr-embedder = program {
+      package = "speakr-embedder";
+      description = "Makes what was said findable, by vectors of its passages";
+    };
+
+    speakr-query-svc = program {
+      package = "speakr-query-svc";
+      description = "The API: finds, lists, exports, deletes, and transcribes over the bus";
+    };
+  };
+
+  # The services without models inside: the images have these as layers of their own.
+  lean = lib.genAttrs [ "speakr-transcriber" "speakr-embedder" "speakr-query-svc" ] (
+    package:
+    program {
+      inherit package;
+      description = "${package}, with its models beside it";
+      features = [ ];
+    }
+  );
+}
