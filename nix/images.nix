@@ -40,16 +40,19 @@ let
       contents ? [ ],
       user ? "65532:65532",
       folders ? [ ],
-      tag ? version,
+      # Small files by their paths, as printf writes them.
+      files ? { },
     }:
     pkgs.dockerTools.buildLayeredImage {
-      inherit name tag;
+      inherit name;
+      tag = version;
       # The same bits each time: the date is none.
       created = "1970-01-01T00:00:01Z";
       contents = base ++ contents;
       # What is in passing (sound that ffmpeg reads) needs a place, also where the rest is read-only.
-      extraCommands = lib.concatMapStringsSep "\n" (folder: "mkdir -m 1777 -p .${folder}") (
-        [ "/tmp" ] ++ folders
+      extraCommands = lib.concatLines (
+        map (folder: "mkdir -m 1777 -p .${folder}") ([ "/tmp" ] ++ folders)
+        ++ lib.mapAttrsToList (path: content: "printf '${content}' > .${path}; chmod 666 .${path}") files
       );
       # A layer for each path of the closure, so that models and libraries are pulled once.
       maxLayers = 100;
@@ -83,13 +86,10 @@ let
       inherit (lean.${name}.meta) description;
       licences = "MIT OR Apache-2.0";
       entrypoint = [ (lib.getExe lean.${name}) ];
-      # Health and metrics are on 9090 in each.
-      ports = [ 9090 ] ++ ports;
-      environment = {
-        SPEAKR_HEALTH_ADDR = "0.0.0.0:9090";
-      }
-      // lib.optionalAttrs (models != null) { SPEAKR_MODELS_DIR = "${models}"; }
-      // environment;
+      # Health and metrics, as the services have it where nothing else is said.
+      ports = [ 8081 ] ++ ports;
+      environment =
+        lib.optionalAttrs (models != null) { SPEAKR_MODELS_DIR = "${models}"; } // environment;
     };
 
   # Reads every kind of sound, and shows no picture: nothing of screens, graphics cards and video
@@ -111,6 +111,9 @@ let
     };
 
   images = {
+    # The same with the model that lies in this repository: English, smaller, nothing to fetch.
+    image-transcriber-tiny = transcriberWith models.tiny;
+
     # The model is an argument: `packages.image-transcriber.override { speechModel = …; }`.
     image-transcriber = lib.makeOverridable ({ speechModel }: transcriberWith speechModel) {
       speechModel = models.base;

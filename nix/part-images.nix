@@ -20,7 +20,6 @@ in
 {
   image-nats = image {
     name = "speakr-nats";
-    tag = pkgs.nats-server.version;
     description = "NATS server with JetStream";
     licences = "Apache-2.0";
     entrypoint = [ (lib.getExe pkgs.nats-server) ];
@@ -38,7 +37,6 @@ in
 
   image-postgres = image {
     name = "speakr-postgres";
-    tag = pkgs.postgresql_17.version;
     description = "PostgreSQL with pgvector";
     licences = "PostgreSQL";
     entrypoint = [ (lib.getExe startPostgres) ];
@@ -58,21 +56,41 @@ in
 
   image-s3 = image {
     name = "speakr-s3";
-    tag = pkgs.versitygw.version;
     description = "An S3 server that keeps objects as files, for one machine";
     licences = "Apache-2.0";
     entrypoint = [ (lib.getExe pkgs.versitygw) ];
+    cmd = [
+      "--port"
+      ":7070"
+      "--region"
+      "us-east-1"
+      "--quiet"
+      "--iam-dir"
+      "/data/users"
+      "posix"
+      "--versioning-dir"
+      "/data/versions"
+      "--sidecar"
+      "/data/metadata"
+      "/data/objects"
+    ];
     ports = [ 7070 ];
-    # A folder in there is a bucket.
+    # With one bucket, which keeps versions: the server itself notes that so.
     folders = [
       "/data"
-      "/data/speakr"
+      "/data/users"
+      "/data/versions"
+      "/data/objects"
+      "/data/objects/speakr"
+      "/data/metadata"
+      "/data/metadata/speakr"
+      "/data/metadata/speakr/meta"
     ];
+    files."/data/metadata/speakr/meta/versioning" = "\\001";
   };
 
   image-otel-collector = image {
     name = "speakr-otel-collector";
-    tag = pkgs.opentelemetry-collector-contrib.version;
     description = "OpenTelemetry Collector";
     licences = "Apache-2.0";
     entrypoint = [ (lib.getExe pkgs.opentelemetry-collector-contrib) ];

@@ -65,7 +65,10 @@ impl Corpus {
             return Err(format!("{} has only {} lines", path.display(), lines.len()).into());
         }
         let dimensions = embedder.dimensions();
-        let kept = path.with_extension(format!("{}.{passages}.{most_chars}.f32", embedder.model_id()));
+        let kept = path.with_extension(format!(
+            "{}.{passages}.{most_chars}.f32",
+            embedder.model_id()
+        ));
         let vectors = match fs::read(&kept) {
             Ok(bytes) if bytes.len() == passages * dimensions * 4 => bytes
                 .as_chunks::<4>()

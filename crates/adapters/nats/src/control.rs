@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Subscriber, client::RequestErrorKind};
+use async_nats::{Subject, Subscriber, client::RequestErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -50,6 +50,8 @@ pub async fn relay(bus: &Bus, recording_id: Uuid, control: &Control) -> Result<b
 pub struct Controls {
     bus: Bus,
     subscriber: Subscriber,
+    /// What was heard and isn't answered or given out yet.
+    heard: Option<(Control, Option<Subject>)>,
 }
 
 impl Controls {
@@ -72,26 +74,27 @@ impl Controls {
         Ok(Self {
             bus: bus.clone(),
             subscriber,
+            heard: None,
         })
     }
 
     /// The next control; `None` when the connection was closed for good. Its sender learns that it
     /// was heard. Cancel-safe.
     pub async fn next(&mut self) -> Option<Control> {
-        while let Some(message) = self.subscriber.next().await {
+        while self.heard.is_none() {
+            let message = self.subscriber.next().await?;
             match serde_json::from_slice(&message.payload) {
-                Ok(control) => {
-                    if let Some(reply) = message.reply
-                        && let Err(error) = self.bus.client().publish(reply, Bytes::new()).await
-                    {
-                        tracing::warn!(%error, "can't answer a control");
-                    }
-                    return Some(control);
-                }
+                Ok(control) => self.heard = Some((control, message.reply)),
                 Err(error) => tracing::warn!(%error, "a control that isn't one"),
             }
         }
-        None
+        // It stays until it is answered: who asks anew after giving up on this finds it here.
+        if let Some((_, Some(reply))) = &self.heard
+            && let Err(error) = self.bus.client().publish(reply.clone(), Bytes::new()).await
+        {
+            tracing::warn!(%error, "can't answer a control");
+        }
+        self.heard.take().map(|(control, _)| control)
     }
 }
 

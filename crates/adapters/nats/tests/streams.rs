@@ -10,6 +10,8 @@
 
 mod support;
 
+use std::{task::Poll, time::Duration};
+
 use async_nats::jetstream::stream;
 use speakr_contract::{control::Control, events::RecordingCancelled, events::TranscriptionPartial};
 use speakr_nats::{
@@ -18,6 +20,7 @@ use speakr_nats::{
     intents::{Intent, Intents, Stop},
     streams::{self, StreamSettings},
 };
+use tokio::task::coop;
 use uuid::Uuid;
 
 use speakr_nats::{Bus, BusConfig};
@@ -176,6 +179,42 @@ async fn events_are_kept_and_partial_texts_are_not() {
     }
     let stream = bus.jetstream().get_stream(streams::EVENTS).await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 1);
+}
+
+#[tokio::test]
+async fn a_control_that_was_heard_in_vain_is_heard_again() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let mut controls = Controls::listen(&bus, id).await.unwrap();
+    // A task whose turn ends between the hearing and the answer, and whose next turn does something
+    // else: the runtime lets it do so many things in a turn.
+    for things in 118..=128 {
+        let relaying = tokio::spawn({
+            let bus = bus.clone();
+            async move { control::relay(&bus, id, &Control::Cancel).await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut heard = std::future::poll_fn(|context| {
+            for _ in 0..things {
+                if let Poll::Ready(budget) = coop::poll_proceed(context) {
+                    budget.made_progress();
+                }
+            }
+            let listening = std::pin::pin!(controls.next());
+            Poll::Ready(match listening.poll(context) {
+                Poll::Ready(control) => control,
+                Poll::Pending => None,
+            })
+        })
+        .await;
+        if heard.is_none() {
+            heard = tokio::time::timeout(Duration::from_secs(1), controls.next())
+                .await
+                .unwrap_or_else(|_| panic!("lost after {things} things"));
+        }
+        assert_eq!(heard, Some(Control::Cancel));
+        assert!(relaying.await.unwrap().unwrap(), "it was answered");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Start: holds a recording from its first sound to its text.
 
-use std::{future::Future, pin::Pin};
+use std::pin::Pin;
 
-use futures::stream;
+use futures::{future, stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -63,12 +63,17 @@ impl Recordings {
         };
         self.check_options(&recording)?;
         let source = self.source(id, side).await?;
-        let writer = if begun {
-            self.writer(&recording).await?
-        } else {
-            self.parts.archive.begin(&recording).await?
+        let writer = async {
+            if begun {
+                self.writer(&recording).await
+            } else {
+                Ok(self.parts.archive.begin(&recording).await?)
+            }
         };
-        asked.announcer.started(&recording).await?;
+        // Who waits for it needn't wait for the store: the sound is safe on the bus meanwhile.
+        let (writer, told) = future::join(writer, asked.announcer.started(&recording)).await;
+        let writer = writer?;
+        told?;
         tracing::info!(known_ms = samples_to_ms(writer.samples()), "recording");
         self.record(asked, recording, source, writer, nudges).await
     }

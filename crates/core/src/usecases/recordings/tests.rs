@@ -285,7 +285,11 @@ async fn what_a_client_sends_late_because_the_bus_was_away_is_waited_for() {
             replica.recordings.stop(id, stop(true)).await.unwrap();
         }
         assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
-        assert_eq!(world.kept(id).pcm, speech(4), "stopped before: {stopped_before}");
+        assert_eq!(
+            world.kept(id).pcm,
+            speech(4),
+            "stopped before: {stopped_before}"
+        );
         assert_eq!(*world.vanished.lock().unwrap(), 0);
     }
 }
