@@ -30,8 +30,8 @@ soak: ## kill the platform's parts at random while it is in use; takes an hour
 build-native: ## build the release binary for this machine
 	@scripts/build-native.sh
 
-build-docker: ## (not yet) container images of the services
-	@echo "build-docker: there is no description of images yet; 'make up' starts the services without, and the program for one machine comes from 'make build-native'." >&2; exit 1
+build-docker: ## build the images of the platform with Nix, and load them into Docker
+	@scripts/build-docker.sh
 
 clean: ## remove what was built, and the demo's scratch folder
 	@scripts/clean.sh

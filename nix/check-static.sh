@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Is the program $1 really static? It has no interpreter and needs no library.
 set -eu
 headers=$(${READELF:-readelf} --program-headers --dynamic "$1")

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Does the program $1 need only what Windows itself has?
 set -eu
 # The names that are part of Windows 10 and of its "universal" run-time library.
@@ -11,4 +12,4 @@ if printf '%s\n' "$wanted" | grep -vE "$own" >&2; then
     echo "error: $1 wants the libraries above, which Windows doesn't have." >&2
     exit 1
 fi
-echo "$1 wants only what Windows has:" $wanted
+echo "$1 wants only what Windows has: $(printf "%s" "$wanted" | tr "\n" " ")"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Makes the database where there is none, and serves it. The password of the first start comes from
 # POSTGRES_PASSWORD or the file POSTGRES_PASSWORD_FILE names.
 user=${POSTGRES_USER:-speakr}

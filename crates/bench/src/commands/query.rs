@@ -72,7 +72,8 @@ async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failu
     )
     .await?;
     let name = format!("{}.{}-data", corpus.len(), args.passage_chars);
-    let data = args.corpus.with_extension(name);
+    // PostgreSQL works in its own folder.
+    let data = std::path::absolute(args.corpus.with_extension(name))?;
     make_reachable(&data)?;
     let mut platform = Platform::start(&Options {
         settings: vec![(
