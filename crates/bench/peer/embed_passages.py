@@ -2,7 +2,7 @@
 """Vectors of many passages by the bundled model, as `speakr-bench query` keeps them beside its corpus.
 
 speakr's own runtime needs the better part of an hour for 100,000; ONNX Runtime computes the same
-model (the same file) in a few minutes. What is measured with them is the index.
+model (the same file) in less than half of that. What is measured with them is the index.
 
     embed_passages.py MODEL_FOLDER CORPUS PASSAGES PASSAGE_CHARS OUTPUT
 """
