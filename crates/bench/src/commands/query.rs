@@ -99,6 +99,8 @@ async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failu
     }
 
     let token = platform.new_token("bench", "read")?;
+    // The client asks for one, though it speaks plain HTTP here.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let load = Load {
         http: reqwest::Client::builder().no_proxy().build()?,
         url: format!("{}/api/v1/query", platform.url()),
@@ -112,7 +114,8 @@ async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failu
     let known: Vec<String> = corpus.queries(50, 1);
     // Each is embedded once.
     for query in &known {
-        load.ask(query, None).await?;
+        let answered = load.ask(query, None).await;
+        answered.map_err(|error| explain(&error, &platform))?;
     }
     for (name, tags, rate, queries, budget) in [
         (
@@ -138,7 +141,8 @@ async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failu
         ),
     ] {
         let before = cpu(&platform);
-        let times = load.run(rate, &queries, tags).await?;
+        let times = load.run(rate, &queries, tags).await;
+        let times = times.map_err(|error| explain(&error, &platform))?;
         let used = cpu(&platform).saturating_sub(before);
         let p95 = ms(percentile(&times, 0.95));
         println!(
@@ -168,6 +172,15 @@ fn make_reachable(data: &Path) -> Result<(), Failure> {
     #[cfg(unix)]
     fs::set_permissions(data, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
     Ok(())
+}
+
+/// `error` with the service's own word on it.
+fn explain(error: &Failure, platform: &Platform) -> Failure {
+    let log = platform.query_svc.log();
+    let why = log
+        .lines()
+        .find(|line| line.contains("\"ERROR\""));
+    format!("{error}; the service says: {}", why.unwrap_or("nothing")).into()
 }
 
 /// Requests at a steady rate, however long the answers take: each is timed from the moment when it
