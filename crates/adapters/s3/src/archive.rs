@@ -351,9 +351,17 @@ impl Archive for S3Archive {
     async fn recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
         let keys = Keys { id };
         let key = keys.recording();
-        let (deleted, read) = join(self.is_deleted(id), self.read::<Recording>(&key)).await;
+        let (deleted, mut read) = join(self.is_deleted(id), self.read::<Recording>(&key)).await;
         if deleted? {
             return Err(ArchiveError::Deleted(id));
+        }
+        if matches!(read, Ok(None)) {
+            if !self.has_anything(&keys).await? {
+                return Err(ArchiveError::NotFound(id));
+            }
+            // A recording that began between the two questions isn't one that lost its description:
+            // that is the first thing written.
+            read = self.read(&key).await;
         }
         let damage = match read {
             Ok(Some(recording)) if recording.recording_id == id => return Ok(recording),
@@ -361,12 +369,7 @@ impl Archive for S3Archive {
                 &key,
                 format!("it describes recording {}", other.recording_id),
             ),
-            Ok(None) => {
-                if !self.has_anything(&keys).await? {
-                    return Err(ArchiveError::NotFound(id));
-                }
-                self.damaged(&key, "it is missing")
-            }
+            Ok(None) => self.damaged(&key, "it is missing"),
             Err(damage @ ArchiveError::Damaged { .. }) => damage,
             Err(error) => return Err(error),
         };

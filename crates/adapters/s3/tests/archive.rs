@@ -129,6 +129,29 @@ async fn a_damaged_description_is_made_again_from_the_text() {
 }
 
 #[tokio::test]
+async fn a_recording_that_begins_while_it_is_asked_for_is_not_there_or_as_it_was_begun() {
+    each(async |place| {
+        for _ in 0..40 {
+            let recording = recording();
+            let id = recording.recording_id;
+            let begun = {
+                let (archive, recording) = (place.archive.clone(), recording.clone());
+                tokio::spawn(async move { archive.begin(&recording).await.map(drop) })
+            };
+            while !begun.is_finished() {
+                match place.archive.recording(id).await {
+                    Ok(found) => assert_eq!(found, recording),
+                    Err(error) => assert!(matches!(error, ArchiveError::NotFound(_)), "{error:?}"),
+                }
+            }
+            begun.await.unwrap().unwrap();
+            assert_eq!(place.archive.recording(id).await.unwrap(), recording);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deletion_takes_every_version_and_nothing_brings_it_back() {
     each(async |place| {
         let archive = &place.archive;

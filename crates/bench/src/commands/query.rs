@@ -177,9 +177,7 @@ fn make_reachable(data: &Path) -> Result<(), Failure> {
 /// `error` with the service's own word on it.
 fn explain(error: &Failure, platform: &Platform) -> Failure {
     let log = platform.query_svc.log();
-    let why = log
-        .lines()
-        .find(|line| line.contains("\"ERROR\""));
+    let why = log.lines().find(|line| line.contains("\"ERROR\""));
     format!("{error}; the service says: {}", why.unwrap_or("nothing")).into()
 }
 
