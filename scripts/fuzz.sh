@@ -11,6 +11,7 @@ bin=$(scripts/tools.sh fuzz)
 PATH=$bin:$PATH
 export PATH
 export CARGO_TARGET_DIR=$TARGET_DIR/fuzz
+mkdir -p "$CARGO_TARGET_DIR"
 
 for target in messages sound bodies; do
     step "Fuzzing $target"
