@@ -26,26 +26,17 @@
 
       # One place builds the workspace, for any package set: native or cross.
       speakrFor = pkgs: import ./nix/workspace.nix { inherit pkgs lib crane; };
-
-      partsFor =
-        pkgs:
-        let
-          workspace = speakrFor pkgs;
-        in
-        {
-          inherit workspace;
-          images = import ./nix/images.nix {
-            inherit pkgs lib workspace;
-            revision = self.rev or self.dirtyRev or "unknown";
-          };
-          cross = import ./nix/cross.nix { inherit pkgs lib speakrFor; };
-        };
     in
     {
       packages = eachSystem (
         pkgs:
         let
-          inherit (partsFor pkgs) workspace images cross;
+          workspace = speakrFor pkgs;
+          images = import ./nix/images.nix {
+            inherit pkgs lib workspace;
+            revision = self.rev or self.dirtyRev or "unknown";
+          };
+          cross = import ./nix/cross.nix { inherit pkgs lib speakrFor; };
         in
         workspace.packages
         // {
@@ -69,14 +60,6 @@
           workspace = speakrFor pkgs;
         };
       });
-
-      apps = eachSystem (
-        pkgs:
-        import ./nix/apps.nix {
-          inherit pkgs lib;
-          workspace = speakrFor pkgs;
-        }
-      );
 
       formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
     };

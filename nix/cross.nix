@@ -8,31 +8,24 @@
 let
   unwrapped = pkgs: (speakrFor pkgs).speakr-unwrapped;
 
-  # No interpreter, no library: it runs on any Linux of its processor.
-  static =
-    package:
+  # Its own build fails where `script` says no of `program`.
+  checked =
+    script: program: package:
     package.overrideAttrs (old: {
       doInstallCheck = true;
       installCheckPhase = ''
         runHook preInstallCheck
         ${old.installCheckPhase or ""}
-        sh ${./check-static.sh} $out/bin/speakr
+        sh ${script} $out/bin/${program}
         runHook postInstallCheck
       '';
     });
 
+  # No interpreter, no library: it runs on any Linux of its processor.
+  static = checked ./check-static.sh "speakr";
+
   # One file: nothing but what each Windows has.
-  standalone =
-    package:
-    package.overrideAttrs (old: {
-      doInstallCheck = true;
-      installCheckPhase = ''
-        runHook preInstallCheck
-        ${old.installCheckPhase or ""}
-        sh ${./check-windows.sh} $out/bin/speakr.exe
-        runHook postInstallCheck
-      '';
-    });
+  standalone = checked ./check-windows.sh "speakr.exe";
 in
 lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.isx86_64) {
   speakr-x86_64-linux-musl = static (unwrapped pkgs.pkgsStatic);

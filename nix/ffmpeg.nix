@@ -1,6 +1,6 @@
 # ffmpeg for a server: it reads sound, of files and of films, and that is all.
-{ pkgs }:
-(pkgs.ffmpeg-headless.override {
+{ pkgs, lib }:
+lib.getBin (pkgs.ffmpeg-headless.override {
   # Pictures: encoders, decoders of films' pictures, screens and graphics cards.
   withAom = false;
   withAss = false;
@@ -43,4 +43,4 @@
   withPodDoc = false;
   withTxtDoc = false;
   buildFfprobe = false;
-}).bin or pkgs.ffmpeg-headless
+})

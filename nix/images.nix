@@ -22,7 +22,6 @@ let
     {
       "org.opencontainers.image.title" = title;
       "org.opencontainers.image.description" = description;
-      "org.opencontainers.image.source" = "https://github.com/speakr/speakr";
       "org.opencontainers.image.revision" = revision;
       "org.opencontainers.image.version" = version;
       "org.opencontainers.image.licenses" = licences;
@@ -38,7 +37,6 @@ let
       environment ? { },
       ports ? [ ],
       contents ? [ ],
-      user ? "65532:65532",
       folders ? [ ],
       # Small files by their paths, as printf writes them.
       files ? { },
@@ -59,7 +57,7 @@ let
       config = {
         Entrypoint = entrypoint;
         Cmd = cmd;
-        User = user;
+        User = "65532:65532";
         WorkingDir = "/tmp";
         StopSignal = "SIGTERM";
         Env = lib.mapAttrsToList (name: value: "${name}=${value}") (
@@ -78,11 +76,10 @@ let
       name,
       models ? null,
       environment ? { },
-      contents ? [ ],
       ports ? [ ],
     }:
     image {
-      inherit name contents;
+      inherit name;
       inherit (lean.${name}.meta) description;
       licences = "MIT OR Apache-2.0";
       entrypoint = [ (lib.getExe lean.${name}) ];
@@ -93,8 +90,8 @@ let
     };
 
   # Reads every kind of sound, and shows no picture: nothing of screens, graphics cards and video
-  # encoders. Two thirds of the size of nixpkgs' own are these.
-  ffmpeg = import ./ffmpeg.nix { inherit pkgs; };
+  # encoders.
+  ffmpeg = import ./ffmpeg.nix { inherit pkgs lib; };
 
   transcriberWith =
     speechModel:
@@ -111,9 +108,6 @@ let
     };
 
   images = {
-    # The same with the model that lies in this repository: English, smaller, nothing to fetch.
-    image-transcriber-tiny = transcriberWith models.tiny;
-
     # The model is an argument: `packages.image-transcriber.override { speechModel = …; }`.
     image-transcriber = lib.makeOverridable ({ speechModel }: transcriberWith speechModel) {
       speechModel = models.base;
@@ -146,6 +140,10 @@ in
 images
 // parts
 // {
+  # With the model that lies in this repository: English, smaller, nothing to fetch. It has the same
+  # name and tag as the other, so it isn't among `images`.
+  image-transcriber-tiny = transcriberWith models.tiny;
+
   # All that a release is made of, and all that the manifests need beside it.
   images = together "speakr-images" images;
   part-images = together "speakr-part-images" parts;

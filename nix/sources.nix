@@ -11,12 +11,6 @@ let
     (fileset.fileFilter (file: file.hasExt "sql") ../crates)
     ../assets/models
   ];
-
-  # What tests read besides: golden files, recorded output, speech, generated documents.
-  tested = fileset.unions [
-    (fileset.difference root ../nix)
-    ../nix
-  ];
 in
 {
   compiled = fileset.toSource {
@@ -24,8 +18,9 @@ in
     fileset = compiled;
   };
 
+  # With what tests read besides: golden files, recorded output, speech, generated documents.
   whole = fileset.toSource {
     inherit root;
-    fileset = tested;
+    fileset = root;
   };
 }

@@ -83,13 +83,6 @@ in
     speakr-unwrapped
     ;
 
-  # The whole platform on one machine: `nix run .#up`.
-  up = program {
-    package = "speakr-e2e";
-    binary = "speakr-up";
-    description = "The whole platform on this machine, until Ctrl-C";
-  };
-
   packages = {
     inherit speakr-unwrapped;
 

@@ -67,7 +67,7 @@ async fn measure(args: &Args, platform: &Platform) -> Result<bool, Failure> {
     let mut worst: f64 = 0.0;
     for (name, times, counts) in [
         ("start to started", &starts, true),
-        ("cancel to cancelled, all of it deleted", &cancels, false),
+        ("cancel to cancelled, all of it deleted", &cancels, true),
         ("silence to succeeded, kept in the store", &runs, false),
     ] {
         let times = times.get(args.rounds / 10..).unwrap_or_default();

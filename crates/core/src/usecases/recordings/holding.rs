@@ -70,7 +70,8 @@ impl Recordings {
                 Ok(self.parts.archive.begin(&recording).await?)
             }
         };
-        // Who waits for it needn't wait for the store: the sound is safe on the bus meanwhile.
+        // Who waits for it needn't wait for the store: a client's sound is safe on the bus meanwhile,
+        // and a microphone of ours is open.
         let (writer, told) = future::join(writer, asked.announcer.started(&recording)).await;
         let writer = writer?;
         told?;
