@@ -1,6 +1,6 @@
-//! Languages by the English names that OpenAI's API gives them.
+//! Languages by their English names, which is how OpenAI's API tells them.
 
-use speakr_core::transcript::Language;
+use crate::transcript::Language;
 
 /// Code and name, as Whisper has them.
 const LANGUAGES: [(&str, &str); 100] = [
@@ -107,12 +107,22 @@ const LANGUAGES: [(&str, &str); 100] = [
 ];
 
 /// The language that `name` (or a code) means; none where it is empty or no language.
-pub(crate) fn code(name: &str) -> Option<Language> {
+#[must_use]
+pub fn named(name: &str) -> Option<Language> {
     let name = name.trim().to_lowercase();
     LANGUAGES
         .iter()
         .find(|(code, english)| *code == name || *english == name)
         .map(|(code, _)| Language::new(code))
+}
+
+/// The English name of `language`, in lower case; none where it is no language of Whisper's.
+#[must_use]
+pub fn english_name(language: &Language) -> Option<&'static str> {
+    LANGUAGES
+        .iter()
+        .find(|(code, _)| *code == language.as_str())
+        .map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -122,9 +132,11 @@ mod tests {
     #[test]
     fn a_language_is_known_by_code_and_name() {
         for text in ["de", "german", "German"] {
-            assert_eq!(code(text), Some(Language::new("de")), "{text}");
+            assert_eq!(named(text), Some(Language::new("de")), "{text}");
         }
-        assert_eq!(code(""), None);
-        assert_eq!(code("klingon"), None);
+        assert_eq!(named(""), None);
+        assert_eq!(named("klingon"), None);
+        assert_eq!(english_name(&Language::new("DE")), Some("german"));
+        assert_eq!(english_name(&Language::new("tlh")), None);
     }
 }
