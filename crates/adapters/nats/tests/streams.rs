@@ -166,6 +166,7 @@ async fn events_are_kept_and_partial_texts_are_not() {
         text: "so far".to_owned(),
         start_ms: 0,
         end_ms: 1,
+        is_final: false,
     };
     bus.publish_volatile(&partial, &request()).await.unwrap();
     let cancelled = RecordingCancelled {
