@@ -91,15 +91,15 @@ mod tests {
         fs::create_dir(&left).unwrap();
         fs::write(left.join(LOCK), "").unwrap();
         fs::write(left.join("upload"), "sound").unwrap();
-        let anothers = parent.path().join("other");
-        fs::create_dir(&anothers).unwrap();
+        let others = parent.path().join("other");
+        fs::create_dir(&others).unwrap();
         let being_made = parent.path().join("speakr-made");
         fs::create_dir(&being_made).unwrap();
 
         let next = Scratch::make(parent.path(), "speakr-").unwrap();
         assert!(!left.exists());
         assert!(used.path().join("upload").exists());
-        assert!(anothers.exists() && being_made.exists());
+        assert!(others.exists() && being_made.exists());
         let path = next.path().to_owned();
         drop(next);
         assert!(!path.exists());

@@ -9,7 +9,7 @@ import wave
 
 import nats
 
-URL, CLIP = sys.argv[1:3]
+URL, USER, PASSWORD, CLIP = sys.argv[1:5]
 RECORDINGS = uuid.UUID("8c6f1d0e-52a7-5b0d-9a3e-4b1f70c2d6a5")
 CHUNK_SAMPLES = 1600
 
@@ -32,7 +32,9 @@ async def main():
         if kind in ("transcription.succeeded", "transcription.failed"):
             done.set_result(event)
 
-    bus = await nats.connect(URL)
+    bus = await nats.connect(
+        URL, user=USER, password=PASSWORD, inbox_prefix=f"_INBOX_{USER}".encode()
+    )
     stream = bus.jetstream()
     await bus.subscribe("speakr.event.>", cb=on_event)
 
@@ -49,7 +51,7 @@ async def main():
             await stream.publish(f"speakr.audio.{recording}", pcm, headers=own)
             number += 1
             await asyncio.sleep(0.02)
-    end = {**headers, "Speakr-End": str(number), "Nats-Msg-Id": f"{recording}:end"}
+    end = {**headers, "Speakr-End": str(number), "Nats-Msg-Id": f"{recording}:end:{number}"}
     await stream.publish(f"speakr.audio.{recording}", b"", headers=end)
     await command("recording.stop", recording_id=recording, transcribe_on_stop=True)
     succeeded = await asyncio.wait_for(done, 120)
