@@ -2,6 +2,7 @@
 # Service of type LoadBalancer that names this group.
 
 resource "aws_security_group" "load_balancer" {
+  # checkov:skip=CKV2_AWS_5:It is attached by EKS, to the balancer of a Service that names it.
   name        = "${var.name}-load-balancer"
   description = "HTTPS from callers of the API, and on to the nodes"
   vpc_id      = var.vpc_id

@@ -22,12 +22,13 @@ module "key" {
     sid       = "LogsOfTheDatabase"
     principal = "logs.${local.region}.amazonaws.com"
     conditions = {
-      ArnLike = { "kms:EncryptionContext:aws:logs:arn" = ["arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/rds/instance/${var.name}/*"] }
+      StringLike = { "kms:EncryptionContext:aws:logs:arn" = ["arn:${local.partition}:logs:${local.region}:${local.account}:log-group:/aws/rds/instance/${var.name}/*"] }
     }
   }]
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_338:Ninety days are enough to look back; a year of logs would name what people deleted long ago.
   for_each = local.log_groups
 
   name              = each.value
@@ -137,7 +138,7 @@ resource "aws_db_instance" "this" {
   db_name        = "speakr"
 
   # The master's password is made, kept and turned over by RDS: it is in no state and no plan. No
-  # service uses it; roles.sql makes the roles that they use.
+  # service uses it; deploy/postgres/roles.sql makes the roles that they use.
   username                      = "speakr_master"
   manage_master_user_password   = true
   master_user_secret_kms_key_id = module.key.arn

@@ -10,6 +10,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "runner" {
+  # checkov:skip=CKV_AWS_338:Ninety days are enough to look back; a year of logs would name what people deleted long ago.
   for_each = local.runners
 
   name              = local.runner_log

@@ -40,6 +40,11 @@ variable "hosted_credentials" {
   type        = map(string)
   default     = {}
   ephemeral   = true
+
+  validation {
+    condition     = var.mode != "hosted" || length(setsubtract(keys(var.credential_secret_arns), keys(var.hosted_credentials))) == 0
+    error_message = "A hosted bus needs the credentials of each user: nats-transcriber, nats-embedder, nats-query-svc, nats-cli and nats-operator."
+  }
 }
 
 variable "hosted_credentials_version" {

@@ -25,7 +25,7 @@ module "log_key" {
     sid       = "LogsOfThisEnvironment"
     principal = "logs.${local.region}.amazonaws.com"
     conditions = {
-      ArnLike = {
+      StringLike = {
         "kms:EncryptionContext:aws:logs:arn" = [
           "${local.logs_arn}:/aws/containerinsights/${var.cluster_name}/*",
           "${local.logs_arn}:${local.prometheus_log}",
@@ -38,6 +38,7 @@ module "log_key" {
 
 # Made before anything writes there: groups that AWS makes are kept for ever, with its own key.
 resource "aws_cloudwatch_log_group" "containers" {
+  # checkov:skip=CKV_AWS_338:Ninety days are enough to look back; a year of logs would name what people deleted long ago.
   for_each = local.container_logs
 
   name              = each.value
@@ -46,6 +47,7 @@ resource "aws_cloudwatch_log_group" "containers" {
 }
 
 resource "aws_cloudwatch_log_group" "prometheus" {
+  # checkov:skip=CKV_AWS_338:Ninety days are enough to look back; a year of logs would name what people deleted long ago.
   name              = local.prometheus_log
   retention_in_days = var.log_retention_days
   kms_key_id        = module.log_key.arn

@@ -9,7 +9,7 @@ module "log_key" {
     sid       = "LogsOfTheNetwork"
     principal = "logs.${local.region}.amazonaws.com"
     conditions = {
-      ArnEquals = { "kms:EncryptionContext:aws:logs:arn" = ["arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${local.flow_log_group}"] }
+      StringEquals = { "kms:EncryptionContext:aws:logs:arn" = ["arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${local.flow_log_group}"] }
     }
   }]
 }
@@ -19,6 +19,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "flow" {
+  # checkov:skip=CKV_AWS_338:Ninety days are enough to look back; a year of logs would name what people deleted long ago.
   name              = local.flow_log_group
   retention_in_days = var.flow_log_retention_days
   kms_key_id        = module.log_key.arn

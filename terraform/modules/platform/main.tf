@@ -58,7 +58,7 @@ module "cluster" {
   subnet_ids          = module.network.private_subnet_ids
   admin_role_arns     = var.admin_role_arns
   node_groups         = var.node_groups
-  workloads           = { for name, statements in local.workloads : name => { policy = jsonencode({ Version = "2012-10-17", Statement = statements }) } }
+  workloads           = { for account, policy in local.workload_policies : account => { policy = policy } }
   volume_key_arn      = module.messaging.volume_key_arn
   api_allowed_cidrs   = var.api_allowed_cidrs
   addon_versions      = var.addon_versions

@@ -73,7 +73,7 @@ output "secret_names" {
 
 output "workload_policies" {
   description = "What each service account may do, as JSON."
-  value       = { for name, statements in local.workloads : name => jsonencode(statements) }
+  value       = local.workload_policies
 }
 
 output "backup_vault" {

@@ -177,4 +177,6 @@ locals {
   workloads = {
     for account in local.service_accounts : account => concat(lookup(local.aws_calls, account, []), lookup(local.read_secrets, account, []))
   }
+
+  workload_policies = { for account, statements in local.workloads : account => jsonencode({ Version = "2012-10-17", Statement = statements }) }
 }
