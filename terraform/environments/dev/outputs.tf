@@ -3,16 +3,6 @@ output "environment" {
   value       = module.platform.environment
 }
 
-output "environment_manifest" {
-  description = "The same as a manifest: terraform output -raw environment_manifest | kubectl apply -f -"
-  value = yamlencode({
-    apiVersion = "v1"
-    kind       = "ConfigMap"
-    metadata   = { name = "speakr-environment", namespace = "speakr" }
-    data       = module.platform.environment
-  })
-}
-
 output "storage_class" {
   description = "What the storage class of the manifests is made with."
   value       = module.platform.storage_class

@@ -47,6 +47,8 @@ module "messaging" {
   cluster_name               = local.name
   log_bucket                 = module.object_storage.log_bucket
   alarm_topic_arn            = module.monitoring.alarm_topic_arn
+  # As often as the job of k8s/components/aws/streams-backup.yaml runs.
+  copies_every_hours = 1
 }
 
 module "cluster" {

@@ -6,6 +6,7 @@ output "environment" {
       ENVIRONMENT                  = var.environment
       AWS_REGION                   = local.region
       S3_BUCKET                    = module.object_storage.bucket
+      STREAMS_BACKUP_BUCKET        = module.messaging.backup_bucket
       METRICS_WRITE_URL            = module.monitoring.remote_write_url
       LOAD_BALANCER_SECURITY_GROUP = module.cluster.load_balancer_security_group_id
       CERTIFICATE_ARN              = var.hostnames == null ? "unset" : aws_acm_certificate.this[0].arn

@@ -9,6 +9,7 @@ variable "images" {
     "speakr-postgres",
     "speakr-s3",
     "speakr-otel-collector",
+    "speakr-rclone",
   ]
 
   validation {

@@ -132,7 +132,7 @@ run "the_parts_fit_together" {
     condition = join(" ", keys(output.environment)) == join(" ", [
       "API_URL", "AWS_REGION", "CERTIFICATE_ARN", "DATABASE_CIDR_1", "DATABASE_CIDR_2", "DATABASE_CIDR_3", "ENVIRONMENT",
       "LOAD_BALANCER_CIDR_1", "LOAD_BALANCER_CIDR_2", "LOAD_BALANCER_CIDR_3", "LOAD_BALANCER_SECURITY_GROUP",
-      "METRICS_WRITE_URL", "S3_BUCKET",
+      "METRICS_WRITE_URL", "S3_BUCKET", "STREAMS_BACKUP_BUCKET",
     ])
     error_message = "The manifests get other facts than they ask for."
   }

@@ -11,9 +11,10 @@ run "tags_stay_but_for_latest_and_only_named_accounts_pull" {
   }
 
   assert {
-    condition = join(" ", keys(aws_ecr_repository.this)) == join(" ", [
-      "speakr-embedder", "speakr-nats", "speakr-otel-collector", "speakr-postgres", "speakr-query-svc", "speakr-s3", "speakr-transcriber",
-    ])
+    condition = length(setsubtract(
+      flatten([for file in ["images.nix", "part-images.nix"] : regexall("(?m)^ +name = \"(speakr-[a-z0-9-]+)\";", file("${path.module}/../../../nix/${file}"))]),
+      keys(aws_ecr_repository.this),
+    )) == 0
     error_message = "An image of the flake has no repository."
   }
 
