@@ -47,7 +47,7 @@ plant() {
     perl -0pi -e "$change" "$work/$file"
     if cmp -s "$work/before" "$work/$file"; then die "fault $number ($name) changes nothing in $file: it has to be planted otherwise."; fi
     case $check in
-    "test "*) WORK=$work ONLY_TEST=1 "$ROOT/scripts/infra/module.sh" "${check#test }" >"$log" 2>&1 || result=$? ;;
+    "test "*) WORK=$work "$ROOT/scripts/infra/module.sh" "${check#test }" >"$log" 2>&1 || result=$? ;;
     "look "*) WORK=$work ONLY_LOOK=1 "$ROOT/scripts/infra/lifecycle.sh" "${check#look }" >"$log" 2>&1 || result=$? ;;
     roots) same_roots "$work/terraform/environments" >"$log" 2>&1 || result=$? ;;
     checkov) run_checkov "$work" >"$log" 2>&1 || result=$? ;;

@@ -18,7 +18,6 @@ from state import report, resources
 # resource | argument | API | its name for the values there
 TABLE = """
 aws_autoscaling_policy | target_tracking_configuration.predefined_metric_specification.predefined_metric_type | autoscaling | MetricType
-aws_backup_vault_notifications | backup_vault_events | backup | BackupVaultEvent
 aws_budgets_budget | budget_type | budgets | BudgetType
 aws_budgets_budget | notification.comparison_operator | budgets | ComparisonOperator
 aws_budgets_budget | notification.notification_type | budgets | NotificationType

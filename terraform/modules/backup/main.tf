@@ -146,13 +146,36 @@ resource "aws_backup_selection" "volumes" {
   }
 }
 
-resource "aws_backup_vault_notifications" "this" {
-  backup_vault_name = aws_backup_vault.this.name
-  sns_topic_arn     = var.alarm_topic_arn
-  backup_vault_events = [
-    "BACKUP_JOB_FAILED",
-    "BACKUP_JOB_EXPIRED",
-    "RESTORE_JOB_FAILED",
-    "S3_BACKUP_OBJECT_FAILED",
-  ]
+# A job that fails, and a day without one that succeeded: the first says what is wrong, the second also
+# that nothing runs at all.
+resource "aws_cloudwatch_metric_alarm" "failed" {
+  alarm_name          = "${var.name}-backup-failed"
+  alarm_description   = "A backup failed. aws backup list-backup-jobs --by-state FAILED says which, and why; start it again by hand."
+  namespace           = "AWS/Backup"
+  metric_name         = "NumberOfBackupJobsFailed"
+  dimensions          = { BackupVaultName = aws_backup_vault.this.name }
+  statistic           = "Sum"
+  period              = 3600
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  ok_actions          = [var.alarm_topic_arn]
+}
+
+resource "aws_cloudwatch_metric_alarm" "missing" {
+  alarm_name          = "${var.name}-no-backup"
+  alarm_description   = "No backup succeeded for a day; database, bucket and volumes are due each night. Look at the plan and its role in AWS Backup."
+  namespace           = "AWS/Backup"
+  metric_name         = "NumberOfBackupJobsCompleted"
+  dimensions          = { BackupVaultName = aws_backup_vault.this.name }
+  statistic           = "Sum"
+  period              = 86400
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  treat_missing_data  = "breaching"
+  alarm_actions       = [var.alarm_topic_arn]
+  ok_actions          = [var.alarm_topic_arn]
 }

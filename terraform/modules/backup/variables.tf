@@ -45,6 +45,6 @@ variable "administrator_role_arns" {
 }
 
 variable "alarm_topic_arn" {
-  description = "Where it is told that a backup or restore failed."
+  description = "Where alarms go."
   type        = string
 }

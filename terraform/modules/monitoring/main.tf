@@ -13,7 +13,7 @@ locals {
   # AWS's own names for what Container Insights writes.
   container_logs   = { for kind in ["application", "dataplane", "host", "performance"] : kind => "/aws/containerinsights/${var.cluster_name}/${kind}" }
   prometheus_log   = "/aws/vendedlogs/prometheus/${var.name}"
-  alarm_publishers = ["cloudwatch.amazonaws.com", "aps.amazonaws.com", "budgets.amazonaws.com", "events.rds.amazonaws.com", "backup.amazonaws.com"]
+  alarm_publishers = ["cloudwatch.amazonaws.com", "aps.amazonaws.com", "budgets.amazonaws.com", "events.rds.amazonaws.com"]
 }
 
 module "log_key" {

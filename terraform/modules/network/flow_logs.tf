@@ -59,6 +59,11 @@ resource "aws_iam_role_policy" "flow" {
         aws_cloudwatch_log_group.flow.arn,
         "${aws_cloudwatch_log_group.flow.arn}:*",
       ]
+      }, {
+      Sid      = "LookForTheLogOfTheNetwork"
+      Effect   = "Allow"
+      Action   = "logs:DescribeLogGroups"
+      Resource = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:*"
     }]
   })
 }

@@ -117,11 +117,8 @@ resource "aws_iam_role" "replication" {
       Sid       = "Replication"
       Effect    = "Allow"
       Principal = { Service = "s3.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-      Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account }
-        ArnEquals    = { "aws:SourceArn" = aws_s3_bucket.recordings.arn }
-      }
+      # No condition: of replication it isn't documented that S3 says for which bucket it comes.
+      Action = "sts:AssumeRole"
     }]
   })
 }

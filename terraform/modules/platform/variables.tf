@@ -40,6 +40,12 @@ variable "operator_role_arns" {
   description = "Roles of people who may read every secret, by a name of yours for each. Empty: nobody."
   type        = map(string)
   default     = {}
+
+  validation {
+    # The provider reads a version back to see that it is still there, though not into the state.
+    condition     = var.messaging != "hosted" || length(var.operator_role_arns) > 0
+    error_message = "With a hosted bus Terraform writes its credentials, and reads back whether they are there: name the role that runs Terraform."
+  }
 }
 
 variable "cidr" {

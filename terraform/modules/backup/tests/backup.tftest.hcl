@@ -47,8 +47,11 @@ run "copies_stay_their_time_and_no_longer" {
   }
 
   assert {
-    condition     = contains(aws_backup_vault_notifications.this.backup_vault_events, "BACKUP_JOB_FAILED")
-    error_message = "That a backup failed is told to nobody."
+    condition = (
+      aws_cloudwatch_metric_alarm.failed.threshold == 0 && aws_cloudwatch_metric_alarm.missing.treat_missing_data == "breaching" &&
+      alltrue([for alarm in [aws_cloudwatch_metric_alarm.failed, aws_cloudwatch_metric_alarm.missing] : contains(alarm.alarm_actions, var.alarm_topic_arn)])
+    )
+    error_message = "That a backup failed, or that none was made, is told to nobody."
   }
 }
 

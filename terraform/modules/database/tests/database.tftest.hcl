@@ -15,7 +15,7 @@ variables {
   deletion_protection    = true
 }
 
-run "only_the_nodes_reach_it_and_only_by_tls" {
+run "only_the_nodes_reach_it_by_tls_and_nothing_is_lost" {
   command = plan
 
   assert {
@@ -51,10 +51,8 @@ run "only_the_nodes_reach_it_and_only_by_tls" {
     condition     = aws_db_instance.this.manage_master_user_password && aws_db_instance.this.password == null
     error_message = "The master's password would stand in the state."
   }
-}
 
-run "what_is_lost_can_be_got_back" {
-  command = plan
+  # ---- what is lost can be got back
 
   assert {
     condition     = aws_db_instance.this.backup_retention_period == 35 && !aws_db_instance.this.delete_automated_backups

@@ -162,8 +162,9 @@ run "a_hosted_bus_has_no_servers_to_keep_secrets_of" {
   command = plan
 
   variables {
-    messaging       = "hosted"
-    hosted_nats_url = "tls://bus.example.org:4222"
+    messaging          = "hosted"
+    hosted_nats_url    = "tls://bus.example.org:4222"
+    operator_role_arns = { infrastructure = "arn:aws:iam::123456789012:role/infrastructure" }
     hosted_nats_credentials = {
       nats-transcriber = "file"
       nats-embedder    = "file"
