@@ -60,10 +60,11 @@ resource "aws_iam_role_policy" "flow" {
         "${aws_cloudwatch_log_group.flow.arn}:*",
       ]
       }, {
-      Sid      = "LookForTheLogOfTheNetwork"
-      Effect   = "Allow"
-      Action   = "logs:DescribeLogGroups"
-      Resource = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:*"
+      Sid    = "LookForTheLogOfTheNetwork"
+      Effect = "Allow"
+      Action = "logs:DescribeLogGroups"
+      # On "*": a list of groups takes no resource; it gives names and nothing that is in them.
+      Resource = "*"
     }]
   })
 }
