@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt bench fuzz soak build-native build-docker clean up
+.PHONY: help demo test lint fmt bench fuzz soak build-native build-docker clean up infra-test infra-faults
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,3 +38,9 @@ clean: ## remove what was built, and the demo's scratch folder
 
 up: ## start the whole platform on this machine, until Ctrl-C
 	@scripts/up.sh
+
+infra-test: ## check what terraform/ makes of a cloud account, without one
+	@scripts/infra-test.sh
+
+infra-faults: ## plant mistakes in a copy of terraform/, and show that each is caught
+	@scripts/infra-faults.sh
