@@ -17,7 +17,7 @@ PATIENCE=${SPEAKR_DEPLOY_PATIENCE:-60}
 # Releases that are remembered.
 KEPT_RELEASES=10
 # What a release is made of, and what is taken away when a release has it no more.
-KINDS="configmaps services serviceaccounts deployments.apps statefulsets.apps jobs.batch
+KINDS="configmaps services serviceaccounts deployments.apps statefulsets.apps jobs.batch cronjobs.batch
     networkpolicies.networking.k8s.io ingresses.networking.k8s.io poddisruptionbudgets.policy
     horizontalpodautoscalers.autoscaling"
 OPTIONAL_KINDS="secretproviderclasses.secrets-store.csi.x-k8s.io scaledobjects.keda.sh"

@@ -3,22 +3,23 @@
 # changes: the namespace with its bounds, the rights of who deploys, and what the deployment has to know
 # of the cloud.
 #
-#   scripts/deploy/prepare-cluster.sh ENVIRONMENT [--facts FILE] [--volume-key ARN] [--database-ca FILE]
+#   scripts/deploy/prepare-cluster.sh ENVIRONMENT [--facts FILE] [--storage-class FILE] [--database-ca FILE]
 #
-# FILE has lines NAME=value for the names of k8s/overlays/ENVIRONMENT/environment/environment.env that are
-# unset there: Terraform's outputs. ARN is the key that volumes are encrypted with (the storage class keeps
-# the one that it was made with). The CA is the PEM file that AWS publishes for RDS in that region.
+# The facts are lines NAME=value for the names of k8s/overlays/ENVIRONMENT/environment/environment.env, and
+# what the storage class is made with lines kmsKeyId=… and tagSpecification_N=…: Terraform's outputs
+# "environment" and "storage_class". (A storage class can't be changed: it keeps what it was made with.)
+# The CA is the PEM file that AWS publishes for RDS in that region.
 
 # shellcheck source=scripts/deploy/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 environment=${1:-}
 [ $# -gt 0 ] && shift
-facts="" volume_key="" database_ca=""
+facts="" storage_class="" database_ca=""
 while [ $# -gt 0 ]; do
     case $1 in
     --facts) facts=${2:-} ;;
-    --volume-key) volume_key=${2:-} ;;
+    --storage-class) storage_class=${2:-} ;;
     --database-ca) database_ca=${2:-} ;;
     *) die "prepare-cluster.sh knows no \"$1\"." ;;
     esac
@@ -34,9 +35,16 @@ cluster=base
 if [ -d "$overlay/environment" ]; then cluster=aws; fi
 step "The cluster ($cluster), at $(kubectl config current-context)"
 kubectl kustomize "$MANIFESTS/k8s/cluster/$cluster" >"$WORK/cluster.yaml"
-if [ -n "$volume_key" ]; then
-    case $volume_key in arn:aws*:kms:*) ;; *) die "the key of volumes is an ARN (arn:aws:kms:…), not \"$volume_key\"." ;; esac
-    sed -i.before "s#^  encrypted: \"true\"\$#&\n  kmsKeyId: $volume_key#" "$WORK/cluster.yaml"
+if [ -n "$storage_class" ]; then
+    while IFS='=' read -r name value; do
+        case $name in
+        "" | "#"*) continue ;;
+        kmsKeyId | tagSpecification_[1-9]) ;;
+        *) die "$storage_class: a storage class of ours is made with no \"$name\", but with kmsKeyId and tagSpecification_1 and so on." ;;
+        esac
+        printf '  %s: "%s"\n' "$name" "$value"
+    done <"$storage_class" >"$WORK/parameters"
+    sed -i.before "/^  encrypted: \"true\"\$/r $WORK/parameters" "$WORK/cluster.yaml"
 fi
 kubectl apply --server-side --force-conflicts --validate=strict --field-manager=speakr-administrator \
     --filename "$WORK/cluster.yaml"

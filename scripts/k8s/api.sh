@@ -37,7 +37,7 @@ chmod 600 "$deployer"
 images() {
     local release=$1 name suffix
     shift
-    for name in transcriber embedder query-svc nats otel-collector postgres s3; do
+    for name in transcriber embedder query-svc nats otel-collector postgres s3 rclone; do
         suffix=""
         case " $* " in *" $name="*) suffix=-$(printf '%s' " $* " | sed "s/.* $name=\([^ ]*\) .*/\1/") ;; esac
         printf 'speakr-%s=registry.example/speakr-%s%s@sha256:%s\n' "$name" "$name" "$suffix" \
@@ -73,14 +73,15 @@ step "The cluster, as its administrator prepares it"
 kubectl apply -f k8s/tests/crds.yaml >/dev/null
 kubectl wait --for=condition=Established crd/secretproviderclasses.secrets-store.csi.x-k8s.io crd/scaledobjects.keda.sh >/dev/null
 {
-    printf 'AWS_REGION=eu-central-1\nS3_BUCKET=bucket\nMETRICS_WRITE_URL=https://metrics.example/api/v1/remote_write\n'
+    printf 'AWS_REGION=eu-central-1\nS3_BUCKET=bucket\nSTREAMS_BACKUP_BUCKET=copies\nMETRICS_WRITE_URL=https://metrics.example/api/v1/remote_write\n'
     printf 'CERTIFICATE_ARN=arn:aws:acm:eu-central-1:111122223333:certificate/example\nLOAD_BALANCER_SECURITY_GROUP=sg-1\n'
     printf 'API_URL=https://speakr.example\n'
 } >"$work/facts.env"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test -keyout "$work/key.pem" -out "$work/ca.pem" 2>/dev/null
 images 1 >"$work/images-1.env"
 # The admission of the cluster needs a moment to know its own policies.
-prepare() { scripts/deploy/prepare-cluster.sh staging --volume-key arn:aws:kms:eu-central-1:111122223333:key/example "$@"; }
+prepare() { scripts/deploy/prepare-cluster.sh staging --storage-class "$work/class.env" "$@"; }
+printf 'kmsKeyId=arn:aws:kms:eu-central-1:111122223333:key/example\ntagSpecification_1=environment=staging\n' >"$work/class.env"
 check "prepare-cluster.sh makes the namespace, its bounds and its rights" prepare
 ends_with 2 "a cluster that doesn't tell its facts gets no release" deploy --images "$work/images-1.env"
 check "the facts and the database's authority follow" prepare --facts "$work/facts.env" --database-ca "$work/ca.pem"
@@ -225,9 +226,13 @@ Q
 step "A first release"
 ends_with 0 "deploy puts it in place" deploy --images "$work/images-1.env" --report "$work/report"
 check "all of it is available" all_available
+equal "objects of the release that bear its label, by which they are found again" "$(grep -c '^kind: ' "$work/staging.yaml")" \
+    "$(k get configmaps,services,serviceaccounts,deployments,statefulsets,jobs,cronjobs,networkpolicies,ingresses,poddisruptionbudgets,horizontalpodautoscalers,secretproviderclasses \
+        --selector app.kubernetes.io/part-of=speakr -o json | jq '[.items[] | select(.metadata.ownerReferences == null)] | length')"
+check "… and all pods" sh -c "kubectl -n speakr get pods -o json | jq -e '[.items[].metadata.labels[\"app.kubernetes.io/part-of\"] == \"speakr\"] | all'"
 equal "servers of the bus in zones of their own" 3 "$(k get pods -l app.kubernetes.io/name=speakr-nats -o json |
     jq -r '[.items[].spec.nodeName] | unique | length')"
-k get deployments,statefulsets,jobs -o json >"$work/live.json"
+k get deployments,statefulsets,jobs,cronjobs -o json | jq '.items |= map(if .kind == "CronJob" then .spec = .spec.jobTemplate.spec else . end)' >"$work/live.json"
 every() { jq -e "[.items[].spec.template.spec | $1] | all" "$work/live.json" >/dev/null; }
 check "every pod runs as nobody in particular" every '.securityContext.runAsNonRoot and .securityContext.runAsUser == 65532 and .securityContext.seccompProfile.type == "RuntimeDefault"'
 check "every root is read-only and every capability dropped" every '[.containers[], (.initContainers // [])[]] | all(.securityContext.readOnlyRootFilesystem and .securityContext.capabilities.drop == ["ALL"] and .securityContext.allowPrivilegeEscalation == false)'
@@ -236,7 +241,7 @@ check "every container says what it needs and may take" every '[.containers[], (
 check "every image is named by digest" every '[.containers[], (.initContainers // [])[]] | all(.image | test("@sha256:[0-9a-f]{64}$"))'
 check "every secret is a file of the vault" every '[.volumes[] | select(.name == "secrets")] | all(.csi.driver == "secrets-store.csi.k8s.io")'
 check "no secret is a variable" every '[.containers[].env // [] | .[] | select(.valueFrom.secretKeyRef)] == []'
-check "every service is probed" jq -e '[.items[] | select(.kind != "Job") | .spec.template.spec.containers[0]] | all(.startupProbe and .livenessProbe and .readinessProbe)' "$work/live.json"
+check "every service is probed" jq -e '[.items[] | select(.kind | test("Job$") | not) | .spec.template.spec.containers[0]] | all(.startupProbe and .livenessProbe and .readinessProbe)' "$work/live.json"
 check "no rollout takes a replica away before there is another" jq -e '[.items[] | select(.kind == "Deployment") | .spec.strategy.rollingUpdate.maxUnavailable] | all(. == 0)' "$work/live.json"
 k get configmaps -o json | jq -r '.items[].data // {} | .SPEAKR_SHUTDOWN_DEADLINE // empty' | sort -u >"$work/deadlines"
 equal "services that say how long they end: all" 3 "$(wc -l <"$work/deadlines" | tr -d ' ')"
@@ -297,17 +302,18 @@ if [ -n "$long" ]; then
     SMOKE=false wrong "a smoke test that fails" "smoke test failed"
     images interrupted transcriber=broken >"$work/images-wrong.env"
     interrupted() {
-        deploy --images "$work/images-wrong.env" &
+        # In the place of this shell: the signal is for the script itself.
+        (exec env KUBECONFIG="$deployer" SPEAKR_SMOKE=true SPEAKR_ROLLOUT_TIMEOUT=90 SPEAKR_MANIFESTS="$tree" \
+            "$ROOT/scripts/deploy/deploy.sh" staging --images "$work/images-wrong.env") &
         local it=$!
-        for _ in $(seq 60); do
+        for _ in $(seq 120); do
             if k get pods -o json | jq -e '[.items[].spec.containers[].image | select(test("-broken"))] != []' >/dev/null; then break; fi
             sleep 0.5
         done
-        # The script itself: what it started is not asked.
-        pkill -TERM -P "$it" -f deploy.sh || kill -TERM "$it"
+        kill -TERM "$it"
         wait "$it"
     }
-    TIMEOUT=90 ends_with 1 "a deployment that is interrupted: undone" interrupted
+    ends_with 1 "a deployment that is interrupted: undone" interrupted
     check "… and it is said why" said "it was interrupted"
     check "… all of it is available" all_available
 else

@@ -58,22 +58,26 @@ nats=$("$ROOT/scripts/tools.sh" nats)
 image speakr-nats --entrypoint=/usr/bin/nats-server --cmd="--config /etc/nats/nats-server.conf" \
     --port 4222 --port 6222 --port 8222 --layer "@/data:1777" "$(readlink -f "$nats/nats-server")=/usr/bin/nats-server"
 
-# PostgreSQL finds its files beside its programs; it is the one image with a shell.
+# PostgreSQL finds its files beside its programs, and PyPI's its libraries where the package has them;
+# it is the one image with a shell.
 postgres=$(dirname "$(dirname "$(readlink -f "$("$ROOT/scripts/tools.sh" postgres)/postgres")")")
+package=$(dirname "$postgres")
+inside=/opt/${package##*/}/${postgres##*/}
 {
-    printf '#!/bin/bash\nset -euo pipefail\nPATH=/usr/bin:/opt/postgres/bin\n'
+    printf '#!/bin/bash\nset -euo pipefail\nPATH=/usr/bin:%s/bin\n' "$inside"
     cat "$ROOT/nix/start-postgres.sh"
 } >"$out/.stripped/start-postgres"
 chmod 755 "$out/.stripped/start-postgres"
 tools=()
-for tool in cat chmod mkdir mv rm; do tools+=("$(readlink -f "$(command -v "$tool")")=/usr/bin/$tool"); done
+for tool in cat chmod mkdir mv rm sleep timeout; do tools+=("$(readlink -f "$(command -v "$tool")")=/usr/bin/$tool"); done
 # The C.UTF-8 of glibc is a folder of files in some distributions and built in elsewhere.
 for locale in /usr/lib/locale/C.utf8 /usr/lib/locale/C.UTF-8; do
     if [ -d "$locale" ]; then tools+=("$locale=$locale"); fi
 done
 image speakr-postgres --entrypoint=/usr/bin/start-postgres --port 5432 \
-    --env PATH=/opt/postgres/bin:/usr/bin --env PGDATA=/data/postgres --env LANG=C.UTF-8 \
-    --layer "$postgres/bin=/opt/postgres/bin" "$postgres/lib=/opt/postgres/lib" "$postgres/share=/opt/postgres/share" \
+    --env "PATH=$inside/bin:/usr/bin" --env PGDATA=/data/postgres --env LANG=C.UTF-8 \
+    --layer "$postgres/bin=$inside/bin" "$postgres/lib=$inside/lib" "$postgres/share=$inside/share" \
+    "$package.libs=/opt/${package##*/}.libs" \
     --layer "$(readlink -f "$(command -v bash)")=/bin/bash" "/bin/sh->bash" "${tools[@]}" \
     "@/data:1777" "@/run/postgresql:1777" "$out/.stripped/start-postgres=/usr/bin/start-postgres:755"
 

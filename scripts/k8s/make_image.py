@@ -31,7 +31,8 @@ def libraries(program):
         match = re.match(r"\s*(?:\S+ => )?(/\S+) \(0x", line)
         if match:
             found.add(match.group(1))
-        elif "=> not found" in line:
+        # A library may count on what its program has loaded before.
+        elif "=> not found" in line and ".so" not in os.path.basename(program):
             sys.exit(f"error: {program} wants a library that isn't here: {line.strip()}")
     return found
 
@@ -158,12 +159,15 @@ def main():
     parser.add_argument("--layer", action="append", nargs="+", required=True)
     given = parser.parse_args()
 
-    # The libraries of each layer's programs, one layer for what each adds: images share them.
+    # The libraries of each layer's programs, one layer for what each adds: images share them. Those that
+    # come in a folder of their own are there already.
     layers, known = [base()], set()
+    brought = tuple(os.path.join(spec.split("=", 1)[0], "") for specs in given.layer for spec in specs
+                    if not spec.startswith("@") and "->" not in spec and os.path.isdir(spec.split("=", 1)[0]))
     for specs in given.layer:
         wanted = set()
         for program in programs_of(specs):
-            wanted |= libraries(program)
+            wanted |= {path for path in libraries(program) if not os.path.realpath(path).startswith(brought)}
         new = sorted(wanted - known)
         known |= wanted
         if new:
