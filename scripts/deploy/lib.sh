@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # some of it is for who reads this file
 # What the scripts of this folder share: the manifests of an environment, the record of releases in the
 # cluster, and how a release is put in place and taken back.
 #
@@ -22,6 +23,7 @@ KINDS="configmaps services serviceaccounts deployments.apps statefulsets.apps jo
     horizontalpodautoscalers.autoscaling"
 OPTIONAL_KINDS="secretproviderclasses.secrets-store.csi.x-k8s.io scaledobjects.keda.sh"
 
+words() { printf '%s' "$1" | tr '\n' ' '; }
 k() { kubectl --namespace "$NAMESPACE" --request-timeout=60s "$@"; }
 
 need_tools() {
@@ -171,7 +173,7 @@ render() {
     kubectl kustomize "$WORK/src/release" >"$out" ||
         die "the manifests of $environment can't be made; kustomize's message is above."
     bad=$(images_of "$out" | grep -v '@sha256:[0-9a-f]\{64\}$' || true)
-    [ -z "$bad" ] || die "these images have no digest: $(printf '%s ' $bad)
+    [ -z "$bad" ] || die "these images have no digest: $(words "$bad")
 Give each in a file of lines name=registry/name@sha256:…, with --images."
 }
 
@@ -191,7 +193,7 @@ scripts/deploy/prepare-cluster.sh puts them there, as an administrator."
         END { for (i = 1; i <= n; i++) print at[order[i]] }' "$file" "$WORK/facts.env" >"$WORK/merged.env"
     cp "$WORK/merged.env" "$file"
     unset=$(sed -n 's/=unset$//p' "$file")
-    [ -z "$unset" ] || die "of the environment $environment these facts are unset: $(printf '%s ' $unset)
+    [ -z "$unset" ] || die "of the environment $environment these facts are unset: $(words "$unset")
 Terraform's outputs have them; scripts/deploy/prepare-cluster.sh puts them into the cluster."
 }
 

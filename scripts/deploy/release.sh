@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153  # some of it is of lib.sh, or for who reads this file
 # How a release is put in place, watched, and taken back. Read by deploy.sh and rollback.sh, after lib.sh.
 
 # Why the last step failed; the report tells it.

@@ -18,7 +18,9 @@ environment=${1:-}
 url=${SPEAKR_API_URL:-$(kubectl --namespace speakr get configmap speakr-environment -o jsonpath='{.data.API_URL}' 2>/dev/null || true)}
 [ -n "$url" ] || die "where the API of $environment is isn't known: set SPEAKR_API_URL, or the fact API_URL of the cluster."
 url=${url%/}
-has curl && has jq || die "curl and jq are needed."
+for tool in curl jq; do
+    has "$tool" || die "$tool isn't here, and asks the API."
+done
 work=$(mktemp -d "${TMPDIR:-/tmp}/speakr-smoke.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 

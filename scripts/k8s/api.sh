@@ -8,6 +8,7 @@
 # KUBECONFIG names the cluster, as its administrator; SPEAKR_K8S_RIG the folder of the rig that runs it.
 # In it the name of an image decides what becomes of its pods: …-crash, …-broken (never ready), …-nopull.
 
+# shellcheck disable=SC2016  # what is in single quotes is jq's, or another shell's
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 # shellcheck source=scripts/k8s/checks.sh
@@ -126,7 +127,6 @@ refused "a pod on the node's network isn't" 'violates PodSecurity "restricted' p
 refused "an image by a tag isn't" 'images are deployed by digest' pod '.spec.containers[0].image = "registry.example/any:latest"'
 refused "a Deployment of such an image isn't" 'images are deployed by digest' sh -c \
     "kubectl -n speakr create deployment try --image=registry.example/any:1 --dry-run=server"
-# shellcheck disable=SC2016  # jq's
 refused "more than the quota isn't" 'exceeded quota: speakr, requested: requests.cpu=40' pod '.spec.containers[0] as $c
     | .spec.containers = [range(5) | $c + {name: "c\(.)", resources: {requests: {cpu: "8", memory: "64Mi"}, limits: {cpu: "8"}}}]'
 refused "more than a container may have isn't" 'maximum memory usage per Container is 8Gi' pod '.spec.containers[0].resources.limits = {memory: "9Gi"}'

@@ -5,6 +5,7 @@
 #
 # SPEAKR_K8S_SCHEMAS names a folder with kubeconform's schemas, as kind-group-version.json.
 
+# shellcheck disable=SC2013,SC2016  # loops over words; what is in single quotes is another program's
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 # shellcheck source=scripts/k8s/checks.sh
@@ -54,16 +55,16 @@ step "Settings"
 # Every name that is given to a service as a variable is one that docs/config tells, with or without _FILE.
 known=$(grep -ohE '`[A-Z][A-Z0-9_]+`' docs/config/*.md | tr -d '`' | sort -u)
 # Of other programs: the SDKs of AWS and of OpenTelemetry.
-others="AWS_REGION OTEL_RESOURCE_ATTRIBUTES POD_NAME"
+others=(AWS_REGION OTEL_RESOURCE_ATTRIBUTES POD_NAME BUCKET)
 unknown=""
 names=$(
     sed -n 's/^\([A-Z][A-Z0-9_]*\)=.*/\1/p' k8s/base/settings/*.env
     sed -n 's/^ *- \([A-Z][A-Z0-9_]*\)=.*/\1/p' k8s/components/*/kustomization.yaml
     sed -n 's/^ *- name: \([A-Z][A-Z0-9_]*\)$/\1/p' k8s/base/transcriber.yaml k8s/base/embedder.yaml k8s/base/query-svc.yaml \
-        k8s/base/migrate.yaml k8s/components/aws/mounts/database-tls.yaml
+        k8s/base/migrate.yaml k8s/components/aws/mounts/database-tls.yaml k8s/components/aws/streams-backup.yaml
 )
 for name in $names; do
-    printf '%s\n' "$known" "${name%_FILE}" $others | sort | uniq -d | grep -qx "${name%_FILE}" || unknown="$unknown $name"
+    printf '%s\n' "$known" "${name%_FILE}" "${others[@]}" | sort | uniq -d | grep -qx "${name%_FILE}" || unknown="$unknown $name"
 done
 equal "settings that no service knows: none" "" "$unknown"
 equal "settings were looked at" yes "$([ "$(printf '%s\n' "$names" | wc -l)" -ge 25 ] && echo yes)"
