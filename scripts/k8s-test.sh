@@ -67,7 +67,12 @@ in_rig() {
     return "$result"
 }
 
-if wanted static; then part static scripts/k8s/static.sh; fi
+if wanted static; then
+    if has kubectl; then part static scripts/k8s/static.sh; else
+        not_run="$not_run
+  static: kubectl isn't here, and makes the manifests (https://kubernetes.io/docs/tasks/tools)."
+    fi
+fi
 
 if wanted api; then
     if [ -n "$rig" ]; then

@@ -43,7 +43,8 @@ run_jobs() {
 }
 
 wait_for_job() {
-    local name=$1 end=$((SECONDS + ROLLOUT_TIMEOUT)) state
+    local name=$1 end=$((SECONDS + ROLLOUT_TIMEOUT)) state=""
+    STUCK_SINCE=
     while [ "$SECONDS" -lt "$end" ]; do
         state=$(k get job "$name" -o json | jq -r '[.status.conditions[]? | select(.status == "True") | .type]
             | if any(. == "Complete") then "done" elif any(. == "Failed") then "failed" else "" end')
@@ -51,8 +52,8 @@ wait_for_job() {
         done) return 0 ;;
         failed) break ;;
         esac
-        if state=$(stuck_pods "batch.kubernetes.io/job-name=$name"); then
-            WHY="job $name: $state"
+        if stuck_pods "batch.kubernetes.io/job-name=$name"; then
+            WHY="job $name: $STUCK"
             return 1
         fi
         sleep 2
@@ -66,8 +67,10 @@ job_log() { k logs --selector "batch.kubernetes.io/job-name=$1" --tail=5 2>/dev/
 
 # ---- rollouts
 
-# Tells of a pod (selected by $1) of this release that will not come up by itself: it crashes again and
-# again, or its image or settings can't be had for longer than is to be expected. Fails when there is none.
+# Whether a pod (selected by $1) of this release will not come up by itself: it crashes again and again, or
+# its image or settings can't be had for longer than is to be expected. STUCK says which and why. (Call it
+# in this shell: it remembers since when.)
+STUCK=
 STUCK_SINCE=
 stuck_pods() {
     local found
@@ -81,14 +84,14 @@ stuck_pods() {
         | (map(select(.reason == "CrashLoopBackOff" and .crashes >= 2)) | first | if . then
               "now\tpod \(.pod) has crashed \(.crashes) times" else empty end),
           (map(select(.reason != "CrashLoopBackOff")) | first | if . then
-              "later\tpod \(.pod): \(.reason) of \(.image): \(.message | .[0:200])" else empty end)' | head -n 1)
+              "later\tpod \(.pod): \(.reason) of \(.image): \(.message | .[0:200])" else empty end)' | head -n 1) || return 1
+    STUCK=${found#*$'\t'}
     case $found in
-    now*) printf '%s' "${found#*$'\t'}" ;;
+    now*) return 0 ;;
     later*)
         STUCK_SINCE=${STUCK_SINCE:-$SECONDS}
         # A registry that doesn't answer may answer soon.
-        [ "$((SECONDS - STUCK_SINCE))" -ge "$PATIENCE" ] || return 1
-        printf '%s' "${found#*$'\t'}"
+        [ "$((SECONDS - STUCK_SINCE))" -ge "$PATIENCE" ]
         ;;
     *)
         STUCK_SINCE=
@@ -99,7 +102,7 @@ stuck_pods() {
 
 # Waits until what $1 names of kinds $2 ("Deployment|StatefulSet") is rolled out, all at the same time.
 wait_for_rollouts() {
-    local names end=$((SECONDS + ROLLOUT_TIMEOUT)) state stuck
+    local names end=$((SECONDS + ROLLOUT_TIMEOUT)) state
     names=$(objects "$1" | awk -F'\t' -v kinds="|$2|" 'index(kinds, "|" $1 "|") { print $1 "/" $2 }' | jq -R . | jq -sc .)
     [ "$names" != "[]" ] || return 0
     STUCK_SINCE=
@@ -127,8 +130,8 @@ wait_for_rollouts() {
             WHY="it was interrupted"
             return 1
         fi
-        if stuck=$(stuck_pods app.kubernetes.io/part-of=speakr); then
-            WHY="$stuck. $(last_words)"
+        if stuck_pods app.kubernetes.io/part-of=speakr; then
+            WHY="$STUCK. $(last_words)"
             return 1
         fi
         if [ "$SECONDS" -ge "$end" ]; then
@@ -142,7 +145,7 @@ wait_for_rollouts() {
 # What a pod that crashed said last.
 last_words() {
     local pod
-    pod=$(printf '%s' "$stuck" | sed -n 's/^pod \([^ ]*\) has crashed.*/\1/p')
+    pod=$(printf '%s' "$STUCK" | sed -n 's/^pod \([^ ]*\) has crashed.*/\1/p')
     [ -n "$pod" ] || return 0
     printf 'The end of its log: %s' "$(k logs "$pod" --previous --tail=3 2>/dev/null | tail -n 3)"
 }

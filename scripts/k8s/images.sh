@@ -32,13 +32,10 @@ done
 
 model() { printf '%s=/models/%s' "$ROOT/assets/models/$1" "$1"; }
 ffmpeg="$(command -v ffmpeg)=/usr/bin/ffmpeg"
-# RELEASE is a label that makes a release differ from another of the same programs.
-label="org.opencontainers.image.version=${RELEASE:-1}"
-
 image() {
     local name=$1 digest
     shift
-    digest=$(make_image "$out/$name" --label "$label" --label "org.opencontainers.image.title=$name" "$@")
+    digest=$(make_image "$out/$name" --label "org.opencontainers.image.title=$name" "$@")
     printf '%s=%s\n' "$name" "$digest"
 }
 

@@ -79,17 +79,32 @@ push() { # LAYOUT NAME → the image by digest
     printf '%s=%s/%s@%s\n' "$2" "$registry" "$2" "$digest"
 }
 
-images_of_release() {
-    local release=$1 name
-    RELEASE=$release scripts/k8s/images.sh "$programs" "$work/images-$release" >"$work/images.log"
-    cut -d= -f1 "$work/images.log" | while read -r name; do push "$work/images-$release/$name" "$name"; done >"$work/images-$release.env"
+first_images() {
+    scripts/k8s/images.sh "$programs" "$work/images" >"$work/images.log"
+    cut -d= -f1 "$work/images.log" | while read -r name; do push "$work/images/$name" "$name"; done >"$work/images-1.env"
+}
+
+# A release of the three services: the same programs under another label, and so under other digests.
+second_images() {
+    local name image digest
+    while IFS='=' read -r name image; do
+        case $name in
+        speakr-transcriber | speakr-embedder | speakr-query-svc)
+            crane mutate --insecure "$image" --label org.opencontainers.image.version=2 --tag "$registry/$name:second" >/dev/null 2>"$work/push.log" ||
+                die "$name can't be changed: $(cat "$work/push.log")"
+            digest=$(crane digest --insecure "$registry/$name:second")
+            image=$registry/$name@$digest
+            ;;
+        esac
+        printf '%s=%s\n' "$name" "$image"
+    done <"$work/images-1.env" >"$work/images-2.env"
 }
 
 # What goes wrong, for bad_release: a program that ends at once, one that isn't the one that it should be
 # (the embedder, in the place and with the rights of query_svc: it lives and is never ready), a migration
 # that isn't known, and an image that isn't there.
 wrong_images() {
-    local make=scripts/k8s/make_image.py programs=$work/images-1/.stripped
+    local make=scripts/k8s/make_image.py programs=$work/images/.stripped
     python3 "$make" "$work/wrong-crash" --entrypoint="/usr/bin/speakr-query-svc --no-such-option" \
         --layer "$programs/speakr-query-svc=/usr/bin/speakr-query-svc" >/dev/null
     python3 "$make" "$work/wrong-unready" --entrypoint=/usr/bin/speakr-embedder --env SPEAKR_MODELS_DIR=/models \
@@ -318,8 +333,9 @@ at_work() {
 }
 found_with_tag() {
     local body
-    body=$(curl -s --max-time 20 --config "$work/token.curl" "$api/api/v1/recordings?tags=$1") &&
-        printf '%s' "$body" | jq -e '[.. | .transcribed_text? // .text? // empty | strings | select(length > 100)] | length >= 1' >/dev/null
+    body=$(curl -s --max-time 20 --config "$work/token.curl" --header 'Content-Type: application/json' \
+        --data "$(jq -n --arg tag "$1" '{query_text: "what was said", filter_tags: [$tag]}')" "$api/api/v1/query") &&
+        printf '%s' "$body" | jq -e '.count == 1 and (.results[0].transcribed_text | length > 300)' >/dev/null
 }
 dead_letters() {
     local pod
