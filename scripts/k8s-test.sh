@@ -56,12 +56,23 @@ alone() {
 
 # Starts the rig in mode $1, runs the rest in it, and ends it.
 in_rig() {
-    local mode=$1 run result=0
+    local mode=$1 run result=0 try
     shift
+    mkdir -p "$TARGET_DIR"
     run=$(mktemp -d "$TARGET_DIR/k8s-run.XXXXXX")
     export RIG_RUN=$run/rig
-    # shellcheck disable=SC2317  # the trap calls it
-    "$rig/scripts/k8s-up" "$mode" >&2 && "$rig/scripts/k8s-exec" "$@" || result=1
+    for try in 1 2 3; do
+        result=1
+        "$rig/scripts/k8s-up" "$mode" >&2 || break
+        # On a machine that is very busy a controller may have given up while the API server was starting:
+        # then nothing makes the service account of a namespace.
+        if "$rig/scripts/k8s-exec" kubectl wait --for=create serviceaccount/default --namespace=default --timeout=30s >/dev/null 2>&1; then
+            "$rig/scripts/k8s-exec" "$@" && result=0
+            break
+        fi
+        say "The cluster's controllers didn't start (try $try of 3)."
+        "$rig/scripts/k8s-down" >&2 || true
+    done
     "$rig/scripts/k8s-down" >&2 || true
     rm -rf "$run"
     return "$result"

@@ -28,7 +28,7 @@ k() { kubectl --namespace "$NAMESPACE" --request-timeout=60s "$@"; }
 
 need_tools() {
     local tool
-    for tool in kubectl jq gzip git; do
+    for tool in kubectl jq gzip; do
         has "$tool" || die "$tool isn't here, and deploying needs it."
     done
 }
@@ -70,7 +70,7 @@ take_lock() {
     grep -q AlreadyExists "$WORK/lock.log" || die "the lease $MANAGER can't be made: $(cat "$WORK/lock.log")"
     holder=$(k get lease "$MANAGER" -o jsonpath='{.spec.holderIdentity}')
     since=$(k get lease "$MANAGER" -o jsonpath='{.spec.acquireTime}')
-    if [ "$(($(date +%s) - $(date -d "$since" +%s)))" -gt 7200 ]; then
+    if jq -ne --arg since "$since" 'now - ($since | sub("\\.[0-9]*Z$"; "Z") | fromdate) > 7200' >/dev/null; then
         say "The lease of $holder, from $since, has run out: taking it."
         k delete lease "$MANAGER" >/dev/null
         lease | k create -f - >/dev/null
@@ -239,8 +239,8 @@ manifest_of_release() {
 
 forget_old_releases() {
     k get configmaps --selector speakr.dev/release -o json |
-        jq -r '.items[].metadata | [.labels["speakr.dev/release"], .name] | @tsv' | sort -n |
-        head -n -"$KEPT_RELEASES" | cut -f2 | while read -r name; do
+        jq -r --argjson kept "$KEPT_RELEASES" '[.items[].metadata | {number: (.labels["speakr.dev/release"] | tonumber), name}]
+            | sort_by(.number) | .[:-$kept][].name' | while read -r name; do
         k delete configmap "$name" >/dev/null
     done
 }

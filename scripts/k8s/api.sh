@@ -224,6 +224,17 @@ system:serviceaccount:speakr:speakr-validate get secrets speakr
 Q
 
 step "A first release"
+refused "a release for another environment than the cluster's is refused" 'this cluster is the environment "staging", not "prod"' \
+    env KUBECONFIG="$deployer" scripts/deploy/deploy.sh prod --images "$work/images-1.env"
+if [ -n "$long" ]; then
+    # Somebody applied the manifests by hand, before these scripts came.
+    k apply --server-side --field-manager=by-hand -f "$work/staging.yaml" >/dev/null
+    within 90 "what was applied by hand is available" all_available
+    images 0 query-svc=crash >"$work/images-0.env"
+    ends_with 1 "a first release by the scripts that goes wrong: back to what was there" deploy --images "$work/images-0.env"
+    equal "what serves" "$(sed -n 's/^speakr-query-svc=//p' "$work/images-1.env")" "$(live_image deployment query-svc)"
+    within 30 "… all of it available" all_available
+fi
 ends_with 0 "deploy puts it in place" deploy --images "$work/images-1.env" --report "$work/report"
 # The autoscalers know their least numbers a moment later.
 within 30 "all of it is available" all_available
@@ -347,7 +358,9 @@ jq -n '{apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: {name: "s
     k create -f - >/dev/null
 ends_with 2 "while somebody else deploys, nobody does" deploy
 check "… and it is said who" said "somebody else is deploying: somebody else"
-k delete lease speakr-deploy >/dev/null
+k patch lease speakr-deploy --type=merge -p '{"spec": {"acquireTime": "2020-01-01T00:00:00.000000Z"}}' >/dev/null
+ends_with 0 "one that was left over hours ago is taken" deploy
+equal "no lease is left" "" "$(k get leases -o name)"
 
 step "What keeps it up"
 evict() { jq -n --arg name "$1" '{apiVersion: "policy/v1", kind: "Eviction", metadata: {name: $name, namespace: "speakr"}}' |
