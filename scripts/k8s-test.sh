@@ -2,23 +2,26 @@
 # Tests of k8s/ and of scripts/deploy: what can be told without a cluster, then on an API server, then on a
 # real kubelet with the real programs. Says at the end what it could not run.
 #
-#   scripts/k8s-test.sh [static] [api] [node] [--long]
+#   scripts/k8s-test.sh [static] [api] [node] [--long] [--three]
 #
 # Which Kubernetes: SPEAKR_K8S_RIG names the folder of a rig that starts one here (scripts/k8s-up kwok|node,
 # k8s-exec, k8s-down); else KUBECONFIG names one that is there already (kind, for instance) and may be
 # filled. Without either the first part runs alone. The programs are those of target/debug
-# (SPEAKR_PROGRAMS names another folder). --long adds what takes minutes.
+# (SPEAKR_PROGRAMS names another folder). --long adds to "api" what takes minutes; --three gives "node" a bus
+# of three servers.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 parts=""
 long=""
+three=""
 for word in "$@"; do
     case $word in
     --long) long=--long ;;
+    --three) three=--three ;;
     static | api | node) parts="$parts $word" ;;
-    *) die "k8s-test.sh takes static, api, node and --long, not \"$word\"." ;;
+    *) die "k8s-test.sh takes static, api, node, --long and --three, not \"$word\"." ;;
     esac
 done
 parts=${parts:- static api node}
@@ -107,16 +110,16 @@ if wanted node; then
         # Nothing in the rig enforces network policies, but a program beside it; its volumes are folders.
         run_node() {
             SPEAKR_VOLUMES=/tmp/hostpath_pv SPEAKR_NETPOL="python3 $rig/scripts/netpol-nft.py https://127.0.0.1:16443 $RIG_RUN/pki/ca.crt $RIG_RUN/pki/admin.crt $RIG_RUN/pki/admin.key" \
-                "$ROOT/scripts/k8s/node.sh" $long
+                "$ROOT/scripts/k8s/node.sh" $three
         }
         export -f run_node
-        export rig ROOT long
+        export rig ROOT three
         part node in_rig node -m bash -c 'set -euo pipefail; run_node'
     elif [ -n "$rig" ]; then
         not_run="$not_run
   node: the rig's containers take root, and containerd with its kin ($rig/scripts/k8s-deps)."
     elif [ -n "${KUBECONFIG:-}" ]; then
-        part node scripts/k8s/node.sh $long
+        part node scripts/k8s/node.sh $three
     else
         not_run="$not_run
   node: there is no Kubernetes here (SPEAKR_K8S_RIG, or KUBECONFIG)."

@@ -4,6 +4,7 @@
 --   speakr_owner  owns the schema: migrations, and the embedder, which makes an index for each new model
 --   speakr_app    reads and writes rows, and can change nothing else: query_svc
 \set ON_ERROR_STOP on
+SET client_min_messages TO warning;
 \getenv owner_password SPEAKR_OWNER_PASSWORD
 \getenv app_password SPEAKR_APP_PASSWORD
 
