@@ -1,10 +1,10 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt bench fuzz soak build-native build-docker clean up infra-test infra-faults
+.PHONY: help demo test lint fmt bench fuzz soak k8s-test infra-test infra-faults build-native build-docker clean up
 
 help: ## show what can be done here
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## install what is missing, build, transcribe the bundled speech and find it by meaning
 	@scripts/demo.sh
@@ -26,6 +26,9 @@ fuzz: ## look for input that breaks what reads messages, a minute a target
 
 soak: ## kill the platform's parts at random while it is in use; takes an hour
 	@scripts/soak.sh
+
+k8s-test: ## test k8s/ and scripts/deploy on a Kubernetes (KUBECONFIG, or SPEAKR_K8S_RIG)
+	@scripts/k8s-test.sh $(K8S_TEST)
 
 build-native: ## build the release binary for this machine
 	@scripts/build-native.sh
