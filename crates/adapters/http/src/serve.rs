@@ -14,9 +14,10 @@ use tower_service::Service;
 
 use crate::{api::Api, linger::Rest};
 
-/// How long a client may take to say what it wants: who opens connections and says nothing would
-/// keep them from others.
-const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+/// How long a client may take to say what it wants, and may be silent between two requests: who opens
+/// connections and says nothing would keep them from others. Longer than the minute for which load
+/// balancers keep connections that are idle, so that theirs is never closed as they use it.
+const HEADERS_WITHIN: Duration = Duration::from_secs(75);
 
 /// Pause after the system had no connection to give, or no room for one.
 const PAUSE: Duration = Duration::from_millis(500);
