@@ -20,7 +20,11 @@ use speakr_nats::{
     Bus, BusConfig, BusError, Identity, Renewed,
     streams::{self, StreamSettings},
 };
-use speakr_testkit::{certificates::Certificates, nats::Nats, process::{Folder, free_port}};
+use speakr_testkit::{
+    certificates::Certificates,
+    nats::Nats,
+    process::{Folder, free_port},
+};
 
 use crate::support::send_start;
 
