@@ -8,12 +8,15 @@ pub mod api_server;
 pub mod audio_server;
 #[cfg(unix)]
 pub mod display;
+pub mod house;
 #[cfg(unix)]
 pub mod platform;
 pub mod program;
 pub mod requirement;
 #[cfg(unix)]
 pub mod soak;
+#[cfg(unix)]
+pub mod validate;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};
