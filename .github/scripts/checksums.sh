@@ -21,7 +21,10 @@ for target in x86_64-linux-musl.tar.gz aarch64-linux-musl.tar.gz x86_64-windows.
     [ -s "speakr-$version-$target" ] || missing="$missing speakr-$version-$target"
 done
 [ -z "$missing" ] || die "these archives are missing in $DIST/cli:$missing"
-cp "$ROOT/scripts/install.sh" "$ROOT/scripts/install.ps1" .
+# They know the repository that they come from.
+repository=${GITHUB_REPOSITORY:?names the repository, as owner/name}
+for script in install.sh install.ps1; do sed "s#@REPOSITORY@#$repository#" "$ROOT/scripts/$script" >"$script"; done
+chmod 755 install.sh
 if [ -s "$DIST/images.env" ]; then cp "$DIST/images.env" "speakr-$version-images.env"; fi
 
 (for file in speakr-"$version"-* install.sh install.ps1; do

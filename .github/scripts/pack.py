@@ -28,7 +28,7 @@ def main():
     if archive.endswith(".zip"):
         # The format knows no time before 1980.
         when = time.gmtime(max(seconds, 315532800))[:6]
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as out:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as out:
             for path, inside, mode in files(folder):
                 info = zipfile.ZipInfo(inside, when)
                 info.compress_type, info.create_system = zipfile.ZIP_DEFLATED, 3
@@ -36,7 +36,7 @@ def main():
                 with open(path, "rb") as data:
                     out.writestr(info, data.read())
     else:
-        with open(part, "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed, \
+        with open(part, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed, \
                 tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as out:
             for path, inside, mode in files(folder):
                 info = tarfile.TarInfo(inside)
