@@ -31,11 +31,9 @@ SPEAKR_SMOKE=$ROOT/.github/scripts/validate.sh
 export SPEAKR_SMOKE
 code=0
 # A workflow that is cancelled sends SIGINT to this script too: what it called goes back, and is waited for.
-trap 'say "Interrupted: going back to what ran before …"' INT TERM
 scripts/deploy/deploy.sh "$environment" --images "$images" --report "$report" --what "$tag" &
 deploying=$!
-forward() { kill -TERM "$deploying" 2>/dev/null || true; }
-trap 'say "Interrupted: going back to what ran before …"; forward' INT TERM
+trap 'say "Interrupted: going back to what ran before …"; kill -TERM "$deploying" 2>/dev/null || true' INT TERM
 while :; do
     code=0
     wait "$deploying" || code=$?

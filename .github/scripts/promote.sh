@@ -16,7 +16,7 @@ tag=${1:?promote.sh takes a TAG}
 is_version_tag "$tag" || die "\"$tag\" is no version."
 need_registries
 passed=$DIST/passed-${SPEAKR_PASSED:-prod}.env
-[ -s "$passed" ] && cmp -s "$passed" "$DIST/images.env" ||
+cmp -s "$passed" "$DIST/images.env" ||
     die "the digests of $DIST/images.env haven't passed: $passed is missing, or has others."
 for registry in "${REGISTRIES[@]}"; do
     while IFS=$'\t' read -r name digest; do

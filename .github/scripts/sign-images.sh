@@ -36,7 +36,7 @@ for registry in "${REGISTRIES[@]}"; do
         attested cyclonedx || attest cyclonedx "$sbom" || die "the list of what is in $reference can't be attested."
         attested slsaprovenance1 || attest slsaprovenance1 "$provenance" || die "where $reference comes from can't be attested."
         # What isn't verified isn't signed.
-        signed && attested cyclonedx && attested slsaprovenance1 || die "$reference was signed, and the signature can't be verified."
+        if ! signed || ! attested cyclonedx || ! attested slsaprovenance1; then die "$reference was signed, and the signature can't be verified."; fi
         say "  $reference: signed, SBOM and provenance attested, verified"
     done < <(pushed_images)
 done
