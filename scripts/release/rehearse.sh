@@ -11,6 +11,20 @@
 . "$ROOT/scripts/release/lib.sh"
 # shellcheck source=scripts/release/cluster.sh
 . "$ROOT/scripts/release/cluster.sh"
+# shellcheck source=scripts/release/act.sh
+. "$ROOT/scripts/release/act.sh"
+
+# Puts the table of faults into docs/release.md.
+write_table() {
+    {
+        printf '| fault | it ends in | what it says | of it is published |\n|---|---|---|---|\n'
+        cat "$TABLE"
+    } >"$TABLE.whole"
+    awk -v table="$TABLE.whole" '/<!-- faults -->/ { print; while ((getline line < table) > 0) print line; inside = 1; next }
+        /<!-- \/faults -->/ { inside = 0 } !inside' docs/release.md >"$TABLE.md"
+    cp "$TABLE.md" docs/release.md
+    say "Wrote the table of docs/release.md."
+}
 
 wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac }
 parts=" $* "
@@ -95,5 +109,5 @@ if wanted act; then act_part; fi
 
 step "Faults and outcomes"
 cat "$TABLE" >&2
-case $parts in *--table*) write_table ;; esac
+case $parts in *--table*) if [ "${#FAILED[@]}" = 0 ]; then write_table; fi ;; esac
 tell_checks "A rehearsal of releases"
