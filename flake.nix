@@ -41,6 +41,7 @@
         workspace.packages
         // {
           default = workspace.packages.speakr;
+          release-tools = import ./nix/release-tools.nix { inherit pkgs; };
         }
         // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux images
         // cross

@@ -32,5 +32,7 @@ lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.
   speakr-aarch64-linux-musl = static (
     unwrapped pkgs.pkgsCross.aarch64-multiplatform-musl.pkgsStatic
   );
+  # For jobs that deploy, on machines without Nix.
+  speakr-validate-static = checked ./check-static.sh "speakr-validate" (speakrFor pkgs.pkgsStatic).packages.speakr-validate;
   speakr-x86_64-windows = standalone (unwrapped pkgs.pkgsCross.mingwW64);
 }

@@ -51,6 +51,9 @@ let
     craneLib.buildPackage (
       args
       // {
+        # It carries the list of its crates, which scans read. Dependencies are built as without.
+        nativeBuildInputs = args.nativeBuildInputs ++ [ pkgs.pkgsBuildHost.cargo-auditable ];
+        cargoBuildCommand = "cargo auditable build --profile release";
         cargoArtifacts = craneLib.buildDepsOnly (
           args
           // {
@@ -101,6 +104,12 @@ in
     speakr-query-svc = program {
       package = "speakr-query-svc";
       description = "The API: finds, lists, exports, deletes, and transcribes over the bus";
+    };
+
+    speakr-validate = program {
+      package = "speakr-e2e";
+      binary = "speakr-validate";
+      description = "Shows what a deployment of the platform is worth";
     };
   };
 
