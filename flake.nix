@@ -46,6 +46,15 @@
         // cross
       );
 
+      # `nix run .#up`: the platform of `make up`.
+      apps = eachSystem (pkgs: {
+        up = {
+          type = "app";
+          program = lib.getExe (speakrFor pkgs).up;
+          meta.description = "Starts the whole platform on this machine, until Ctrl-C";
+        };
+      });
+
       checks = eachSystem (
         pkgs:
         import ./nix/checks.nix {

@@ -31,10 +31,11 @@ let
       binary ? package,
       description,
       features ? null,
+      environment ? { },
     }:
     let
       args = commonArgs // {
-        pname = package;
+        pname = binary;
         cargoExtraArgs = lib.concatStringsSep " " (
           [
             "--locked"
@@ -50,6 +51,7 @@ let
     in
     craneLib.buildPackage (
       args
+      // environment
       // {
         cargoArtifacts = craneLib.buildDepsOnly (
           args
@@ -73,15 +75,6 @@ let
     package = "speakr";
     description = "Speak, and have text: on your clipboard, saved, and findable by meaning";
   };
-in
-{
-  inherit
-    commonArgs
-    craneLib
-    sources
-    version
-    speakr-unwrapped
-    ;
 
   packages = {
     inherit speakr-unwrapped;
@@ -101,6 +94,27 @@ in
     speakr-query-svc = program {
       package = "speakr-query-svc";
       description = "The API: finds, lists, exports, deletes, and transcribes over the bus";
+    };
+  };
+in
+{
+  inherit
+    commonArgs
+    craneLib
+    sources
+    version
+    speakr-unwrapped
+    packages
+    ;
+
+  # Starts the whole platform on one machine: what `make up` starts.
+  up = import ./up.nix {
+    inherit pkgs lib packages;
+    unwrapped = program {
+      package = "speakr-e2e";
+      binary = "speakr-up";
+      description = "Starts the whole platform on this machine, until Ctrl-C";
+      environment.SPEAKR_BUS_CONFIG = "${../deploy/nats}/nats-server.conf";
     };
   };
 
