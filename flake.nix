@@ -67,6 +67,14 @@
         default = import ./nix/shell.nix {
           inherit pkgs lib;
           workspace = speakrFor pkgs;
+          # Its licence (BUSL) isn't a free one: the only such program, for those who develop.
+          inherit
+            (import nixpkgs {
+              inherit (pkgs.stdenv.hostPlatform) system;
+              config.allowUnfreePredicate = package: lib.getName package == "terraform";
+            })
+            terraform
+            ;
         };
       });
 

@@ -75,6 +75,15 @@ let
     package = "speakr";
     description = "Speak, and have text: on your clipboard, saved, and findable by meaning";
   };
+in
+rec {
+  inherit
+    commonArgs
+    craneLib
+    sources
+    version
+    speakr-unwrapped
+    ;
 
   packages = {
     inherit speakr-unwrapped;
@@ -96,16 +105,6 @@ let
       description = "The API: finds, lists, exports, deletes, and transcribes over the bus";
     };
   };
-in
-{
-  inherit
-    commonArgs
-    craneLib
-    sources
-    version
-    speakr-unwrapped
-    packages
-    ;
 
   # Starts the whole platform on one machine: what `make up` starts.
   up = import ./up.nix {
