@@ -47,6 +47,15 @@
         // cross
       );
 
+      # `nix run .#up`: the platform of `make up`.
+      apps = eachSystem (pkgs: {
+        up = {
+          type = "app";
+          program = lib.getExe (speakrFor pkgs).up;
+          meta.description = "Starts the whole platform on this machine, until Ctrl-C";
+        };
+      });
+
       checks = eachSystem (
         pkgs:
         import ./nix/checks.nix {
@@ -59,6 +68,14 @@
         default = import ./nix/shell.nix {
           inherit pkgs lib;
           workspace = speakrFor pkgs;
+          # Its licence (BUSL) isn't a free one: the only such program, for those who develop.
+          inherit
+            (import nixpkgs {
+              inherit (pkgs.stdenv.hostPlatform) system;
+              config.allowUnfreePredicate = package: lib.getName package == "terraform";
+            })
+            terraform
+            ;
         };
       });
 

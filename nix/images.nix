@@ -9,6 +9,7 @@
 }:
 let
   inherit (workspace) version lean;
+  source = (lib.importTOML ../Cargo.toml).workspace.package.repository or null;
   models = import ./models.nix { inherit pkgs lib; };
 
   # Beside the closure: roots of trust, a name for the user, and a folder for what is in passing.
@@ -25,7 +26,9 @@ let
       "org.opencontainers.image.revision" = revision;
       "org.opencontainers.image.version" = version;
       "org.opencontainers.image.licenses" = licences;
-    };
+    }
+    # Where the source is, once Cargo.toml says it.
+    // lib.optionalAttrs (source != null) { "org.opencontainers.image.source" = source; };
 
   image =
     {
@@ -38,6 +41,8 @@ let
       ports ? [ ],
       contents ? [ ],
       folders ? [ ],
+      # What asks it to end in order.
+      stopSignal ? "SIGTERM",
       # Small files by their paths, as printf writes them.
       files ? { },
     }:
@@ -59,7 +64,7 @@ let
         Cmd = cmd;
         User = "65532:65532";
         WorkingDir = "/tmp";
-        StopSignal = "SIGTERM";
+        StopSignal = stopSignal;
         Env = lib.mapAttrsToList (name: value: "${name}=${value}") (
           { SSL_CERT_FILE = "/etc/ssl/certs/ca-bundle.crt"; } // environment
         );

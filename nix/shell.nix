@@ -3,6 +3,7 @@
   pkgs,
   lib,
   workspace,
+  terraform,
 }:
 workspace.craneLib.devShell {
   # What whisper.cpp is built with, and how, is in .cargo/config.toml.
@@ -35,7 +36,7 @@ workspace.craneLib.devShell {
     pkgs.gh
     pkgs.kubectl
     pkgs.skopeo
-    pkgs.terraform
+    terraform
   ]
   ++ lib.optionals pkgs.stdenv.hostPlatform.isLinux [
     pkgs.pulseaudio

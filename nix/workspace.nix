@@ -31,10 +31,11 @@ let
       binary ? package,
       description,
       features ? null,
+      environment ? { },
     }:
     let
       args = commonArgs // {
-        pname = package;
+        pname = binary;
         cargoExtraArgs = lib.concatStringsSep " " (
           [
             "--locked"
@@ -50,6 +51,7 @@ let
     in
     craneLib.buildPackage (
       args
+      // environment
       // {
         # It carries the list of its crates, which scans read. Dependencies are built as without.
         nativeBuildInputs = args.nativeBuildInputs ++ [ pkgs.pkgsBuildHost.cargo-auditable ];
@@ -77,7 +79,7 @@ let
     description = "Speak, and have text: on your clipboard, saved, and findable by meaning";
   };
 in
-{
+rec {
   inherit
     commonArgs
     craneLib
@@ -110,6 +112,17 @@ in
       package = "speakr-e2e";
       binary = "speakr-validate";
       description = "Shows what a deployment of the platform is worth";
+    };
+  };
+
+  # Starts the whole platform on one machine: what `make up` starts.
+  up = import ./up.nix {
+    inherit pkgs lib packages;
+    unwrapped = program {
+      package = "speakr-e2e";
+      binary = "speakr-up";
+      description = "Starts the whole platform on this machine, until Ctrl-C";
+      environment.SPEAKR_BUS_CONFIG = "${../deploy/nats}/nats-server.conf";
     };
   };
 
