@@ -32,11 +32,11 @@ grype db status >&2 || {
 }
 for name in $(built_images); do
     report=$reports/scan-$name.json
-    grype --quiet --config .github/scan-exceptions.yaml --output json --file "$report" "docker-archive:$DIST/images/$name.tar" &&
-        jq -es 'length == 1 and (.[0].matches | type == "array")' "$report" >/dev/null || {
+    if ! grype --quiet --config .github/scan-exceptions.yaml --output json --file "$report" "docker-archive:$DIST/images/$name.tar" ||
+        ! jq -es 'length == 1 and (.[0].matches | type == "array")' "$report" >/dev/null; then
         unknown+=("$name (grype)")
         continue
-    }
+    fi
     critical=$(jq -r '[.matches[] | select(.vulnerability.severity == "Critical")
         | "\(.vulnerability.id) in \(.artifact.name) \(.artifact.version)"] | unique | join("; ")' "$report")
     say "  $name: $(jq -r '[.matches[].vulnerability.severity] | group_by(.) | map("\(length) \(.[0])") | join(", ") | if . == "" then "nothing known" else . end' "$report")"
