@@ -4,6 +4,7 @@ pkgs.buildEnv {
   name = "speakr-release-tools";
   paths = [
     pkgs.awscli2
+    pkgs.binutils-unwrapped
     pkgs.cargo-audit
     pkgs.cosign
     pkgs.crane

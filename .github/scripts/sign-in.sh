@@ -28,7 +28,7 @@ take_role() {
     printf 'header = "Authorization: bearer %s"\n' "${ACTIONS_ID_TOKEN_REQUEST_TOKEN:?}" >"$work/curl"
     again curl --silent --show-error --fail --max-time 30 --config "$work/curl" --output "$work/answer" \
         "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=sts.amazonaws.com" || die "GitHub gives no token of who this job is."
-    token=$(jq -er .value "$work/answer") || die "GitHub's answer has no token."
+    token=$(jq -r '.value // empty' "$work/answer") && [ -n "$token" ] || die "GitHub's answer has no token."
     hide "$token"
     printf '%s' "$token" >"$work/token"
     keys=$(again aws sts assume-role-with-web-identity --region "$AWS_REGION" --role-arn "$AWS_ROLE" --output json \
@@ -36,7 +36,7 @@ take_role() {
         die "AWS doesn't give $AWS_ROLE to this job. It trusts one environment of one repository; this is ${GITHUB_REPOSITORY:-none}, and the job has to name its environment."
     rm -rf "$work"
     for pair in AWS_ACCESS_KEY_ID=AccessKeyId AWS_SECRET_ACCESS_KEY=SecretAccessKey AWS_SESSION_TOKEN=SessionToken; do
-        value=$(printf '%s' "$keys" | jq -er ".Credentials.${pair#*=}") || die "AWS's answer has no ${pair#*=}."
+        value=$(printf '%s' "$keys" | jq -r ".Credentials.${pair#*=} // empty") && [ -n "$value" ] || die "AWS's answer has no ${pair#*=}."
         hide "$value"
         export "${pair%%=*}=$value"
         if [ -n "${GITHUB_ENV:-}" ]; then printf '%s=%s\n' "${pair%%=*}" "$value" >>"$GITHUB_ENV"; fi

@@ -86,10 +86,11 @@ start nats "$(image speakr-nats)" --env-file "$passwords" --env SPEAKR_NATS_SERV
     --tmpfs /data:mode=1777 --volume "$work/nats:/etc/nats:ro" --
 start postgres "$(image speakr-postgres)" --env POSTGRES_USER=speakr --env POSTGRES_DB=speakr --env POSTGRES_PASSWORD="$database_password" \
     --tmpfs /data:mode=1777 --tmpfs /run/postgresql:mode=1777 --
-# Its buckets are folders of the image, so it is the one that writes there.
-"$docker" run --detach --name "$run-s3" --network host --cap-drop ALL --security-opt no-new-privileges:true \
-    --env ROOT_ACCESS_KEY="$access" --env ROOT_SECRET_KEY="$key" "$(image speakr-s3)" >/dev/null || die "s3 doesn't start."
-started+=(s3)
+# It keeps objects as files in folders that have to be there: one bucket, which keeps versions.
+mkdir -p "$work/s3"/{users,versions,objects/speakr,metadata/speakr/meta}
+printf '\001' >"$work/s3/metadata/speakr/meta/versioning"
+chmod -R a+rwX "$work/s3"
+start s3 "$(image speakr-s3)" --env ROOT_ACCESS_KEY="$access" --env ROOT_SECRET_KEY="$key" --volume "$work/s3:/data" --
 port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 wait_for nats "reached" port_open 4222
 wait_for postgres "reached" port_open 5432
@@ -107,7 +108,6 @@ done
 say "  done"
 
 step "The services"
-# A bucket is asked for by name; this server has it where the image brought it, else it is made.
 store=(--env S3_ENDPOINT=http://127.0.0.1:7070 --env S3_BUCKET=speakr --env S3_REGION=us-east-1 --env S3_PATH_STYLE=true
     --env S3_ACCESS_KEY_ID="$access" --env S3_SECRET_ACCESS_KEY="$key")
 bus=(--env NATS_URL=nats://127.0.0.1:4222)

@@ -92,7 +92,7 @@ def run(words):
                      ["env", "-i"] + [f"{k}={v}" for k, v in environment.items()])
     with open(os.path.join(here, "start"), "w", encoding="utf-8") as script:
         script.write("set -e\n" + "\n".join(steps) + f"\nexec setpriv --no-new-privs --bounding-set=-all,+setuid,+setgid,+sys_chroot "
-                     f"{words} chroot --userspec={user} '{root}' " + " ".join("'" + c.replace("'", "'\\''") + "'" for c in command) + "\n")
+                     f"{words} {shutil.which('chroot')} --userspec={user} '{root}' " + " ".join("'" + c.replace("'", "'\\''") + "'" for c in command) + "\n")
     log = open(os.path.join(here, "log"), "wb")
     started = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "bash", os.path.join(here, "start")],
                                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
