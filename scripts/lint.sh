@@ -29,6 +29,8 @@ scripts/setup.sh build
 deny_bin=$(scripts/tools.sh deny)
 shellcheck_bin=$(scripts/tools.sh shellcheck)
 typos_bin=$(scripts/tools.sh typos)
+nixparse_bin=$(scripts/tools.sh nixparse)
+deadnix_bin=$(scripts/tools.sh deadnix)
 
 check "rustfmt" cargo fmt --all --check
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
@@ -49,6 +51,13 @@ else
     not_run="advisories (there is no copy of RustSec's database here; 'cargo deny fetch' gets it)"
 fi
 check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run
+check "Nix files" "$nixparse_bin/python" scripts/nix/check.py .
+check "dead Nix code" "$deadnix_bin/deadnix" --fail flake.nix nix
+if has nix; then
+    check "evaluation of the flake" nix --extra-experimental-features "nix-command flakes" flake check --no-build --all-systems
+else
+    not_run="${not_run:+$not_run; }evaluation and builds of the flake (there is no Nix here; 'nix flake check' does it)"
+fi
 check "spelling" "$typos_bin/typos" --format brief
 
 if [ -n "$not_run" ]; then say "Not run: $not_run."; fi
