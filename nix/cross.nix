@@ -40,6 +40,7 @@ lib.optionalAttrs hostPlatform.isDarwin {
 }
 // lib.optionalAttrs (hostPlatform.isLinux && hostPlatform.isx86_64) {
   speakr-x86_64-linux-musl = static (unwrapped pkgs.pkgsStatic);
+  speakr-x86_64-linux-musl-baseline = static (speakrFor pkgs.pkgsStatic).speakr-baseline;
   speakr-aarch64-linux-musl = static (
     unwrapped pkgs.pkgsCross.aarch64-multiplatform-musl.pkgsStatic
   );
