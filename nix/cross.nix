@@ -33,7 +33,10 @@ in
 lib.optionalAttrs hostPlatform.isDarwin {
   "speakr-${hostPlatform.system}" = (unwrapped pkgs).overrideAttrs (old: {
     # After what the build itself changes of it; its signature is made anew.
-    postFixup = (old.postFixup or "") + "sh ${./relink-darwin.sh} $out/bin/speakr";
+    postFixup = ''
+      ${old.postFixup or ""}
+      sh ${./relink-darwin.sh} $out/bin/speakr
+    '';
     doInstallCheck = true;
     installCheckPhase = "$out/bin/speakr --version";
   });
