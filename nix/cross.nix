@@ -33,13 +33,17 @@ in
 lib.optionalAttrs hostPlatform.isDarwin {
   "speakr-${hostPlatform.system}" = (unwrapped pkgs).overrideAttrs (old: {
     # After what the build itself changes of it; its signature is made anew.
-    postFixup = (old.postFixup or "") + "sh ${./relink-darwin.sh} $out/bin/speakr";
+    postFixup = ''
+      ${old.postFixup or ""}
+      sh ${./relink-darwin.sh} $out/bin/speakr
+    '';
     doInstallCheck = true;
     installCheckPhase = "$out/bin/speakr --version";
   });
 }
 // lib.optionalAttrs (hostPlatform.isLinux && hostPlatform.isx86_64) {
   speakr-x86_64-linux-musl = static (unwrapped pkgs.pkgsStatic);
+  speakr-x86_64-linux-musl-baseline = static (speakrFor pkgs.pkgsStatic).speakr-baseline;
   speakr-aarch64-linux-musl = static (
     unwrapped pkgs.pkgsCross.aarch64-multiplatform-musl.pkgsStatic
   );

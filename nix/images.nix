@@ -15,7 +15,11 @@ let
   # Beside the closure: roots of trust, a name for the user, and a folder for what is in passing.
   base = [
     pkgs.cacert
-    pkgs.dockerTools.fakeNss
+    (pkgs.fakeNss.override {
+      # initdb, among others, asks who it is.
+      extraPasswdLines = [ "speakr:x:65532:65532:speakr:/tmp:/sbin/nologin" ];
+      extraGroupLines = [ "speakr:x:65532:" ];
+    })
   ];
 
   labels =

@@ -32,9 +32,11 @@ let
       description,
       features ? null,
       environment ? { },
+      # How the speech engine is compiled, where not as .cargo/config.toml says.
+      engine ? { },
     }:
     let
-      args = commonArgs // {
+      args = commonArgs // engine // {
         pname = binary;
         cargoExtraArgs = lib.concatStringsSep " " (
           [
@@ -124,6 +126,13 @@ rec {
       description = "Starts the whole platform on this machine, until Ctrl-C";
       environment.SPEAKR_BUS_CONFIG = "${../deploy/nats}/nats-server.conf";
     };
+  };
+
+  # For x86-64 processors before AVX2: slower.
+  speakr-baseline = program {
+    package = "speakr";
+    description = "${speakr-unwrapped.meta.description} (for processors without AVX2)";
+    engine = lib.genAttrs [ "GGML_AVX" "GGML_AVX2" "GGML_FMA" "GGML_F16C" "GGML_BMI2" ] (_: "OFF");
   };
 
   # The services without models inside: the images have these as layers of their own.

