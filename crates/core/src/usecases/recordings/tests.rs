@@ -1,4 +1,5 @@
 mod ends;
+mod own_microphone;
 mod runs;
 mod shelf;
 mod world;
@@ -88,12 +89,16 @@ async fn another_replica_goes_on_with_the_sound_where_one_broke_off() {
     let world = Arc::new(World::default());
     let (first, asked) = (replica(&world), asked(&world));
     let id = asked.own_recording();
-    world.send(id, seconds(2));
+    world.send(id, seconds(7));
     let work = started(&first, &asked);
-    pass(5).await;
+    pass(9).await;
     work.abort();
     assert!(work.await.unwrap_err().is_cancelled(), "it was killed");
-    assert_eq!(world.kept(id).pcm.len(), 32_000);
+    assert_eq!(
+        world.kept(id).pcm.len(),
+        5 * 16_000,
+        "what the store was given"
+    );
 
     world.send(id, seconds(2));
     world.send(id, [Heard::End]);
@@ -101,8 +106,8 @@ async fn another_replica_goes_on_with_the_sound_where_one_broke_off() {
     second.recordings.stop(id, stop(true)).await.unwrap();
     let outcome = second.recordings.start(&asked, tagged(&["a"])).await;
     assert_eq!(outcome.unwrap(), Outcome::Done);
-    assert_eq!(world.kept(id).pcm, speech(4), "nothing twice, nothing lost");
-    let text = Told::Succeeded(text_of(4), vec!["a".to_owned()]);
+    assert_eq!(world.kept(id).pcm, speech(9), "nothing twice, nothing lost");
+    let text = Told::Succeeded(text_of(9), vec!["a".to_owned()]);
     assert_eq!(world.told().last(), Some(&text));
 }
 
