@@ -14,6 +14,8 @@ pub mod program;
 pub mod requirement;
 #[cfg(unix)]
 pub mod soak;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};

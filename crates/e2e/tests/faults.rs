@@ -16,7 +16,9 @@ use std::{
 };
 
 use serde_json::Value;
-use speakr_e2e::{Speakr, clip, program, wav};
+use speakr_e2e::{Speakr, clip, program};
+#[cfg(target_os = "linux")]
+use speakr_e2e::{requirement, wav};
 
 fn transcribe(speakr: &Speakr, name: &str) -> Value {
     speakr
@@ -86,8 +88,12 @@ fn a_lost_index_is_made_anew_to_the_same_results() {
     assert_eq!(speakr.run(search).success().stdout, before);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_while_recording_keeps_what_was_written_and_says_so() {
+    let Some(mut command) = requirement::own_mounts() else {
+        return;
+    };
     let speakr = Speakr::new();
     let sound = speakr.scratch().join("long.wav");
     wav::write(&sound, &wav::read(&clip("jfk.wav")).repeat(3));
@@ -108,9 +114,8 @@ stat -c %s "$SPEAKR_HOME"/recordings/*/audio.pcm >"$OUT/pcm-bytes"
 rm "$SPEAKR_HOME/ballast"
 "$SPEAKR" retry --json >"$OUT/retry" 2>"$OUT/retry-stderr"
 "#;
-    let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--map-root-user", "sh", "-c", script])
+        .args(["sh", "-c", script])
         .env("SPEAKR", program::binary())
         .env("SPEAKR_HOME", &home)
         .env("SPEAKR_CONFIG", speakr.scratch().join("config.toml"))
@@ -317,7 +322,9 @@ fn any_text_is_a_query() {
         "'; DROP TABLE",
     ] {
         let done = speakr.run(["search", "--json", "--", query]);
-        assert_eq!(done.code, Some(0), "{query}: {}", done.stderr);
+        let count = done.json()["count"].as_u64().unwrap();
+        let code = if count == 0 { 3 } else { 0 };
+        assert_eq!(done.code, Some(code), "{query}: {}", done.stderr);
     }
     let _ = speakr.run(["search", "--json", "  "]).failure(2);
 }

@@ -1,8 +1,4 @@
-//! Downloads from a server that behaves and misbehaves, over the loopback.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
-
-mod server;
+//! What comes in pieces, late, twice or round a corner comes whole.
 
 use std::{
     fs,
@@ -11,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use server::{Answer, Server};
 use sha2::{Digest, Sha256};
 use speakr_models::{
     Endpoint, ModelError, ModelStore, PullOptions, PullProgress, Pulled, Registry, RetryPolicy,
@@ -20,108 +15,10 @@ use speakr_models::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// What the model "m" consists of: long enough for many pieces.
-fn file() -> Vec<u8> {
-    (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn registry(pin: &str) -> Registry {
-    let size = file().len();
-    let pin = if pin.is_empty() {
-        String::new()
-    } else {
-        format!("sha256 = \"{pin}\"\ndigest_source = [\"test\"]\n")
-    };
-    Registry::parse(&format!(
-        "[sources]\ntest = \"this test\"\n[languages]\nany = []\n[[model]]\nid = \"m\"\n\
-         kind = \"speech\"\nname = \"M\"\nlicence = \"MIT\"\nlanguages = \"any\"\n\
-         [[model.file]]\nrole = \"weights\"\nname = \"ggml-m.bin\"\nsize_bytes = {size}\n{pin}\
-         repo = \"owner/name\"\nrevision = \"abc\"\npath = \"ggml-m.bin\"\n"
-    ))
-    .unwrap()
-}
-
-struct Bench {
-    folder: TempDir,
-    store: ModelStore,
-    options: PullOptions,
-    progress: Arc<Mutex<Vec<PullProgress>>>,
-}
-
-impl Bench {
-    fn new(server: &Server) -> Self {
-        Self::with(server, registry(&sha256(&file())))
-    }
-
-    fn with(server: &Server, registry: Registry) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().join("models");
-        Self {
-            store: ModelStore::new(registry, home, Vec::new()),
-            folder,
-            options: PullOptions {
-                endpoint: Endpoint::new(&server.address).unwrap(),
-                retry: RetryPolicy {
-                    attempts: 4,
-                    first_delay: Duration::from_millis(5),
-                    longest_delay: Duration::from_millis(40),
-                    stall: Duration::from_millis(700),
-                    lock_patience: Duration::from_secs(60),
-                },
-                again: false,
-                trust: Trust::Verified,
-            },
-            progress: Arc::default(),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("models/ggml-m.bin")
-    }
-
-    fn part(&self) -> PathBuf {
-        self.folder.path().join("models/ggml-m.bin.part")
-    }
-
-    async fn pull(&self) -> Result<Pulled, ModelError> {
-        self.pull_until(&CancellationToken::new()).await
-    }
-
-    async fn pull_until(&self, cancel: &CancellationToken) -> Result<Pulled, ModelError> {
-        let seen = Arc::clone(&self.progress);
-        let note = move |progress| seen.lock().unwrap().push(progress);
-        self.store.pull("m", &self.options, &note, cancel).await
-    }
-
-    /// After a success: the file is in place, whole, and nothing else is left.
-    fn assert_in_place(&self) {
-        assert_eq!(sha256(&fs::read(self.path()).unwrap()), sha256(&file()));
-        assert!(!self.part().exists());
-        let left: Vec<_> = fs::read_dir(self.folder.path().join("models"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !name.starts_with('.'))
-            .collect();
-        assert_eq!(left, ["ggml-m.bin"]);
-        self.store.locate("m", Trust::Verified).unwrap();
-    }
-
-    fn assert_absent(&self) {
-        assert!(!self.path().exists());
-        let missing = self.store.locate("m", Trust::Verified).unwrap_err();
-        assert!(
-            matches!(missing, ModelError::NotInstalled { .. }),
-            "{missing}"
-        );
-    }
-}
+use crate::{
+    server::{Answer, Server},
+    world::{Bench, file, registry, sha256},
+};
 
 #[tokio::test]
 async fn a_model_is_downloaded_checked_and_put_in_place() {
@@ -247,99 +144,6 @@ async fn a_server_that_ignores_ranges_sends_all_of_it_again() {
 }
 
 #[tokio::test]
-async fn another_part_than_was_asked_for_is_not_sewn_on() {
-    let server = Server::start(|number, _| match number {
-        0 => Answer::CutAfter(file(), 300_000),
-        1 => Answer::OtherPart(file(), 100_000),
-        _ => Answer::File(file()),
-    });
-    let bench = Bench::new(&server);
-    bench.pull().await.unwrap();
-    bench.assert_in_place();
-}
-
-#[tokio::test]
-async fn a_length_that_is_not_the_file_s_is_refused_before_a_byte_is_kept() {
-    for len in [10, file().len() + 1, file().len() - 1] {
-        let server = Server::start(move |_, _| Answer::LyingLength(file(), len));
-        let bench = Bench::new(&server);
-        let error = bench.pull().await.unwrap_err();
-        assert!(matches!(error, ModelError::WrongFile { .. }), "{error}");
-        assert!(
-            error.to_string().contains(&format!("{len} bytes")),
-            "{error}"
-        );
-        assert!(!bench.part().exists());
-        bench.assert_absent();
-        assert_eq!(server.requests().len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn a_file_without_a_length_is_taken_when_it_is_right_and_refused_when_too_long() {
-    let server = Server::start(|_, _| Answer::WithoutLength(file()));
-    let bench = Bench::new(&server);
-    bench.pull().await.unwrap();
-    bench.assert_in_place();
-    let server = Server::start(|_, _| Answer::WithoutLength([file(), file()].concat()));
-    let bench = Bench::new(&server);
-    let error = bench.pull().await.unwrap_err();
-    assert!(error.to_string().contains("goes on after"), "{error}");
-    bench.assert_absent();
-}
-
-#[tokio::test]
-async fn a_wrong_file_of_the_right_length_is_thrown_away() {
-    let mut wrong = file();
-    wrong[400_000] ^= 1;
-    let server = Server::start(move |_, _| Answer::File(wrong.clone()));
-    let bench = Bench::new(&server);
-    let error = bench.pull().await.unwrap_err();
-    assert!(matches!(error, ModelError::WrongFile { .. }), "{error}");
-    assert!(error.to_string().contains(&sha256(&file())), "{error}");
-    assert!(!bench.part().exists());
-    bench.assert_absent();
-}
-
-#[tokio::test]
-async fn a_part_of_another_file_is_not_sewn_on() {
-    let server = Server::start(|_, _| Answer::File(file()));
-    let bench = Bench::new(&server);
-    fs::create_dir_all(bench.part().parent().unwrap()).unwrap();
-    fs::write(bench.part(), vec![7; 100_000]).unwrap();
-    bench.pull().await.unwrap();
-    bench.assert_in_place();
-    let ranges: Vec<_> = server
-        .requests()
-        .iter()
-        .map(server::Request::range_start)
-        .collect();
-    assert_eq!(ranges, [Some(100_000), None]);
-}
-
-#[tokio::test]
-async fn a_part_longer_than_the_file_begins_anew() {
-    let server = Server::start(|_, _| Answer::File(file()));
-    let bench = Bench::new(&server);
-    fs::create_dir_all(bench.part().parent().unwrap()).unwrap();
-    fs::write(bench.part(), vec![7; file().len() + 5]).unwrap();
-    bench.pull().await.unwrap();
-    bench.assert_in_place();
-}
-
-#[tokio::test]
-async fn a_damaged_file_under_the_right_name_is_replaced() {
-    let server = Server::start(|_, _| Answer::File(file()));
-    let bench = Bench::new(&server);
-    fs::create_dir_all(bench.path().parent().unwrap()).unwrap();
-    fs::write(bench.path(), "torn").unwrap();
-    let error = bench.store.locate("m", Trust::Verified).unwrap_err();
-    assert!(matches!(error, ModelError::WrongDigest { .. }), "{error}");
-    bench.pull().await.unwrap();
-    bench.assert_in_place();
-}
-
-#[tokio::test]
 async fn redirects_are_followed_and_keep_the_range() {
     let server = Server::start(|number, request| {
         if request.path.starts_with("/owner") {
@@ -366,22 +170,6 @@ async fn endless_redirects_end() {
         error.to_string().contains("more than 10 redirects"),
         "{error}"
     );
-}
-
-#[tokio::test]
-async fn a_missing_file_is_not_asked_for_again() {
-    let server = Server::start(|_, _| Answer::Status(404, ""));
-    let bench = Bench::new(&server);
-    let error = bench.pull().await.unwrap_err();
-    assert!(
-        matches!(error, ModelError::Refused { status: 404, .. }),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("By hand: save https://"),
-        "{error}"
-    );
-    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
@@ -483,42 +271,4 @@ async fn a_full_disk_says_so_and_how_much_is_missing() {
     assert!(matches!(error, ModelError::DiskFull { .. }), "{error}");
     assert!(error.to_string().contains("make room"), "{error}");
     bench.assert_absent();
-}
-
-#[tokio::test]
-async fn an_unpinned_model_is_pulled_only_when_told() {
-    let server = Server::start(|_, _| Answer::File(file()));
-    let mut bench = Bench::with(&server, registry(""));
-    let error = bench.pull().await.unwrap_err();
-    assert!(matches!(error, ModelError::Unpinned { .. }), "{error}");
-    assert!(server.requests().is_empty());
-    bench.options.trust = Trust::AllowUnverified;
-    bench.pull().await.unwrap();
-    assert!(!bench.store.list()[0].pinned);
-    assert!(bench.store.locate("m", Trust::Verified).is_err());
-    bench.store.locate("m", Trust::AllowUnverified).unwrap();
-}
-
-#[tokio::test]
-async fn a_wrong_file_is_refused_even_when_unverified_ones_are_allowed() {
-    let server = Server::start(|_, _| Answer::File(vec![1; file().len()]));
-    let mut bench = Bench::new(&server);
-    bench.options.trust = Trust::AllowUnverified;
-    let error = bench.pull().await.unwrap_err();
-    assert!(matches!(error, ModelError::WrongFile { .. }), "{error}");
-}
-
-#[test]
-fn an_endpoint_that_is_no_address_is_refused() {
-    for odd in ["", "huggingface.co", "ftp://hub", "file:///etc"] {
-        let error = Endpoint::new(odd).unwrap_err();
-        assert!(
-            matches!(error, ModelError::BadEndpoint { .. }),
-            "{odd}: {error}"
-        );
-    }
-    assert_eq!(
-        Endpoint::new("http://hub/").unwrap(),
-        Endpoint::new("http://hub").unwrap()
-    );
 }
