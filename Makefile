@@ -1,10 +1,10 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt bench fuzz soak build-native build-docker clean up
+.PHONY: help demo test lint fmt bench fuzz soak k8s-test infra-test infra-faults build-native build-docker clean up
 
 help: ## show what can be done here
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## install what is missing, build, transcribe the bundled speech and find it by meaning
 	@scripts/demo.sh
@@ -27,6 +27,9 @@ fuzz: ## look for input that breaks what reads messages, a minute a target
 soak: ## kill the platform's parts at random while it is in use; takes an hour
 	@scripts/soak.sh
 
+k8s-test: ## test k8s/ and scripts/deploy on a Kubernetes (KUBECONFIG, or SPEAKR_K8S_RIG)
+	@scripts/k8s-test.sh $(K8S_TEST)
+
 build-native: ## build the release binary for this machine
 	@scripts/build-native.sh
 
@@ -38,3 +41,9 @@ clean: ## remove what was built, and the demo's scratch folder
 
 up: ## start the whole platform on this machine, until Ctrl-C
 	@scripts/up.sh
+
+infra-test: ## check what terraform/ makes of a cloud account, without one
+	@scripts/infra-test.sh
+
+infra-faults: ## plant mistakes in a copy of terraform/, and show that each is caught
+	@scripts/infra-faults.sh

@@ -46,6 +46,12 @@ in
     environment = {
       PGDATA = "/data/postgres";
       LANG = "C.UTF-8";
+      # Its own programs (psql, pg_isready), and what a shell can do little without.
+      PATH = lib.makeBinPath [
+        postgresql
+        pkgs.coreutils
+        pkgs.bash
+      ];
     };
     ports = [ 5432 ];
     folders = [
@@ -87,6 +93,14 @@ in
       "/data/metadata/speakr/meta"
     ];
     files."/data/metadata/speakr/meta/versioning" = "\\001";
+  };
+
+  # Brings copies of the streams to a bucket (k8s/components/aws/streams-backup.yaml).
+  image-rclone = image {
+    name = "speakr-rclone";
+    description = "Copies files to and from object stores";
+    licences = "MIT";
+    entrypoint = [ (lib.getExe pkgs.rclone) ];
   };
 
   image-otel-collector = image {

@@ -48,7 +48,7 @@ if has_advisory_db; then
 else
     not_run="advisories (there is no copy of RustSec's database here; 'cargo deny fetch' gets it)"
 fi
-check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh nix/*.sh .ci/run
+check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run
 check "spelling" "$typos_bin/typos" --format brief
 
 if [ -n "$not_run" ]; then say "Not run: $not_run."; fi

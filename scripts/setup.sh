@@ -5,6 +5,7 @@
 #   scripts/setup.sh demo     … and what running needs
 #   scripts/setup.sh test     … and what the tests drive: sound servers, clipboards, a test runner
 #   scripts/setup.sh tools    Python's virtual environments, for the ready-made developer tools
+#   scripts/setup.sh k8s      what the tests of k8s/ read and ask with
 #
 # Does nothing when all is here. Debian and Ubuntu (apt-get, with sudo when not root) and macOS
 # (Homebrew); elsewhere it names what is missing.
@@ -33,6 +34,12 @@ test|has ip|iproute2|-|brings the loopback device up where the network is cut of
 test|has unshare|util-linux|-|cuts the network off, for the tests of working offline
 test|has_venv|python3-venv|python3|holds the ready-made test runner (cargo-nextest)
 tools|has_venv|python3-venv|python3|holds the ready-made tools for developers
+k8s|has jq|jq|jq|reads what a cluster says
+k8s|has curl|curl|-|asks the API
+k8s|has openssl|openssl|openssl|makes the certificates of tests
+k8s|has strip|binutils|-|makes the programs in images small
+k8s|has ffmpeg|ffmpeg|ffmpeg|goes into the images, and makes sound for tests
+k8s|has promtool|prometheus|prometheus|runs the tests of the alerts
 '
 
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
@@ -43,7 +50,8 @@ wanted_levels() {
     demo) echo build demo ;;
     test) echo build demo test ;;
     tools) echo tools ;;
-    *) die "scripts/setup.sh takes build, demo, test or tools, not \"$1\"." ;;
+    k8s) echo k8s ;;
+    *) die "scripts/setup.sh takes build, demo, test, tools or k8s, not \"$1\"." ;;
     esac
 }
 

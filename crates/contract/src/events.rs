@@ -51,7 +51,7 @@ pub struct RecordingCancelled {
 }
 
 /// `speakr.event.transcription.partial`: what the last words seem to be so far. It isn't stored;
-/// the next partial or the final text replaces it.
+/// the next partial or the final text replaces it, unless it says that it is final.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TranscriptionPartial {
     /// Names this event: repeats have the same.
@@ -64,6 +64,9 @@ pub struct TranscriptionPartial {
     pub start_ms: u64,
     /// Where it ends.
     pub end_ms: u64,
+    /// Whether this stretch of the text stays as it is.
+    #[serde(default, rename = "final", skip_serializing_if = "std::ops::Not::not")]
+    pub is_final: bool,
 }
 
 /// `speakr.event.transcription.succeeded`: the text is made and kept.

@@ -6,6 +6,7 @@
 pub mod audio;
 pub mod export;
 pub mod keywords;
+pub mod languages;
 pub mod passages;
 pub mod ports;
 pub mod recording;

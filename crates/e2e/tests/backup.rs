@@ -1,14 +1,20 @@
 //! What docs/runbook.md says of backups: database, bucket and streams of one platform, put into another
 //! that has nothing.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    dead_code,
+    reason = "test code"
+)]
 
 use std::{path::Path, process::Command, time::Duration};
 
-use aws_sdk_s3::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region},
-};
+#[path = "common/store.rs"]
+mod store;
+
+use aws_sdk_s3::Client;
 use reqwest::Method;
 use serde_json::{Value, json};
 use speakr_contract::{AudioData, commands::TranscriptionRun, ids};
@@ -20,19 +26,6 @@ use speakr_e2e::{
 use speakr_nats::{Bus, BusConfig, Identity, Renewed, Request};
 use speakr_testkit::s3::S3;
 use uuid::Uuid;
-
-fn store(s3: &S3) -> Client {
-    let credentials = Credentials::new(s3.access_key(), s3.secret_key(), None, None, "test");
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .region(Region::new(S3::REGION))
-        .endpoint_url(s3.endpoint())
-        .force_path_style(true)
-        .credentials_provider(credentials)
-        .build();
-    Client::from_conf(config)
-}
 
 /// Copies all objects, as `aws s3 sync` does.
 async fn copy_bucket(from: &Client, to: &Client) -> usize {
@@ -194,14 +187,14 @@ async fn a_platform_that_is_lost_is_made_again_from_its_backups() {
         backup.write(&platform);
         spare = S3::start().unwrap();
         // Sound and text of two.
-        assert!(copy_bucket(&store(&platform.s3), &store(&spare)).await >= 4);
+        assert!(copy_bucket(&store::client(&platform.s3), &store::client(&spare)).await >= 4);
     }
 
     let mut platform = Platform::start();
     for role in Role::ALL {
         platform.service_mut(role).kill();
     }
-    copy_bucket(&store(&spare), &store(&platform.s3)).await;
+    copy_bucket(&store::client(&spare), &store::client(&platform.s3)).await;
     backup.restore(&platform);
     assert_eq!(platform.revive().len(), 3);
     for role in Role::ALL {

@@ -1,7 +1,16 @@
 //! Who means the platform no good: uploads that are too large, tokens that have run out, ids and names
 //! that are paths, bodies that say they are compressed.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    dead_code,
+    reason = "test code"
+)]
+
+#[path = "common/store.rs"]
+mod store;
 
 use std::{
     io::{Read, Write},
@@ -73,6 +82,73 @@ async fn a_token_that_has_run_out_and_one_of_another_scope_allow_nothing() {
     while ask().await.unwrap().status() != 401 {
         assert!(began.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A FLAC file of an hour of silence: some kilobytes.
+fn silent_hour() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("silence.flac");
+    let made = std::process::Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "anullsrc=r=16000:cl=mono",
+        ])
+        .args(["-t", "3600"])
+        .arg(&file)
+        .status();
+    assert!(made.unwrap().success());
+    std::fs::read(file).unwrap()
+}
+
+/// The same, with so many bytes of nothing in it: too large for a message of the bus.
+fn padded(flac: &[u8], padding: usize) -> Vec<u8> {
+    // "fLaC", the header of the first block, and its 34 bytes; it isn't the last block.
+    let (info, rest) = flac.split_at(42);
+    assert!(info.starts_with(b"fLaC") && info[4] == 0);
+    let length = u32::try_from(padding).unwrap().to_be_bytes();
+    [info, &[1], &length[1..], &vec![0; padding], rest].concat()
+}
+
+#[tokio::test]
+async fn a_small_file_with_much_sound_in_it_is_refused_and_leaves_nothing() {
+    let platform = Platform::start_with(&[("SPEAKR_MAX_SOUND", "30m")]);
+    let bomb = silent_hour();
+    assert!(bomb.len() < 1_000_000, "{}", bomb.len());
+    for bomb in [bomb.clone(), padded(&bomb, 9_000_000)] {
+        let bytes = bomb.len();
+        let file = reqwest::multipart::Part::bytes(bomb).file_name("a.flac");
+        let form = reqwest::multipart::Form::new()
+            .part("file", file)
+            .text("model", "whisper-1")
+            .text("store", "true");
+        let answer = platform
+            .request(Method::POST, "/v1/audio/transcriptions")
+            .multipart(form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 422, "{bytes}");
+        let problem = answer.text().await.unwrap();
+        assert!(problem.contains("longer than 1800 seconds"), "{problem}");
+        let listed = platform.request(Method::GET, "/api/v1/recordings");
+        let listed: serde_json::Value = listed.send().await.unwrap().json().await.unwrap();
+        assert_eq!(listed["count"], 0, "{listed}");
+        // An upload is taken away after its answer.
+        let began = Instant::now();
+        loop {
+            let kept = store::versions(&platform.s3, "recordings/").await;
+            if kept.is_empty() {
+                break;
+            }
+            let keys: Vec<_> = kept.iter().map(|(key, _)| key).collect();
+            assert!(began.elapsed() < PATIENCE, "{bytes}: {keys:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
 

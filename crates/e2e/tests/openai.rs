@@ -12,24 +12,19 @@ use speakr_core::{
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
 };
-use speakr_e2e::{Speakr, api_server::ApiServer, clip, requirement};
+use speakr_e2e::{Speakr, api_server::ApiServer, clip, platform::Platform, requirement};
 use speakr_openai::{ApiKey, OpenAiClient, OpenAiConfig, OpenAiEngine, OpenAiTranscription};
 use tokio_util::sync::CancellationToken;
 
-#[test]
-fn openais_own_client_works_unchanged() {
+/// Has OpenAI's own client ask the API at `url`, as `token`.
+fn ask_as_openais_client(url: &str, token: &str) {
     let Some(python) = requirement::fetched("openai", "python") else {
         return;
     };
-    let speakr = Speakr::new();
-    let server = ApiServer::start(&speakr, &[]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/openai_client.py");
     let output = Command::new(python)
-        .args([script.to_str().unwrap(), &server.url])
-        .args([
-            server.token.as_deref().unwrap(),
-            clip("jfk.wav").to_str().unwrap(),
-        ])
+        .arg(script)
+        .args([url, token, clip("jfk.wav").to_str().unwrap()])
         .env("NO_PROXY", "127.0.0.1")
         .output()
         .unwrap();
@@ -64,6 +59,19 @@ fn openais_own_client_works_unchanged() {
             "there is no speech model \"no-such-model\""
         ])
     );
+}
+
+#[test]
+fn openais_own_client_works_unchanged() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &[]);
+    ask_as_openais_client(&server.url, server.token.as_deref().unwrap());
+}
+
+#[test]
+fn openais_own_client_works_unchanged_with_the_platform() {
+    let platform = Platform::start();
+    ask_as_openais_client(&platform.url(), platform.token());
 }
 
 fn client(server: &ApiServer, token: &str) -> OpenAiClient {

@@ -274,20 +274,50 @@ async fn a_database_that_is_stuck_for_a_while_costs_no_text() {
     assert!(!platform.embedder.log().contains("dead letter"));
 }
 
+/// A `speakr serve` and how to reach it; it ends with this.
+struct Serving {
+    process: std::process::Child,
+    port: u16,
+    token: String,
+    _speakr: speakr_e2e::Speakr,
+}
+
+impl Serving {
+    fn start() -> Self {
+        let speakr = speakr_e2e::Speakr::new();
+        let mut command = speakr.command(["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let mut process = command.spawn().unwrap();
+        let mut first = String::new();
+        let said = process.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut first).unwrap();
+        let first: Value = serde_json::from_str(&first).unwrap();
+        let url: reqwest::Url = first["url"].as_str().unwrap().parse().unwrap();
+        Self {
+            process,
+            port: url.port().unwrap(),
+            token: first["token"].as_str().unwrap().to_owned(),
+            _speakr: speakr,
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_api_can_make_the_text() {
-    let speakr = speakr_e2e::Speakr::new();
-    let mut command = speakr.command(["serve", "--json", "--listen", "127.0.0.1:0"]);
-    let mut serving = command.spawn().unwrap();
-    let mut first = String::new();
-    let said = serving.stdout.take().unwrap();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut first).unwrap();
-    let first: Value = serde_json::from_str(&first).unwrap();
-    let base = format!("{}/v1", first["url"].as_str().unwrap());
+    let serving = Serving::start();
     let platform = Platform::start_with(&[
         ("SPEAKR_ENGINE", "openai"),
-        ("OPENAI_BASE_URL", &base),
-        ("OPENAI_API_KEY", first["token"].as_str().unwrap()),
+        (
+            "OPENAI_BASE_URL",
+            &format!("http://127.0.0.1:{}/v1", serving.port),
+        ),
+        ("OPENAI_API_KEY", &serving.token),
     ]);
     let answer = platform
         .transcribe("jfk.wav", &[("response_format", "verbose_json")])
@@ -297,6 +327,36 @@ async fn another_api_can_make_the_text() {
         "{answer}"
     );
     assert!(!answer["segments"].as_array().unwrap().is_empty());
-    serving.kill().unwrap();
-    serving.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_api_that_is_away_for_a_while_costs_no_text() {
+    let serving = Serving::start();
+    let way = speakr_testkit::proxy::Proxy::to(serving.port).unwrap();
+    let platform = Platform::start_with(&[
+        ("SPEAKR_ENGINE", "openai"),
+        (
+            "OPENAI_BASE_URL",
+            &format!("http://127.0.0.1:{}/v1", way.port()),
+        ),
+        ("OPENAI_API_KEY", &serving.token),
+        // An outage is no attempt: one is all there are.
+        ("SPEAKR_MAX_ATTEMPTS", "1"),
+    ]);
+    way.close();
+    let cut = async {
+        let began = std::time::Instant::now();
+        while !platform.transcriber.log().contains("a command waits") {
+            assert!(began.elapsed().as_secs() < 90, "nothing waits");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        way.open();
+    };
+    let fields = [("response_format", "verbose_json")];
+    let (answer, ()) = tokio::join!(platform.transcribe("jfk.wav", &fields), cut);
+    assert!(
+        answer["text"].as_str().unwrap().contains("country"),
+        "{answer}"
+    );
+    assert!(!platform.transcriber.log().contains("dead letter"));
 }

@@ -10,7 +10,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
     unsupported_method,ignored_auth,use_after_free";
 
 /// Sends what there is to send, but for `without` methods; a seed makes it the same each time.
-fn hold_against_the_document(server: &ApiServer, recording: &str, without: &[&str]) {
+fn hold_against_the_document(url: &str, token: &str, recording: &str, without: &[&str]) {
     let Some(schemathesis) = fetched("schemathesis", "schemathesis") else {
         return;
     };
@@ -19,17 +19,14 @@ fn hold_against_the_document(server: &ApiServer, recording: &str, without: &[&st
     let parameters = format!("[parameters]\nrecording_id = \"{recording}\"\n");
     std::fs::write(scratch.path().join("schemathesis.toml"), parameters).unwrap();
     let mut command = std::process::Command::new(schemathesis);
-    command.args(["run", document, "--url", &server.url]);
+    command.args(["run", document, "--url", url]);
     for method in without {
         command.args(["--exclude-method", method]);
     }
     let output = command
         .current_dir(scratch.path())
         .arg("--header")
-        .arg(format!(
-            "Authorization: Bearer {}",
-            server.token.as_ref().unwrap()
-        ))
+        .arg(format!("Authorization: Bearer {token}"))
         .args(["--checks", CHECKS, "--phases", "coverage,fuzzing"])
         .args([
             "--max-examples",
@@ -55,12 +52,28 @@ fn hold_against_the_document(server: &ApiServer, recording: &str, without: &[&st
 async fn every_answer_is_one_that_the_openapi_document_tells_of() {
     let speakr = Speakr::new();
     let server = ApiServer::start(&speakr, &[]);
+    let token = server.token.as_deref().unwrap();
     let stored = server.transcribe("pv-en.wav", &[("store", "true")]).await;
     let stored: serde_json::Value = stored.json().await.unwrap();
     let recording = stored["recording_id"].as_str().unwrap();
     // As long as it is there, the recording is what most operations are asked about.
     tokio::task::block_in_place(|| {
-        hold_against_the_document(&server, recording, &["DELETE"]);
-        hold_against_the_document(&server, recording, &[]);
+        hold_against_the_document(&server.url, token, recording, &["DELETE"]);
+        hold_against_the_document(&server.url, token, recording, &[]);
+    });
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_of_the_platform_is_one_that_the_openapi_document_tells_of() {
+    let platform = speakr_e2e::platform::Platform::start();
+    let stored = platform
+        .transcribe("pv-en.wav", &[("store", "true")])
+        .await;
+    let recording = stored["recording_id"].as_str().unwrap();
+    tokio::task::block_in_place(|| {
+        let (url, token) = (platform.url(), platform.token());
+        hold_against_the_document(&url, token, recording, &["DELETE"]);
+        hold_against_the_document(&url, token, recording, &[]);
     });
 }

@@ -161,7 +161,7 @@ async fn every_format_of_openai_is_answered_and_nothing_is_kept_unasked() {
         .unwrap();
     assert!(words["words"].as_array().unwrap().len() > 10, "{words}");
     assert!(words.get("segments").is_none());
-    assert_eq!(words["language"], "en");
+    assert_eq!(words["language"], "english");
 
     let streamed = server.transcribe("jfk.wav", &[("stream", "true")]).await;
     assert_eq!(streamed.headers()["content-type"], "text/event-stream");

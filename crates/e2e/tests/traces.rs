@@ -66,6 +66,8 @@ fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
         .fold(Speakr::new(), |speakr, (name, value)| {
             speakr.env(name, value)
         });
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let speakr = speakr.env("TRACEPARENT", format!("00-{trace}-b7ad6b7169203331-01"));
     let device = format!("file:{}", clip("jfk.wav").display());
     let _ = speakr
         .run(["record", "--json", "--no-clipboard", "--device", &device])
@@ -76,14 +78,27 @@ fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
     ]
     .map(|(service, name)| (service.to_owned(), name.to_owned()))
     .into();
+    let trace = (0..32)
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&trace[at..at + 2], 16).unwrap())
+        .collect::<Vec<_>>();
     let began = Instant::now();
     while !seen
         .lock()
         .unwrap()
-        .values()
-        .any(|trace| wanted.is_subset(trace))
+        .get(&trace)
+        .is_some_and(|spans| wanted.is_subset(spans))
     {
         assert!(began.elapsed() < PATIENCE, "{:?}", seen.lock().unwrap());
         std::thread::sleep(Duration::from_millis(100));
     }
+    // Neither its stop nor any event of it went into another trace.
+    let others: Vec<_> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|(id, spans)| **id != trace && spans.iter().any(|span| wanted.contains(span)))
+        .map(|(_, spans)| spans.clone())
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
 }

@@ -59,6 +59,7 @@ impl Up {
             .unwrap()
             .lines()
             .map(|line| {
+                let line = line.strip_prefix("export ").unwrap();
                 let (name, value) = line.split_once('=').unwrap();
                 (name.to_owned(), value.trim_matches('\'').to_owned())
             })
@@ -79,6 +80,13 @@ impl Up {
         let of = self.child.id();
         let listed = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
         listed.split(' ').filter_map(|id| id.parse().ok()).collect()
+    }
+
+    fn child_called(&self, part: &str) -> Option<i32> {
+        self.children().into_iter().find(|id| {
+            let name = fs::read_to_string(format!("/proc/{id}/comm"));
+            name.is_ok_and(|name| name.trim() == part)
+        })
     }
 
     fn signal(&mut self, signal: Signal) {
@@ -107,6 +115,27 @@ fn the_platform_comes_up_is_used_looked_after_and_keeps_what_it_was_given() {
     // PostgreSQL runs as somebody else where root starts it.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
     let mut up = Up::start(folder.path());
+    let told: Vec<String> = up.environment().into_iter().map(|(name, _)| name).collect();
+    for name in [
+        "NATS_URL",
+        "NATS_CA",
+        "NATS_WEBSOCKET_URL",
+        "NATS_USER",
+        "NATS_PASSWORD",
+        "SPEAKR_API_URL",
+        "SPEAKR_API_TOKEN",
+        "S3_ENDPOINT",
+        "S3_BUCKET",
+        "S3_ACCESS_KEY_ID",
+        "S3_SECRET_ACCESS_KEY",
+        "DATABASE_URL",
+        "SPEAKR_NATS_OPERATOR_PASSWORD",
+        "SPEAKR_TRANSCRIBER_HEALTH",
+        "SPEAKR_EMBEDDER_HEALTH",
+        "SPEAKR_QUERY_SVC_HEALTH",
+    ] {
+        assert!(told.iter().any(|known| known == name), "{name}: {told:?}");
+    }
     let path = clip("jfk.wav");
     let speakr = up.client();
     let _ = speakr.run(["transcribe", path.to_str().unwrap()]).success();
@@ -138,21 +167,25 @@ fn the_platform_comes_up_is_used_looked_after_and_keeps_what_it_was_given() {
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(said.contains("another \"make up\""), "{said}");
 
-    // A service that dies is started again.
-    let embedder = up
-        .children()
-        .into_iter()
-        .find(|id| {
-            let name = fs::read_to_string(format!("/proc/{id}/comm"));
-            name.is_ok_and(|name| name.trim() == "speakr-embedder")
-        })
-        .unwrap();
-    kill_process(Pid::from_raw(embedder).unwrap(), Signal::KILL).unwrap();
-    let began = Instant::now();
-    while !up.said().contains("speakr-embedder had died") {
-        assert!(began.elapsed() < PATIENCE, "{}", up.said());
-        thread::sleep(Duration::from_millis(100));
+    // What dies is started again: services, and what they stand on.
+    for (part, named) in [
+        ("speakr-embedder", "speakr-embedder had died"),
+        ("nats-server", "nats-server had died"),
+        ("versitygw", "the S3 server had died"),
+    ] {
+        // PyPI's moto may stand in for the S3 server.
+        let Some(process) = up.child_called(part) else {
+            assert_eq!(part, "versitygw");
+            continue;
+        };
+        kill_process(Pid::from_raw(process).unwrap(), Signal::KILL).unwrap();
+        let began = Instant::now();
+        while !up.said().contains(named) {
+            assert!(began.elapsed() < PATIENCE, "{}", up.said());
+            thread::sleep(Duration::from_millis(100));
+        }
     }
+    found(&up.client());
 
     // Ctrl-C ends it in order, and all that it had started.
     let children = up.children();

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is a mock: tests, benches and `make up` use what production uses.
 
+pub mod certificates;
 pub mod nats;
 pub mod platform;
 pub mod postgres;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::process::{Folder, Server, StartError, find, free_port};
+use crate::{
+    certificates::Certificates,
+    process::{Folder, Server, StartError, find, free_port},
+};
 
 const PROGRAM: &str = "nats-server";
 /// What the streams may be promised. Without it the server promises 75 % of what is free on the
@@ -26,6 +29,8 @@ pub struct Nats {
     environment: Vec<(String, String)>,
     port: u16,
     monitor: u16,
+    /// The port of wss://, where it speaks that.
+    websocket: Option<u16>,
     scheme: &'static str,
 }
 
@@ -134,39 +139,63 @@ impl Nats {
         environment: Vec<(String, String)>,
     ) -> Result<Self, StartError> {
         let text = std::fs::read_to_string(shipped).map_err(failed)?;
-        let config = |_: &Path, port: u16, monitor: u16| {
-            text.lines()
-                .map(|line| match line.split(':').next() {
-                    Some("port") => format!("host: 127.0.0.1\nport: {port}"),
-                    Some("http") => format!("http: \"127.0.0.1:{monitor}\""),
-                    _ => line.to_owned(),
-                })
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
-        Self::launch(folder, config, environment, "nats", shipped.parent())
+        let config = |_: &Path, port: u16, monitor: u16| here(&text, port, monitor);
+        Self::launch(
+            folder,
+            config,
+            environment,
+            "nats",
+            Beside::of(shipped, None),
+        )
     }
 
-    /// Starts a server that speaks TLS alone, with the certificate and key in these PEM files,
-    /// and `wss://` on the port that `websocket_port` names.
+    /// The same with the shipped `tls.conf`: encrypted alone, and wss:// beside.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start_tls(
-        certificate: &Path,
-        key: &Path,
-        websocket_port: u16,
+    pub fn start_shipped_tls(
+        folder: Folder,
+        shipped: &Path,
+        mut environment: Vec<(String, String)>,
+        certificates: &Certificates,
     ) -> Result<Self, StartError> {
+        let quoted = |path: &Path| format!("\"{}\"", path.display());
+        environment.extend(
+            [
+                ("SPEAKR_NATS_CERT", &certificates.certificate),
+                ("SPEAKR_NATS_KEY", &certificates.key),
+                ("SPEAKR_NATS_CA", &certificates.ca),
+            ]
+            .map(|(name, path)| (name.to_owned(), quoted(path))),
+        );
+        let text = std::fs::read_to_string(shipped).map_err(failed)?;
+        let text = format!("{text}\ninclude \"tls.conf\"\n");
+        let config = |_: &Path, port: u16, monitor: u16| here(&text, port, monitor);
+        let websocket = free_port().map_err(failed)?;
+        Self::launch(
+            folder,
+            config,
+            environment,
+            "tls",
+            Beside::of(shipped, Some(websocket)),
+        )
+    }
+
+    /// Starts a server that wants to see a certificate by `certificates`' CA of every client.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_mutual_tls(certificates: &Certificates) -> Result<Self, StartError> {
         let tls = format!(
-            "tls {{ cert_file: \"{}\", key_file: \"{}\" }}",
-            certificate.display(),
-            key.display()
+            "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: true }}",
+            certificates.certificate.display(),
+            certificates.key.display(),
+            certificates.ca.display()
         );
         let config = move |folder: &Path, port: u16, monitor: u16| {
             format!(
                 "server_name: speakr-test\nhost: 127.0.0.1\nport: {port}\n\
                  http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n{tls}\n\
-                 websocket {{ host: 127.0.0.1, port: {websocket_port}, {tls} }}\n\
                  jetstream {{ store_dir: \"{}\", max_file_store: {STORE} }}\n",
                 folder.join("store").display()
             )
@@ -179,16 +208,11 @@ impl Nats {
         config: impl Fn(&Path, u16, u16) -> String,
         mut environment: Vec<(String, String)>,
         scheme: &'static str,
-        beside: Option<&Path>,
+        beside: Option<Beside<'_>>,
     ) -> Result<Self, StartError> {
-        // The server looks for included files beside the one that includes them.
-        for file in beside.iter().flat_map(std::fs::read_dir).flatten() {
-            let file = file.map_err(failed)?.path();
-            if let Some(name) = file.file_name()
-                && file.extension().is_some_and(|e| e == "conf")
-            {
-                std::fs::copy(&file, folder.path().join(name)).map_err(failed)?;
-            }
+        let websocket = beside.as_ref().and_then(|beside| beside.websocket);
+        if let Some(beside) = beside {
+            beside.copy_to(folder.path()).map_err(failed)?;
         }
         let (port, monitor) = (free_port().map_err(failed)?, free_port().map_err(failed)?);
         let path = folder.path().join("nats-server.conf");
@@ -207,6 +231,7 @@ impl Nats {
             environment,
             port,
             monitor,
+            websocket,
             scheme,
         };
         nats.run()?;
@@ -235,6 +260,37 @@ impl Nats {
     #[must_use]
     pub fn url(&self) -> String {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
+    }
+
+    /// The same over wss://, where it speaks that.
+    #[must_use]
+    pub fn websocket_url(&self) -> Option<String> {
+        let port = self.websocket?;
+        Some(format!("wss://127.0.0.1:{port}"))
+    }
+
+    /// What the server says of itself at `path` of its monitor, as in `/varz`.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn monitored(&self, path: &str) -> io::Result<String> {
+        ask(self.monitor, path)
+    }
+
+    /// Has it read its config and certificates again; connections stay.
+    #[cfg(unix)]
+    pub fn reload(&self) {
+        let pid = self.server.as_ref().and_then(|server| {
+            rustix::process::Pid::from_raw(i32::try_from(server.pid()).unwrap_or_default())
+        });
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::HUP);
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.server.as_mut().is_some_and(Server::has_ended)
     }
 
     /// The port of clients.
@@ -290,18 +346,63 @@ const fn failed(source: io::Error) -> StartError {
     }
 }
 
+/// The shipped config `text` for these ports of the loopback device.
+fn here(text: &str, port: u16, monitor: u16) -> String {
+    text.lines()
+        .map(|line| match line.split(':').next() {
+            Some("port") => format!("host: 127.0.0.1\nport: {port}"),
+            Some("http") => format!("http: \"127.0.0.1:{monitor}\""),
+            _ => line.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Files beside a shipped config. The server looks for what it includes beside the one that includes.
+struct Beside<'a> {
+    folder: &'a Path,
+    websocket: Option<u16>,
+}
+
+impl<'a> Beside<'a> {
+    fn of(shipped: &'a Path, websocket: Option<u16>) -> Option<Self> {
+        let folder = shipped.parent()?;
+        Some(Self { folder, websocket })
+    }
+
+    fn copy_to(&self, folder: &Path) -> io::Result<()> {
+        for file in std::fs::read_dir(self.folder)? {
+            let file = file?.path();
+            let Some(name) = file.file_name() else {
+                continue;
+            };
+            if file.extension().is_none_or(|e| e != "conf") {
+                continue;
+            }
+            let mut text = std::fs::read_to_string(&file)?;
+            if let Some(port) = self.websocket {
+                let own = format!("host: 127.0.0.1\n  port: {port}");
+                text = text.replace("port: 4443", &own);
+            }
+            std::fs::write(folder.join(name), text)?;
+        }
+        Ok(())
+    }
+}
+
 /// Whether the server says that JetStream is ready.
 fn is_healthy(monitor: u16) -> bool {
-    let ask = || -> io::Result<String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, monitor));
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.contains(" 200 "))
+    ask(monitor, "/healthz").is_ok_and(|answer| answer.contains(" 200 "))
+}
+
+fn ask(monitor: u16, path: &str) -> io::Result<String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, monitor));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 #[cfg(test)]

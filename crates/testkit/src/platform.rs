@@ -10,6 +10,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    certificates::Certificates,
     nats::Nats,
     postgres::Postgres,
     process::{Folder, StartError, free_port, secret},
@@ -81,6 +82,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Whether the services reach the bus, the store and the database by [`Links`].
     pub with_links: bool,
+    /// Whether the bus is encrypted, with a certificate authority of its own.
+    pub with_tls: bool,
 }
 
 /// The network between the services and what they stand on. Clients go without.
@@ -142,6 +145,8 @@ struct Surroundings {
     variables: Vec<(String, String)>,
     passwords: Vec<(&'static str, String)>,
     api_port: u16,
+    /// Whom to trust of the bus, where it is encrypted.
+    ca: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -166,11 +171,20 @@ impl Platform {
                 (name, password.clone())
             })
             .collect();
-        let nats = Nats::start_shipped_in(
-            folder_of("nats-server")?,
-            Path::new(BUS_CONFIG),
-            environment,
-        )?;
+        let bus_folder = folder_of("nats-server")?;
+        let certificates = options
+            .with_tls
+            .then(|| Certificates::make(&bus_folder.path().join("tls")))
+            .transpose()
+            .map_err(|source| StartError::Start {
+                program: "nats-server",
+                source,
+            })?;
+        let shipped = Path::new(BUS_CONFIG);
+        let nats = match &certificates {
+            None => Nats::start_shipped_in(bus_folder, shipped, environment)?,
+            Some(own) => Nats::start_shipped_tls(bus_folder, shipped, environment, own)?,
+        };
         let postgres = Postgres::start_in(folder_of("postgres")?)?;
         if !postgres.has_database(DATABASE)? {
             postgres.create_database(DATABASE)?;
@@ -198,7 +212,9 @@ impl Platform {
                 ),
             ];
         }
-        let surroundings = Surroundings::new(options, passwords, own, &s3)?;
+        let ca = certificates.map(|own| own.ca);
+        own.extend(ca.iter().map(|ca| ("NATS_CA", ca.display().to_string())));
+        let surroundings = Surroundings::new(options, passwords, own, &s3, ca)?;
         surroundings.run(Role::Embedder, &["migrate"])?;
         let mut services = Vec::new();
         for role in Role::ALL {
@@ -242,7 +258,7 @@ impl Platform {
     #[must_use]
     pub fn environment(&self, token: &str) -> Vec<(&'static str, String)> {
         let health = |of: &ServiceProcess| format!("http://127.0.0.1:{}/health", of.health_port());
-        vec![
+        let mut environment = vec![
             ("NATS_URL", self.nats.url()),
             ("NATS_USER", "cli".to_owned()),
             ("NATS_PASSWORD", self.password("cli").to_owned()),
@@ -251,11 +267,26 @@ impl Platform {
             ("SPEAKR_API_TOKEN", token.to_owned()),
             ("S3_ENDPOINT", self.s3.endpoint()),
             ("S3_BUCKET", S3::BUCKET.to_owned()),
+            ("S3_REGION", S3::REGION.to_owned()),
+            ("S3_PATH_STYLE", "true".to_owned()),
+            ("S3_ACCESS_KEY_ID", self.s3.access_key().to_owned()),
+            ("S3_SECRET_ACCESS_KEY", self.s3.secret_key().to_owned()),
             ("DATABASE_URL", self.postgres.url(DATABASE)),
+            (
+                "SPEAKR_NATS_OPERATOR_PASSWORD",
+                self.password("operator").to_owned(),
+            ),
             ("SPEAKR_TRANSCRIBER_HEALTH", health(&self.transcriber)),
             ("SPEAKR_EMBEDDER_HEALTH", health(&self.embedder)),
             ("SPEAKR_QUERY_SVC_HEALTH", health(&self.query_svc)),
-        ]
+        ];
+        if let Some(ca) = &self.surroundings.ca {
+            environment.push(("NATS_CA", ca.display().to_string()));
+        }
+        if let Some(url) = self.nats.websocket_url() {
+            environment.push(("NATS_WEBSOCKET_URL", url));
+        }
+        environment
     }
 
     /// The service of this role that runs.
@@ -280,6 +311,28 @@ impl Platform {
                 *self.service_mut(role) = self.surroundings.service_on(role, port, &[], None)?;
                 revived.push(role.program());
             }
+        }
+        Ok(revived)
+    }
+
+    /// Starts servers again that have died, on their ports and with what they had stored; gives
+    /// their names.
+    ///
+    /// # Errors
+    /// [`StartError`] of the first that can't be started.
+    pub fn revive_servers(&mut self) -> Result<Vec<&'static str>, StartError> {
+        let mut revived = Vec::new();
+        if self.nats.has_ended() {
+            self.nats.start_again()?;
+            revived.push("nats-server");
+        }
+        if self.postgres.has_ended() {
+            self.postgres.start_again()?;
+            revived.push("postgres");
+        }
+        if self.s3.has_ended() {
+            self.s3.start_again()?;
+            revived.push("the S3 server");
         }
         Ok(revived)
     }
@@ -363,6 +416,7 @@ impl Surroundings {
         passwords: Vec<(&'static str, String)>,
         mut own: Vec<(&'static str, String)>,
         s3: &S3,
+        ca: Option<PathBuf>,
     ) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().map_err(|source| StartError::Start {
             program: Role::Transcriber.program(),
@@ -389,6 +443,7 @@ impl Surroundings {
             variables,
             passwords,
             api_port,
+            ca,
             folder,
         })
     }

@@ -106,6 +106,11 @@ impl Postgres {
         self.server = None;
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.server.as_mut().is_some_and(Server::has_ended)
+    }
+
     /// Ends the server at once, as a crash would. What it stored is kept.
     pub fn kill(&mut self) {
         self.server = None;

@@ -310,19 +310,17 @@ impl SoundSource for DecodedSound {
         }
         if let Some(chunk) = self.chunk().await? {
             self.samples += chunk.len() as u64;
-            if self.samples
-                > self
-                    .limits
-                    .sound
-                    .as_secs()
-                    .saturating_mul(SAMPLE_RATE_HZ.into())
-            {
+            let most = self.limits.sound.as_secs();
+            if self.samples > most.saturating_mul(SAMPLE_RATE_HZ.into()) {
                 self.process.handle().kill();
                 self.phase = Phase::Ended;
-                let hours = self.limits.sound.as_secs() / 3600;
+                let most = match most {
+                    s if s >= 3_600 && s % 3_600 == 0 => format!("{} hours", s / 3_600),
+                    s => format!("{s} seconds"),
+                };
                 return Err(SoundError::Refused {
                     input: self.input.clone(),
-                    reason: format!("its sound is longer than {hours} hours"),
+                    reason: format!("its sound is longer than {most}"),
                 });
             }
             return Ok(Some(chunk));

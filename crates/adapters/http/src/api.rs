@@ -1,14 +1,13 @@
 //! The API as a whole.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
 use speakr_core::{
     ports::{access::TokenStore, transcription::Transcription},
     usecases::library::Library,
 };
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Semaphore;
 
 use crate::{
     access::Access,
@@ -51,6 +50,8 @@ pub struct ApiConfig {
     pub max_upload_bytes: u64,
     /// Most bytes of any other body.
     pub max_body_bytes: u64,
+    /// Uploads that are worked on at a time; each has its file here.
+    pub max_uploads: usize,
     /// Requests a second of one token, in the long run.
     pub requests_per_second: u32,
     /// Requests of one token at once.
@@ -72,6 +73,7 @@ impl Default for ApiConfig {
             allowed_origins: Vec::new(),
             max_upload_bytes: 2 * 1024 * 1024 * 1024,
             max_body_bytes: 256 * 1024,
+            max_uploads: 64,
             requests_per_second: 200,
             burst: 400,
             timeout: Duration::from_secs(30),
@@ -91,6 +93,8 @@ struct Inner {
     transcription: Arc<dyn Transcription>,
     access: Access,
     rate: RateLimit,
+    /// Room for uploads.
+    uploads: Arc<Semaphore>,
     config: ApiConfig,
 }
 
@@ -116,6 +120,9 @@ impl Api {
             transcription,
             access: Access::new(tokens),
             rate: RateLimit::new(config.requests_per_second, config.burst),
+            uploads: Arc::new(Semaphore::new(
+                config.max_uploads.min(Semaphore::MAX_PERMITS),
+            )),
             config,
         }))
     }
@@ -134,6 +141,10 @@ impl Api {
 
     pub(crate) fn rate(&self) -> &RateLimit {
         &self.0.rate
+    }
+
+    pub(crate) fn uploads(&self) -> &Arc<Semaphore> {
+        &self.0.uploads
     }
 
     pub(crate) fn config(&self) -> &ApiConfig {
@@ -175,21 +186,4 @@ impl Api {
             .layer(middleware::from_fn_with_state(self.0.config.trace, observe))
             .with_state(self.clone())
     }
-}
-
-/// Serves `api` on `listener` until `stop`; what is under way is finished then.
-///
-/// # Errors
-/// What the system says, when it can't go on.
-pub async fn serve(
-    api: &Api,
-    listener: TcpListener,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let service = api
-        .router()
-        .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
 }

@@ -8,10 +8,15 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use speakr_core::ports::access::Scope;
+use speakr_core::{
+    CorrelationId,
+    ports::access::{Grant, Scope},
+};
+use uuid::Uuid;
 
 use crate::{
     api::{Api, Hosts},
+    observe::CORRELATION_ID,
     problem::Problem,
     rate::Caller,
 };
@@ -143,14 +148,30 @@ pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: N
     if let Err(problem) = pass(&gate, &mut request).await {
         return problem.into_response();
     }
-    match tokio::time::timeout(gate.timeout, next.run(request)).await {
+    let correlation = request.extensions().get::<CorrelationId>().copied();
+    let mut response = match tokio::time::timeout(gate.timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::timed_out(format!(
             "there was no answer within {} s",
             gate.timeout.as_secs()
         ))
         .into_response(),
+    };
+    if let Some(id) = correlation
+        && let Ok(value) = HeaderValue::from_str(&id.as_uuid().to_string())
+    {
+        response.headers_mut().insert(CORRELATION_ID, value);
     }
+    response
+}
+
+/// The request's name as a token knows it that may not read: a name that somebody else chose would
+/// name a recording of theirs.
+fn own_name(grant: &Grant, named: CorrelationId) -> CorrelationId {
+    if grant.scopes.contains(&Scope::Read) {
+        return named;
+    }
+    CorrelationId::from(Uuid::new_v5(&grant.token_id, named.as_uuid().as_bytes()))
 }
 
 async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
@@ -180,6 +201,9 @@ async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
             grant.name
         )));
     }
+    if let Some(named) = request.extensions_mut().get_mut::<CorrelationId>() {
+        *named = own_name(&grant, *named);
+    }
     announced_size(request.headers(), gate.max_bytes)
 }
 
@@ -192,6 +216,29 @@ fn limited(api: &Api, caller: Caller) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_that_may_not_read_names_no_recording_of_others() {
+        let grant = |scopes: &[Scope]| Grant {
+            token_id: Uuid::from_u128(7),
+            name: "t".to_owned(),
+            scopes: scopes.iter().copied().collect(),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            expires_at: None,
+        };
+        let named = CorrelationId::from(Uuid::from_u128(1));
+        let blind = grant(&[Scope::Transcribe]);
+        assert_ne!(own_name(&blind, named), named);
+        // Asked again, it finds its own.
+        assert_eq!(own_name(&blind, named), own_name(&blind, named));
+        let other = Grant {
+            token_id: Uuid::from_u128(8),
+            ..blind.clone()
+        };
+        assert_ne!(own_name(&other, named), own_name(&blind, named));
+        let reader = grant(&[Scope::Transcribe, Scope::Read]);
+        assert_eq!(own_name(&reader, named), named);
+    }
 
     #[test]
     fn a_host_is_known_without_its_port() {

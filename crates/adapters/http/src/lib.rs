@@ -18,6 +18,7 @@ mod query;
 mod rate;
 mod recordings;
 mod request;
+mod serve;
 mod sound;
 mod transcriptions;
 mod wire;
@@ -25,7 +26,8 @@ mod wire;
 pub use axum::http::HeaderMap;
 
 pub use access::{NewToken, TokenError, new_token};
-pub use api::{Api, ApiConfig, Hosts, serve};
+pub use api::{Api, ApiConfig, Hosts};
 pub use observe::TraceHook;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
+pub use serve::serve;

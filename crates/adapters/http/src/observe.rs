@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::Response,
 };
@@ -13,7 +13,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const CORRELATION_ID: HeaderName = HeaderName::from_static("speakr-correlation-id");
+pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("speakr-correlation-id");
 
 /// Makes the span of a request part of the trace that its headers tell of.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,22 @@ impl PartialEq for TraceHook {
 }
 
 impl Eq for TraceHook {}
+
+/// A method as the metrics name it: what clients make up must not make up a series each.
+fn known(method: &Method) -> &'static str {
+    const METHODS: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    const NAMES: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let place = METHODS.iter().position(|known| known == method);
+    place.map_or("other", |place| NAMES[place])
+}
 
 /// Names the request, and tells log and metrics how it went. What was asked and answered isn't
 /// logged.
@@ -45,7 +61,7 @@ pub(crate) async fn observe(
         .and_then(|value| Uuid::try_parse(value.to_str().ok()?).ok())
         .map_or_else(CorrelationId::random, CorrelationId::from);
     request.extensions_mut().insert(correlation);
-    let method = request.method().to_string();
+    let method = known(request.method());
     let path = request
         .extensions()
         .get::<MatchedPath>()
@@ -84,7 +100,7 @@ pub(crate) async fn observe(
         (CORRELATION_ID, *correlation.as_uuid()),
     ] {
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-            headers.insert(name, value);
+            headers.entry(name).or_insert(value);
         }
     }
     headers.insert(
@@ -95,4 +111,17 @@ pub(crate) async fn observe(
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_that_clients_make_up_are_one() {
+        assert_eq!(known(&Method::PATCH), "PATCH");
+        for made_up in ["FOO1", "get", "TRACE"] {
+            assert_eq!(known(&made_up.parse().unwrap()), "other");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Every operation of the API, once: the router and the OpenAPI document are both made from this
 //! table, so that neither can have what the other lacks.
 
+use std::sync::LazyLock;
+
 use axum::{
     Json,
     http::{HeaderValue, header},
@@ -19,6 +21,10 @@ use crate::{
         TagChange,
     },
 };
+
+/// What both say is the same as long as the program lives.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
+static PAGE: LazyLock<String> = LazyLock::new(|| page::page(&openapi::document()));
 
 /// How large its requests may be, and how long its answers may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +251,14 @@ pub(crate) fn all() -> [Operation; 11] {
             parameters: &[],
             answers: &[("200", JSON, object)],
             problems: &[],
-            handler: || get(async || Json(openapi::document())),
+            handler: || {
+                get(async || {
+                    (
+                        [(header::CONTENT_TYPE, "application/json")],
+                        DOCUMENT.as_str(),
+                    )
+                })
+            },
             ..read
         },
         Operation {
@@ -268,7 +281,7 @@ fn any_json(generator: &mut SchemaGenerator) -> Schema {
 }
 
 async fn read_page() -> Response {
-    let mut response = Html(page::page(&openapi::document())).into_response();
+    let mut response = Html(PAGE.as_str()).into_response();
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(

@@ -17,6 +17,9 @@ use speakr_core::{
     usecases::library::LibraryError,
 };
 
+/// When to ask again where there is too much to do, in seconds.
+const BUSY_RETRY_S: u64 = 2;
+
 /// Why a request wasn't served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -152,6 +155,11 @@ impl From<ArchiveError> for Problem {
 
 impl From<IndexError> for Problem {
     fn from(error: IndexError) -> Self {
+        if matches!(error, IndexError::Busy { .. }) {
+            tracing::warn!(error = chain(&error), "the index is too busy");
+            return Self::unavailable("there is more to do than can be done at the moment")
+                .retry_after(Some(BUSY_RETRY_S));
+        }
         Self::hidden("the index failed", &error)
     }
 }

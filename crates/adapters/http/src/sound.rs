@@ -1,7 +1,5 @@
 //! A recording's sound, whole or in ranges (RFC 9110, 14), so that players can seek.
 
-use std::{io::SeekFrom, path::Path, time::UNIX_EPOCH};
-
 use axum::{
     body::Body,
     extract::State,
@@ -9,10 +7,8 @@ use axum::{
     response::IntoResponse,
 };
 use bytes::Bytes;
-use futures::{StreamExt, stream};
-use speakr_core::audio::SAMPLE_RATE_HZ;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use speakr_core::{audio::SAMPLE_RATE_HZ, ports::archive::SoundForm};
 
 use crate::{api::Api, problem::Problem, request::OfRecording};
 
@@ -22,19 +18,10 @@ pub(crate) async fn sound(
     OfRecording(id): OfRecording,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let path = api.library().archive().sound_file(id).await?;
-    let mut file = tokio::fs::File::open(&path)
-        .await
-        .map_err(|e| unreadable(&e))?;
-    let meta = file.metadata().await.map_err(|e| unreadable(&e))?;
-    let (media_type, prefix) = form(&path, meta.len());
-    let total = prefix.len() as u64 + meta.len();
-    let changed_ms = meta
-        .modified()
-        .ok()
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |d| d.as_millis());
-    let etag = format!("\"{total:x}-{changed_ms:x}\"");
+    let file = api.library().archive().sound_file(id).await?;
+    let (media_type, prefix) = form(file.form(), file.bytes());
+    let total = prefix.len() as u64 + file.bytes();
+    let etag = format!("\"{}\"", file.version());
     let asked = headers
         .get(header::RANGE)
         .and_then(|value| value.to_str().ok())
@@ -76,13 +63,9 @@ pub(crate) async fn sound(
         .map(Bytes::copy_from_slice)
         .unwrap_or_default();
     let from = start.saturating_sub(prefix.len() as u64);
-    file.seek(SeekFrom::Start(from))
-        .await
-        .map_err(|e| unreadable(&e))?;
-    let rest = file.take((end - start) - head.len() as u64);
-    let body = Body::from_stream(
-        stream::iter([Ok(head)]).chain(ReaderStream::with_capacity(rest, 64 * 1024)),
-    );
+    let rest = file.read(from..from + (end - start) - head.len() as u64);
+    let rest = rest.await?.map_ok(Bytes::from);
+    let body = Body::from_stream(stream::iter([Ok(head)]).chain(rest));
 
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -101,24 +84,19 @@ pub(crate) async fn sound(
     Ok(response)
 }
 
-fn unreadable(error: &std::io::Error) -> Problem {
-    tracing::error!(%error, "the sound can't be read");
-    Problem::internal("the sound can't be read; the log tells why")
-}
-
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
     }
 }
 
-/// The media type of the file, and what has to stand before its content: raw samples become a WAV
+/// The media type of the sound, and what has to stand before its content: raw samples become a WAV
 /// file by their header.
-fn form(path: &Path, len: u64) -> (&'static str, Vec<u8>) {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("flac") => ("audio/flac", Vec::new()),
-        Some("wav") => ("audio/wav", Vec::new()),
-        _ => ("audio/wav", wav_header(len)),
+fn form(form: SoundForm, len: u64) -> (&'static str, Vec<u8>) {
+    match form {
+        SoundForm::Flac => ("audio/flac", Vec::new()),
+        SoundForm::Wav => ("audio/wav", Vec::new()),
+        SoundForm::Raw => ("audio/wav", wav_header(len)),
     }
 }
 

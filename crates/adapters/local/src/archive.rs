@@ -28,6 +28,7 @@ use speakr_core::{
 use crate::{
     Home, atomic, fault,
     fault::blocking,
+    kept_file::KeptFile,
     rebuild::rebuild,
     sound::{PcmSource, PcmWriter},
 };
@@ -188,7 +189,11 @@ impl FolderArchive {
         Ok(recording)
     }
 
-    fn sound_path(&self, id: RecordingId) -> Result<PathBuf, ArchiveError> {
+    /// Where the sound is: a FLAC file, or raw samples as long as it isn't compacted.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotFound`] when there is none.
+    pub fn sound_path(&self, id: RecordingId) -> Result<PathBuf, ArchiveError> {
         let folder = self.live_folder(id)?;
         // The raw form goes only once the compact one is whole, so whichever is there is whole.
         for name in [RAW_SOUND, COMPACT_SOUND] {
@@ -356,8 +361,8 @@ impl Archive for FolderArchive {
             .map_err(|cause| fault::sound("read", &path, cause))
     }
 
-    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
-        self.sound_path(id).map(SoundFile::kept)
+    async fn sound_file(&self, id: RecordingId) -> Result<Box<dyn SoundFile>, ArchiveError> {
+        Ok(Box::new(KeptFile::open(self.sound_path(id)?)?))
     }
 
     async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError> {

@@ -7,6 +7,7 @@ mod archive;
 mod atomic;
 mod fault;
 mod home;
+mod kept_file;
 mod lock;
 mod rebuild;
 mod sound;

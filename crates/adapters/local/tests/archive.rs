@@ -14,9 +14,10 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
+use futures::TryStreamExt;
 use speakr_core::{
     RecordingState, Tags,
-    ports::archive::{Archive, ArchiveError},
+    ports::archive::{Archive, ArchiveError, SoundForm},
 };
 use speakr_local::{FolderArchive, Home};
 use support::{
@@ -42,10 +43,23 @@ async fn what_is_written_is_read_back_before_and_after_compaction() {
     archive.compact_sound(id).await.unwrap();
     let folder = archive.home().recording(id);
     assert!(!folder.join("audio.pcm").exists());
-    assert_eq!(
-        archive.sound_file(id).await.unwrap().to_path_buf(),
-        folder.join("audio.flac")
-    );
+    let path = archive.sound_path(id).unwrap();
+    assert_eq!(path, folder.join("audio.flac"));
+    let file = archive.sound_file(id).await.unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    assert_eq!(file.form(), SoundForm::Flac);
+    assert_eq!(file.bytes(), bytes.len() as u64);
+    for range in [0..4, 0..file.bytes(), 5..5, 100..file.bytes()] {
+        let read: Vec<Vec<u8>> = file
+            .read(range.clone())
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        let wanted = range.start as usize..range.end as usize;
+        assert_eq!(read.concat(), bytes[wanted], "{range:?}");
+    }
     assert_eq!(read_all(&archive, id).await, sound);
     archive.compact_sound(id).await.unwrap(); // Again: nothing to do.
 }

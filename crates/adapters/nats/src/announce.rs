@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use speakr_contract::{Message, Segment as WireSegment, Word as WireWord, events, ids};
 use speakr_core::{
     Recording, RecordingId, Segment, Transcript,
-    ports::platform::{AnnounceError, Announcer, BusFailure},
+    ports::platform::{AnnounceError, Announcer, BusFailure, PartialText},
 };
 use uuid::Uuid;
 
@@ -81,19 +81,14 @@ impl Announcer for BusAnnouncer {
         self.tell(&event, event_id).await
     }
 
-    async fn partial(
-        &self,
-        id: RecordingId,
-        text: String,
-        start_ms: u64,
-        end_ms: u64,
-    ) -> Result<(), BusFailure> {
+    async fn partial(&self, id: RecordingId, partial: PartialText) -> Result<(), BusFailure> {
         let event = events::TranscriptionPartial {
             event_id: Uuid::new_v4(),
             recording_id: *id.as_uuid(),
-            text,
-            start_ms,
-            end_ms,
+            text: partial.text,
+            start_ms: partial.start_ms,
+            end_ms: partial.end_ms,
+            is_final: partial.is_final,
         };
         Ok(self.bus.publish_volatile(&event, &self.request).await?)
     }

@@ -144,7 +144,7 @@ impl Queue {
             return Ok(None);
         };
         let mut delivery = self.delivery(message)?;
-        delivery.attempt = delivery.count(1).await?;
+        delivery.attempt = delivery.count_attempt().await?;
         if delivery.attempt > self.config.max_attempts {
             return Ok(Some(Taken::Exhausted(delivery)));
         }
@@ -336,6 +336,21 @@ impl Delivery {
             .double_ack_with(kind)
             .await
             .map_err(BusError::server("answer for", self.subject.clone()))
+    }
+
+    /// Counts this attempt and gives its number.
+    async fn count_attempt(&self) -> Result<u64, BusError> {
+        // Of a message that is handed out for the first time there is no count to be read first.
+        if self.deliveries == 1
+            && self
+                .attempts
+                .create(&self.key, Bytes::from_static(b"1"))
+                .await
+                .is_ok()
+        {
+            return Ok(1);
+        }
+        self.count(1).await
     }
 
     /// Adds `change` to the attempts and gives their number.

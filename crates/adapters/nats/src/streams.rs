@@ -193,7 +193,7 @@ async fn ensure_bucket(
 ) -> Result<(), BusError> {
     let context = bus.jetstream();
     match context.get_key_value(name).await {
-        Ok(_) => Ok(()),
+        Ok(_) => ensure_bucket_is(bus, name, max_age, replicas).await,
         Err(error) if error.kind() == KeyValueErrorKind::GetBucket => context
             .create_key_value(kv::Config {
                 bucket: name.to_owned(),
@@ -209,6 +209,30 @@ async fn ensure_bucket(
             .map_err(BusError::server("make the bucket", name)),
         Err(error) => Err(BusError::server("read the bucket", name)(error)),
     }
+}
+
+/// Brings a bucket that is there to what is wanted of it: a bucket is a stream.
+async fn ensure_bucket_is(
+    bus: &Bus,
+    name: &'static str,
+    max_age: Duration,
+    replicas: usize,
+) -> Result<(), BusError> {
+    let of_bucket = stream(bus, &format!("KV_{name}")).await?;
+    let is = of_bucket.cached_info().config.clone();
+    if is.max_age == max_age && is.num_replicas == replicas {
+        return Ok(());
+    }
+    let changed = Config {
+        max_age,
+        num_replicas: replicas,
+        ..is
+    };
+    bus.jetstream()
+        .update_stream(changed)
+        .await
+        .map(drop)
+        .map_err(BusError::server("change the bucket", name))
 }
 
 async fn ensure_stream(bus: &Bus, wanted: Config) -> Result<(), BusError> {

@@ -14,7 +14,8 @@ use std::{path::Path, time::Duration};
 
 use futures::StreamExt;
 use speakr_contract::{
-    commands::RecordingStart, control::Control, events::EmbeddingSucceeded, subjects,
+    commands::{RecordingCancel, RecordingStart},
+    control::Control, events::EmbeddingSucceeded, subjects,
 };
 use speakr_nats::{
     Bus, BusConfig, Identity, Queue, QueueConfig, Renewed, Taken,
@@ -185,7 +186,7 @@ async fn each_user_can_do_its_work() {
     // query_svc sends commands too, and takes messages out of the streams.
     let query = shipped.bus("query_svc").await;
     query
-        .publish(&RecordingStart::default(), &sent, "another")
+        .publish(&RecordingCancel { recording_id: id }, &sent, "another")
         .await
         .unwrap();
     let stream = query.jetstream().get_stream(streams::EVENTS).await.unwrap();
@@ -212,7 +213,7 @@ async fn what_a_user_has_no_need_of_is_refused() {
     streams::ensure(&transcriber, &StreamSettings::default())
         .await
         .unwrap();
-    let refused: [(&str, &[&str]); 4] = [
+    let refused: [(&str, &[&str]); 5] = [
         (
             "transcriber",
             &[
@@ -241,6 +242,9 @@ async fn what_a_user_has_no_need_of_is_refused() {
         (
             "query_svc",
             &[
+                "speakr.command.recording.start",
+                "speakr.command.recording.stop",
+                "speakr.audio.x",
                 "speakr.event.transcription.succeeded",
                 "speakr.control.x",
                 "$JS.API.STREAM.DELETE.SPEAKR_EVENTS",
@@ -259,6 +263,23 @@ async fn what_a_user_has_no_need_of_is_refused() {
                 "$JS.API.STREAM.MSG.GET.SPEAKR_EVENTS",
                 "$JS.API.CONSUMER.MSG.NEXT.SPEAKR_COMMANDS.run",
                 "_INBOX_transcriber.x",
+            ],
+        ),
+        (
+            "operator",
+            &[
+                "speakr.audio.x",
+                "speakr.control.x",
+                "$JS.API.STREAM.CREATE.OTHER",
+                "$JS.API.STREAM.UPDATE.SPEAKR_COMMANDS",
+                "$JS.API.STREAM.PURGE.SPEAKR_COMMANDS",
+                "$JS.API.STREAM.MSG.DELETE.SPEAKR_COMMANDS",
+                "$JS.API.CONSUMER.CREATE.SPEAKR_COMMANDS.mine.x",
+                "$JS.API.CONSUMER.DELETE.SPEAKR_COMMANDS.run",
+                "$JS.API.CONSUMER.MSG.NEXT.SPEAKR_COMMANDS.run",
+                "$JS.ACK.SPEAKR_COMMANDS.run.1.1.1.1.1",
+                "$KV.SPEAKR_RECORDINGS.x",
+                "_INBOX_cli.x",
             ],
         ),
     ];
@@ -341,8 +362,10 @@ async fn nobody_comes_in_without_a_name_or_with_a_wrong_password() {
 
 #[test]
 fn the_shipped_server_writes_each_message_to_the_disk_and_takes_eight_megabytes() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../deploy/nats/nats-server.conf");
-    let text = std::fs::read_to_string(file).unwrap();
-    assert!(text.contains("sync_interval: always"));
-    assert!(text.contains("max_payload: 8MB"));
+    let shipped = Shipped::start();
+    let said = shipped.nats.monitored("/varz").unwrap();
+    let said: serde_json::Value =
+        serde_json::from_str(said.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(said["max_payload"], 8 * 1024 * 1024);
+    assert_eq!(said["jetstream"]["config"]["sync_always"], true, "{said}");
 }

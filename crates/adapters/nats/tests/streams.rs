@@ -166,6 +166,7 @@ async fn events_are_kept_and_partial_texts_are_not() {
         text: "so far".to_owned(),
         start_ms: 0,
         end_ms: 1,
+        is_final: false,
     };
     bus.publish_volatile(&partial, &request()).await.unwrap();
     let cancelled = RecordingCancelled {
@@ -276,4 +277,30 @@ async fn a_server_without_room_for_the_streams_is_said_to_have_none() {
         "{error:?}"
     );
     assert!(error.to_string().contains("max_file_store"), "{error}");
+}
+
+#[tokio::test]
+async fn streams_and_buckets_get_the_copies_that_are_wanted_of_them() {
+    let servers = tokio::task::spawn_blocking(|| Nats::start_cluster(3).unwrap());
+    let servers = servers.await.unwrap();
+    let bus = Bus::connect(&BusConfig::new(&servers[0].url(), "test"))
+        .await
+        .unwrap();
+    for replicas in [1, 3] {
+        let settings = StreamSettings {
+            replicas,
+            ..StreamSettings::default()
+        };
+        let began = std::time::Instant::now();
+        // Three servers that have just met may not be ready for it at once.
+        while let Err(error) = streams::ensure(&bus, &settings).await {
+            assert!(began.elapsed() < Duration::from_secs(60), "{error:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        for name in speakr_nats::backup::streams() {
+            let mut stream = bus.jetstream().get_stream(&name).await.unwrap();
+            let is = stream.info().await.unwrap().config.num_replicas;
+            assert_eq!(is, replicas, "{name}");
+        }
+    }
 }

@@ -84,13 +84,24 @@ impl SpeechEngine for OpenAiEngine {
         tokio::select! {
             () = cancel.cancelled() => Err(SpeechError::Cancelled),
             decoded = self.ask(&pcm, options) => {
-                decoded.map_err(|error| SpeechError::Engine {
-                    model: self.model.id.clone(),
-                    cause: Box::new(error),
-                })
+                decoded.map_err(|error| failure(self.model.id.clone(), error))
             }
         }
     }
+}
+
+fn failure(model: String, error: OpenAiError) -> SpeechError {
+    let away = error.is_the_servers();
+    let retry_after = error.retry_after();
+    let cause = Box::new(error);
+    if away {
+        return SpeechError::Away {
+            model,
+            retry_after,
+            cause,
+        };
+    }
+    SpeechError::Engine { model, cause }
 }
 
 /// The samples as a WAV file.

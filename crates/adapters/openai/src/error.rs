@@ -95,4 +95,22 @@ impl OpenAiError {
             Self::TooMany { .. } | Self::Server { .. } | Self::Unreachable { .. }
         )
     }
+
+    /// Whether it says nothing against what was sent: the same may be served later, or with another
+    /// key.
+    pub(crate) const fn is_the_servers(&self) -> bool {
+        self.is_passing()
+            || matches!(
+                self,
+                Self::TimedOut { .. } | Self::Unauthorised { .. } | Self::NoKey { .. }
+            )
+    }
+
+    /// When to ask again, where the server said so.
+    pub(crate) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooMany { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
 }

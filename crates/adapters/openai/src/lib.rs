@@ -8,7 +8,6 @@ mod client;
 mod embedder;
 mod engine;
 mod error;
-mod languages;
 mod transcription;
 mod wire;
 

@@ -2,11 +2,9 @@
 
 use serde::Deserialize;
 use speakr_core::{
-    Segment,
+    Segment, languages,
     transcript::{Language, Word},
 };
-
-use crate::languages;
 
 /// The answer to `verbose_json`, or to `json`, which has the text alone.
 #[derive(Debug, Deserialize)]
@@ -49,7 +47,7 @@ pub(crate) struct Embedding {
 impl Transcribed {
     /// Its language as a code.
     pub(crate) fn language(&self) -> Option<Language> {
-        self.language.as_deref().and_then(languages::code)
+        self.language.as_deref().and_then(languages::named)
     }
 
     /// Its segments with times within `duration_ms`; the whole text is one where it has none.

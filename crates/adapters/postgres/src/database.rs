@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use semver::Version;
 use speakr_core::ports::index::IndexError;
-use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 
 use crate::{
     config::PostgresConfig,
@@ -16,6 +16,9 @@ use crate::{
 
 /// How long a connection may live, so that a failover and a new certificate are noticed.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// How long an idle connection is taken to be alive without asking.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// The oldest pgvector that has iterative scans.
 pub(crate) const PGVECTOR: &str = "0.8.0";
@@ -51,8 +54,17 @@ impl Database {
             .max_connections(config.max_connections)
             .acquire_timeout(config.acquire_timeout)
             .max_lifetime(MAX_LIFETIME)
-            // A connection that died while it lay idle isn't handed out.
-            .test_before_acquire(true)
+            // A connection that died while it lay idle isn't handed out. One that was in use a moment
+            // ago is: asking it each time would cost as much as a small query.
+            .test_before_acquire(false)
+            .before_acquire(|connection, idle| {
+                Box::pin(async move {
+                    if idle.idle_for > TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await
             .map_err(|e| failed(e.into()))?;

@@ -68,10 +68,35 @@ impl Fault {
 
     /// The index's error for it, met while trying to `action` `place`.
     pub(crate) fn at(self, action: &'static str, place: &str) -> IndexError {
+        let busy = self.is_overload();
+        let (place, cause) = (place.to_owned(), self.cause());
+        if busy {
+            return IndexError::Busy {
+                place,
+                action,
+                cause,
+            };
+        }
         IndexError::Database {
-            place: place.to_owned(),
+            place,
             action,
-            cause: self.cause(),
+            cause,
+        }
+    }
+
+    /// Whether it has more to do than it can: no connection became free, a statement or a lock took
+    /// too long, or the server has no room for one more.
+    fn is_overload(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        match error {
+            sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                // Cancelled by the time limit, lock not available, too many connections.
+                ["57014", "55P03", "53300"].contains(&code.as_ref())
+            }),
+            _ => false,
         }
     }
 

@@ -9,6 +9,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
+    counts::Change,
     database::Database,
     fault::{Fault, Tries},
     keyword,
@@ -84,11 +85,13 @@ impl PostgresIndex {
         }
         let marks = Marks::of(recording);
         let num = recordings::put(&mut transaction, recording, &marks).await?;
-        let removed = remove_passages(&mut transaction, num).await?;
+        let (_, mut change) = remove_passages(&mut transaction, num).await?;
         recordings::put_transcript(&mut transaction, num, transcript, &model_id).await?;
         insert_passages(&mut transaction, num, &marks, passages, model).await?;
-        let added = i64::try_from(passages.len()).unwrap_or(i64::MAX);
-        count(&mut transaction, added.saturating_sub_unsigned(removed)).await?;
+        for passage in passages {
+            change.add(words::distinct(&words::storable(&passage.passage.text)));
+        }
+        change.store(&mut transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -128,13 +131,14 @@ impl PostgresIndex {
         }
         let mut removed = 0;
         if let Some(num) = recordings::number(&mut transaction, id).await? {
-            removed = remove_passages(&mut transaction, num).await?;
+            let change;
+            (removed, change) = remove_passages(&mut transaction, num).await?;
             // The text goes with it.
             sqlx::query("DELETE FROM recordings WHERE num = $1")
                 .bind(num)
                 .execute(&mut *transaction)
                 .await?;
-            count(&mut transaction, 0_i64.saturating_sub_unsigned(removed)).await?;
+            change.store(&mut transaction).await?;
         }
         transaction.commit().await?;
         Ok(removed)
@@ -145,17 +149,25 @@ impl PostgresIndex {
     }
 }
 
-/// Takes passages and vectors of recording `num` out; gives the number of passages.
-async fn remove_passages(connection: &mut PgConnection, num: i64) -> Result<u64, Fault> {
+/// Takes passages and vectors of recording `num` out; gives the number of passages, and what that
+/// changes of the counts.
+async fn remove_passages(connection: &mut PgConnection, num: i64) -> Result<(u64, Change), Fault> {
     sqlx::query("DELETE FROM vectors WHERE recording = $1")
         .bind(num)
         .execute(&mut *connection)
         .await?;
-    let removed = sqlx::query("DELETE FROM passages WHERE recording = $1")
-        .bind(num)
-        .execute(connection)
-        .await?;
-    Ok(removed.rows_affected())
+    let removed: Vec<Vec<String>> = sqlx::query_scalar(
+        "DELETE FROM passages WHERE recording = $1 RETURNING tsvector_to_array(words)",
+    )
+    .bind(num)
+    .fetch_all(connection)
+    .await?;
+    let number = removed.len() as u64;
+    let mut change = Change::default();
+    for words in removed {
+        change.take(words);
+    }
+    Ok((number, change))
 }
 
 async fn insert_passages(
@@ -198,17 +210,6 @@ async fn insert_passages(
         .filter_map(|ordinal| by_ordinal.get(ordinal).copied())
         .collect();
     vectors::put(connection, model, num, marks, passages, &nums).await
-}
-
-/// Notes that there are so many passages more. Last in a transaction: everybody waits for it.
-async fn count(connection: &mut PgConnection, more: i64) -> Result<(), Fault> {
-    if more != 0 {
-        sqlx::query("UPDATE counts SET passages = passages + $1")
-            .bind(more)
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
 }
 
 /// Cuts a sorted query to `limit` rows and those that rank the same as the last of them.

@@ -4,6 +4,7 @@
 //! program can't use. Everything lives in the schema `speakr` of one database.
 
 mod config;
+mod counts;
 mod database;
 mod fault;
 mod index;

@@ -21,10 +21,16 @@ pub(crate) struct Migration {
 }
 
 /// All steps; `schema_version` in the table `meta` is the number of those done.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../migrations/0001_index.sql"),
-    min_app_version: "0.1.0",
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("../migrations/0001_index.sql"),
+        min_app_version: "0.1.0",
+    },
+    Migration {
+        sql: include_str!("../migrations/0002_word_counts.sql"),
+        min_app_version: "0.1.0",
+    },
+];
 
 /// This program's version.
 pub(crate) const APP_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -180,7 +186,7 @@ mod tests {
     use super::*;
     use crate::Database;
 
-    const SECOND: Migration = Migration {
+    const FURTHER: Migration = Migration {
         sql: "ALTER TABLE recordings ADD COLUMN speaker text",
         min_app_version: "0.1.0",
     };
@@ -218,7 +224,7 @@ mod tests {
     #[tokio::test]
     async fn a_schema_that_is_too_old_is_refused_until_it_is_migrated() {
         let (_server, config) = empty();
-        for (known, found) in [(steps(&[]), 0), (steps(&[SECOND]), 1)] {
+        for (known, found) in [(steps(&[]), 0), (steps(&[FURTHER]), MIGRATIONS.len())] {
             let error = connect(&config, &known).await.unwrap_err();
             let wanted = known.len();
             assert_eq!(
@@ -238,17 +244,18 @@ mod tests {
     #[tokio::test]
     async fn a_newer_schema_is_served_while_it_is_compatible_and_refused_when_it_is_not() {
         let (_server, config) = empty();
-        run(&config, &steps(&[SECOND])).await.unwrap();
+        run(&config, &steps(&[FURTHER])).await.unwrap();
         // An undo: the older program goes on, and so does its migration.
         connect(&config, &steps(&[])).await.unwrap();
         let done = run(&config, &steps(&[])).await.unwrap();
-        assert_eq!((done.from, done.to), (2, 2));
+        let newer = MIGRATIONS.len() + 1;
+        assert_eq!((done.from, done.to), (newer, newer));
 
-        run(&config, &steps(&[SECOND, BREAKING])).await.unwrap();
+        run(&config, &steps(&[FURTHER, BREAKING])).await.unwrap();
         for refused in [
-            connect(&config, &steps(&[SECOND])).await,
-            run(&config, &steps(&[SECOND])).await.map(drop),
-            connect(&config, &steps(&[SECOND, BREAKING])).await,
+            connect(&config, &steps(&[FURTHER])).await,
+            run(&config, &steps(&[FURTHER])).await.map(drop),
+            connect(&config, &steps(&[FURTHER, BREAKING])).await,
         ] {
             let error = refused.unwrap_err();
             let beyond =
@@ -261,18 +268,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn words_that_are_there_already_are_counted_by_the_step_that_counts_them() {
+        let (server, config) = empty();
+        run(&config, &MIGRATIONS[..1]).await.unwrap();
+        let sql = "INSERT INTO speakr.recordings (id, created_ns, tags, state, description) \
+                   VALUES (gen_random_uuid(), 0, '{}', 'transcribed', '{}'); \
+                   INSERT INTO speakr.passages \
+                   (recording, ordinal, start_ms, end_ms, text, words, tags, created_ns, state) \
+                   SELECT num, n, 0, 1, '', ('roof:1 leak:2 n' || n || ':3')::tsvector, \
+                   '{}', 0, 'transcribed' FROM speakr.recordings, generate_series(1, 3) AS n";
+        server.query("index", sql).unwrap();
+        run(&config, MIGRATIONS).await.unwrap();
+        let counted = "SELECT string_agg(word || '=' || passages, ' ' ORDER BY word) \
+                       FROM speakr.word_counts";
+        let counted = server.query("index", counted).unwrap();
+        assert_eq!(counted, "leak=3 n1=1 n2=1 n3=1 roof=3");
+    }
+
+    #[tokio::test]
     async fn of_many_migrators_one_does_it_and_the_others_find_it_done() {
         let (_server, config) = empty();
         let migrators: Vec<_> = (0..6)
             .map(|_| {
                 let config = config.clone();
-                tokio::spawn(async move { run(&config, &steps(&[SECOND])).await })
+                tokio::spawn(async move { run(&config, &steps(&[FURTHER])).await })
             })
             .collect();
         let mut did = 0;
         for migrator in migrators {
             let done = migrator.await.unwrap().unwrap();
-            assert_eq!(done.to, 2);
+            assert_eq!(done.to, MIGRATIONS.len() + 1);
             did += usize::from(done.from == 0);
         }
         assert_eq!(did, 1);
@@ -286,6 +311,6 @@ mod tests {
                        WHERE column_name IN ('half', 'embedded_by')";
         assert_eq!(server.query("index", columns).unwrap(), "1");
         connect(&config, MIGRATIONS).await.unwrap();
-        run(&config, &steps(&[SECOND])).await.unwrap();
+        run(&config, &steps(&[FURTHER])).await.unwrap();
     }
 }

@@ -146,8 +146,10 @@ pub(crate) async fn nearest(
     let Some(model) = model(connection, model_id).await?.filter(|m| m.fits(query)) else {
         return Ok(Vec::new());
     };
-    let few = passing(connection, model, filter, exact_below).await?;
-    let by_index = few.is_none() && limit <= MOST_BY_INDEX && model.dimensions <= INDEXABLE;
+    let everything = *filter == Filter::default();
+    let exact_below = if everything { EXACT_BELOW } else { exact_below };
+    let many = passing(connection, Some(model), filter, exact_below).await? >= exact_below;
+    let by_index = many && limit <= MOST_BY_INDEX && model.dimensions <= INDEXABLE;
     if by_index {
         let found = search_index(connection, query, model, filter, limit).await?;
         // An index scan can end early where few pass the filter.
@@ -158,31 +160,26 @@ pub(crate) async fn nearest(
     search(connection, query, model, filter, limit, false).await
 }
 
-/// How many vectors pass `filter`, where they are so few that all are compared.
-async fn passing(
+/// How many passages pass `filter`, counted up to `most`; those with a vector alone.
+pub(crate) async fn passing(
     connection: &mut PgConnection,
-    model: Model,
+    model: Option<Model>,
     filter: &Filter,
-    exact_below: i64,
-) -> Result<Option<i64>, Fault> {
-    let (mut query, few) = if *filter == Filter::default() {
-        (
-            QueryBuilder::new("SELECT passages FROM counts"),
-            EXACT_BELOW,
-        )
+    most: i64,
+) -> Result<i64, Fault> {
+    let mut query = if *filter == Filter::default() {
+        QueryBuilder::new("SELECT passages FROM counts")
     } else {
-        let mut query =
-            QueryBuilder::new("SELECT count(*) FROM (SELECT FROM vectors v WHERE v.model = ");
-        query.push_bind(model.num);
+        let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM vectors v WHERE true");
+        if let Some(model) = model {
+            query.push(" AND v.model = ").push_bind(model.num);
+        }
         push_filter(&mut query, "v", filter);
+        query.push(" LIMIT ").push_bind(most).push(") AS counted");
         query
-            .push(" LIMIT ")
-            .push_bind(exact_below)
-            .push(") AS counted");
-        (query, exact_below)
     };
     let count: i64 = query.build_query_scalar().fetch_one(connection).await?;
-    Ok((count < few).then_some(count))
+    Ok(count.min(most))
 }
 
 /// By the index, which the planner leaves aside where it thinks that few pass the filter: it knows

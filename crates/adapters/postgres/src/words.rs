@@ -1,7 +1,7 @@
 //! Words as the full-text index holds them: without accents, stemmed. It is done here and not by the
 //! database, so that every database finds the same.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::UnicodeNormalization;
@@ -34,16 +34,27 @@ pub(crate) fn quoted(stem: &str) -> String {
 
 /// The words of `text` with their places, as PostgreSQL reads a `tsvector`.
 pub(crate) fn vector(text: &str) -> String {
-    let folded = folded(text).to_lowercase();
     let mut vector = String::new();
-    let words = folded
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty());
-    for (place, word) in words.enumerate() {
+    for (place, word) in stems(text).into_iter().enumerate() {
         let place = (place + 1).min(LAST_POSITION);
-        let _ = write!(vector, "{}:{place} ", quoted(&stem(word)));
+        let _ = write!(vector, "{}:{place} ", quoted(&word));
     }
     vector
+}
+
+/// The words of `text`, each once.
+pub(crate) fn distinct(text: &str) -> BTreeSet<String> {
+    stems(text).into_iter().collect()
+}
+
+/// The words of `text` in their order.
+fn stems(text: &str) -> Vec<String> {
+    folded(text)
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(stem)
+        .collect()
 }
 
 /// `text` as PostgreSQL can keep it: it knows no NUL, which becomes its picture.
@@ -60,6 +71,8 @@ mod tests {
         assert_eq!(vector("Running, the CAFÉS!"), "'run':1 'the':2 'cafe':3 ");
         assert_eq!(vector(" 🎉 -- '\\ "), "");
         assert_eq!(vector("don't"), "'don':1 't':2 ");
+        let words = distinct("Running cafés, run!");
+        assert_eq!(words.into_iter().collect::<Vec<_>>(), ["cafe", "run"]);
     }
 
     #[test]

@@ -269,7 +269,7 @@ async fn a_restart_in_the_middle_loses_nothing_that_was_stored() {
                 .upsert(&recording, Some(&text), &passages, MODEL)
                 .await
             {
-                let down = matches!(error, IndexError::Database { .. });
+                let down = matches!(error, IndexError::Database { .. } | IndexError::Busy { .. });
                 assert!(down, "{error:?}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -320,6 +320,7 @@ async fn a_database_that_is_away_is_named_and_a_slow_one_is_not_waited_for() {
                 .unwrap_err();
             let took = began.elapsed();
             holding.join().unwrap();
+            assert!(matches!(error, IndexError::Busy { .. }), "{error:?}");
             (told(&error), took)
         })
     });

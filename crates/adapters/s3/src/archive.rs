@@ -14,11 +14,11 @@ use speakr_core::{
         speech::DecodeOptions,
     },
 };
-use tokio::io::AsyncWriteExt;
 
 use crate::{
     config::S3Config,
     fault::S3Error,
+    file::ObjectFile,
     sound::{ObjectSource, PieceWriter, pieces},
     store::Store,
     wav::{self, HEADER_BYTES, SAMPLE_BYTES},
@@ -39,13 +39,17 @@ impl Keys {
     fn folder(&self) -> String {
         format!("recordings/{}/", self.id)
     }
+    /// What all of its objects' keys begin with, and no other's: ids are of one length.
+    fn everything(&self) -> String {
+        format!("recordings/{}", self.id)
+    }
     fn recording(&self) -> String {
         format!("{}recording.json", self.folder())
     }
     fn transcript(&self) -> String {
         format!("{}transcript.json", self.folder())
     }
-    fn sound(&self) -> String {
+    pub(crate) fn sound(&self) -> String {
         format!("{}audio.wav", self.folder())
     }
     pub(crate) fn raw_sound(&self) -> String {
@@ -142,10 +146,7 @@ impl S3Archive {
 
     /// Whether anything lies in the recording's folder.
     async fn has_anything(&self, keys: &Keys) -> Result<bool, ArchiveError> {
-        let folder = keys.folder();
-        let (objects, folders) =
-            try_join(self.store.list(&folder), self.store.folders(&folder)).await?;
-        Ok(!objects.is_empty() || !folders.is_empty())
+        self.store.has_any(&keys.everything()).await
     }
 
     async fn put<T: Serialize>(
@@ -402,46 +403,10 @@ impl Archive for S3Archive {
         }
     }
 
-    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
+    async fn sound_file(&self, id: RecordingId) -> Result<Box<dyn SoundFile>, ArchiveError> {
         let keys = self.live(id).await?;
-        let key = keys.sound();
-        let io = |cause: std::io::Error| ArchiveError::Io {
-            action: "copy",
-            place: self.store.place(&key),
-            cause: Box::new(cause),
-        };
-        let copy = tempfile::Builder::new()
-            .suffix(".wav")
-            .tempfile()
-            .map_err(io)?;
-        let mut file = tokio::fs::File::from_std(copy.reopen().map_err(io)?);
-        let modified = if let Some(object) = self.store.open_object(&key).await? {
-            let modified = object.last_modified().and_then(|at| {
-                let since = std::time::Duration::from_secs(u64::try_from(at.secs()).ok()?);
-                std::time::SystemTime::UNIX_EPOCH.checked_add(since)
-            });
-            let mut body = object.body.into_async_read();
-            tokio::io::copy(&mut body, &mut file).await.map_err(io)?;
-            modified
-        } else {
-            let pieces = pieces(&self.store, &keys).await?;
-            let pieces = pieces.ok_or(ArchiveError::NotFound(id))?;
-            let total = pieces.iter().map(|p| p.bytes).sum();
-            file.write_all(&wav::header(total)).await.map_err(io)?;
-            for piece in pieces {
-                let body = self.store.get(&piece.key).await?;
-                let body = body.ok_or_else(|| self.damaged(&piece.key, "it is gone"))?;
-                file.write_all(&body).await.map_err(io)?;
-            }
-            None
-        };
-        file.flush().await.map_err(io)?;
-        if let Some(at) = modified {
-            // The copy is as old as what it is a copy of.
-            file.into_std().await.set_modified(at).map_err(io)?;
-        }
-        let path = copy.path().to_owned();
-        Ok(SoundFile::copy(path, copy))
+        let file = ObjectFile::open(self.store.clone(), &keys).await?;
+        Ok(Box::new(file.ok_or(ArchiveError::NotFound(id))?))
     }
 
     async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError> {

@@ -13,6 +13,7 @@
 mod archive;
 mod config;
 mod fault;
+mod file;
 mod sound;
 mod store;
 mod wav;

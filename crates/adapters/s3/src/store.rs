@@ -1,6 +1,9 @@
 //! Objects of one bucket.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_s3::{
     Client,
@@ -110,11 +113,31 @@ impl Store {
         &self,
         key: &str,
     ) -> Result<Option<GetObjectOutput>, ArchiveError> {
+        self.open_range(key, None).await
+    }
+
+    /// The bytes of the object in `range`, which isn't empty; `None` when there is no such object.
+    pub(crate) async fn open_part(
+        &self,
+        key: &str,
+        range: Range<u64>,
+    ) -> Result<Option<GetObjectOutput>, ArchiveError> {
+        let last = range.end.saturating_sub(1);
+        self.open_range(key, Some(format!("bytes={}-{last}", range.start)))
+            .await
+    }
+
+    async fn open_range(
+        &self,
+        key: &str,
+        range: Option<String>,
+    ) -> Result<Option<GetObjectOutput>, ArchiveError> {
         let got = self
             .client
             .get_object()
             .bucket(&self.bucket)
             .key(key)
+            .set_range(range)
             .send()
             .await
             .map_err(sort(&self.bucket));
@@ -143,6 +166,11 @@ impl Store {
     pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>, ArchiveError> {
         let listed = self.list_page(key, None, Some(1)).await?.0;
         Ok(listed.first().filter(|o| o.key == key).map(|o| o.bytes))
+    }
+
+    /// Whether there is any object whose key begins so; it doesn't end with a slash.
+    pub(crate) async fn has_any(&self, prefix: &str) -> Result<bool, ArchiveError> {
+        Ok(!self.list_page(prefix, None, Some(1)).await?.0.is_empty())
     }
 
     /// All objects whose keys begin so, in the order of their keys.

@@ -10,12 +10,20 @@
 
 mod support;
 
+use std::ops::Range;
+
+use futures::TryStreamExt;
 use speakr_core::{
     RecordingState,
-    ports::archive::{Archive, ArchiveError, Deleted},
+    ports::archive::{Archive, ArchiveError, Deleted, SoundFile, SoundForm},
 };
 use speakr_s3::S3Archive;
 use support::{config, each, heard, recording, sound, transcript};
+
+async fn file_bytes(file: &dyn SoundFile, range: Range<u64>) -> Vec<u8> {
+    let pieces = file.read(range).await.unwrap();
+    pieces.try_collect::<Vec<_>>().await.unwrap().concat()
+}
 
 #[tokio::test]
 async fn sound_goes_in_as_it_comes_and_becomes_one_file_of_many_parts() {
@@ -32,18 +40,27 @@ async fn sound_goes_in_as_it_comes_and_becomes_one_file_of_many_parts() {
         writer.sync().await.unwrap();
         assert_eq!(writer.samples(), pcm.len() as u64);
         assert!(heard(archive, id).await == pcm);
+        let raw: Vec<u8> = pcm.iter().flat_map(|s| s.to_le_bytes()).collect();
+        let file = archive.sound_file(id).await.unwrap();
+        assert_eq!(
+            (file.form(), file.bytes()),
+            (SoundForm::Raw, raw.len() as u64)
+        );
+        // Over the edges of several pieces.
+        let range = 900_001..3_100_001;
+        let middle = file_bytes(file.as_ref(), range.clone()).await;
+        assert!(middle == raw[range.start as usize..range.end as usize]);
         archive.compact_sound(id).await.unwrap();
         archive.compact_sound(id).await.unwrap(); // Again: nothing to do.
         assert!(heard(archive, id).await == pcm);
 
         let file = archive.sound_file(id).await.unwrap();
-        let path = file.to_path_buf();
-        assert_eq!(path.extension().unwrap(), "wav");
-        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(file.form(), SoundForm::Wav);
+        let bytes = file_bytes(file.as_ref(), 0..file.bytes()).await;
         assert_eq!(bytes.len(), 80 + 2 * pcm.len());
         assert_eq!(&bytes[..4], b"RIFF");
-        drop(file);
-        assert!(!path.exists(), "the copy stays");
+        let middle = file_bytes(file.as_ref(), 7_000_001..7_000_100).await;
+        assert_eq!(middle, bytes[7_000_001..7_000_100]);
         assert!(matches!(
             archive.resume(id).await,
             Err(ArchiveError::NotFound(_))

@@ -125,7 +125,7 @@ failure_from!(ModelError, |e| match &e {
 failure_from!(SpeechError, |e| match &e {
     SpeechError::Cancelled => ExitCode::Cancelled,
     SpeechError::UnknownLanguage { .. } => ExitCode::Missing,
-    SpeechError::Engine { .. } => ExitCode::Failed,
+    SpeechError::Away { .. } | SpeechError::Engine { .. } => ExitCode::Failed,
 });
 
 impl From<KeychainError> for Failure {

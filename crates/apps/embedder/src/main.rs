@@ -77,12 +77,13 @@ async fn serve() -> Result<(), Failure> {
     service.needs(Arc::new(working.clone()));
     let config = service.config();
     let stop = service.shutdown().token();
+    let max_attempts = config.number(&settings::MAX_ATTEMPTS)?;
     let queue = QueueConfig {
         stream: streams::EVENTS,
         durable: streams::EMBEDDER_DURABLE,
         filter: "speakr.event.>".to_owned(),
         ack_wait: config.duration(&settings::ACK_WAIT)?,
-        max_attempts: config.number(&settings::MAX_ATTEMPTS)?,
+        max_attempts,
         max_ack_pending: 1_000,
     };
     let at_once = usize::try_from(config.number(&settings::AT_ONCE)?).unwrap_or(usize::MAX);
@@ -93,10 +94,11 @@ async fn serve() -> Result<(), Failure> {
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
     service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
 
-    let model = embedder::load(config).await?;
+    let model = embedder::until_loaded(&stop, config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;
     service.needs(Arc::new(BusCheck(bus.clone())));
-    if let Some(database) = database::until_connected(&stop, &database_config).await {
+    let database = database::until_connected(&stop, &database_config).await;
+    if let Some((model, database)) = model.zip(database) {
         service.needs(Arc::new(DatabaseCheck(database.clone())));
         service.tasks().spawn(database::follow_settings(
             database.clone(),
@@ -112,7 +114,7 @@ async fn serve() -> Result<(), Failure> {
             let queue = Arc::new(queue);
             let tasks = service.tasks().clone();
             tasks.spawn(measures::measure(Arc::clone(&queue), stop.clone()));
-            let worker = Worker::new(bus.clone(), library, id, stop);
+            let worker = Worker::new(bus.clone(), library, id, max_attempts, stop);
             service
                 .tasks()
                 .spawn(async move { worker.run(queue, at_once, &tasks).await });

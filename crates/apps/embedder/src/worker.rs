@@ -16,7 +16,10 @@ use speakr_contract::{
 use speakr_core::{
     RecordingId,
     ports::archive::ArchiveError,
-    usecases::library::{Library, LibraryError, Refreshed},
+    usecases::{
+        library::{Library, LibraryError, Refreshed},
+        recordings::chain,
+    },
 };
 use speakr_nats::{Bus, BusError, Delivery, Queue, Taken, retry_pause};
 use tokio::sync::Semaphore;
@@ -33,6 +36,7 @@ pub(crate) struct Worker {
     bus: Bus,
     library: Library,
     model: String,
+    max_attempts: u64,
     stop: CancellationToken,
 }
 
@@ -52,12 +56,14 @@ impl Worker {
         bus: Bus,
         library: Library,
         model: String,
+        max_attempts: u64,
         stop: CancellationToken,
     ) -> Self {
         Self {
             bus,
             library,
             model,
+            max_attempts,
             stop,
         }
     }
@@ -79,8 +85,11 @@ impl Worker {
                     });
                 }
                 Ok(Some(Taken::Exhausted(delivery))) => {
-                    metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
-                    if let Err(error) = delivery.bury("it was tried too often").await {
+                    let reason = format!(
+                        "it was tried {} times, and each time the work on it broke off",
+                        delivery.attempt.saturating_sub(1)
+                    );
+                    if let Err(error) = put_aside(delivery, &reason).await {
                         tell(&error);
                     }
                 }
@@ -115,10 +124,7 @@ impl Worker {
             let answered = match outcome {
                 None => delivery.hand_back().await,
                 Some(Outcome::Done) => delivery.done().await,
-                Some(Outcome::Refused(reason)) => {
-                    metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
-                    delivery.bury(&reason).await
-                }
+                Some(Outcome::Refused(reason)) => put_aside(delivery, &reason).await,
                 Some(Outcome::Failed(error)) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -129,6 +135,8 @@ impl Worker {
                     if is_outage(&error) && delivery.may_wait() {
                         let pause = retry_pause(delivery.deliveries);
                         delivery.postpone(pause).await
+                    } else if delivery.attempt >= self.max_attempts {
+                        put_aside(delivery, &chain(&error)).await
                     } else {
                         let pause = retry_pause(delivery.attempt);
                         delivery.retry_after(pause).await
@@ -198,6 +206,12 @@ impl Worker {
             Err(error) => Outcome::Bus(error),
         }
     }
+}
+
+/// Puts an event among the dead letters.
+async fn put_aside(delivery: Delivery, reason: &str) -> Result<(), BusError> {
+    metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
+    delivery.bury(reason).await
 }
 
 /// Whether it fails for what is away or busy just now, and not for the recording itself.

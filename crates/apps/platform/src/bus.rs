@@ -1,7 +1,5 @@
 //! The bus: NATS JetStream.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, TlsFiles};
 use speakr_service::{
@@ -11,7 +9,7 @@ use speakr_service::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::{Failure, waiting};
 
 const NATS_URL: Setting = Setting::new(
     "NATS_URL",
@@ -71,9 +69,6 @@ pub const SETTINGS: &[Setting] = &[
     NATS_INBOX_PREFIX,
 ];
 
-/// Longest wait before a part of the bus that isn't there yet is looked for again.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// How the service `name` reaches the bus; `user` is its user in the shipped server config.
 ///
 /// # Errors
@@ -115,25 +110,7 @@ pub async fn until_open<T>(
     stop: &CancellationToken,
     open: impl AsyncFn() -> Result<T, BusError>,
 ) -> Option<T> {
-    let mut wait = Duration::from_millis(250);
-    loop {
-        let error = tokio::select! {
-            () = stop.cancelled() => return None,
-            opened = open() => match opened {
-                Ok(opened) => return Some(opened),
-                Err(error) => error,
-            },
-        };
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the bus isn't ready yet"
-        );
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = tokio::time::sleep(wait) => {}
-        }
-        wait = (wait * 2).min(PATIENCE);
-    }
+    waiting::until(stop, "the bus", open).await
 }
 
 /// Runs `service` until it is asked to end and its tasks are done; its last answers go out over `bus`

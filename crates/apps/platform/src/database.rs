@@ -3,7 +3,6 @@
 use std::{str::FromStr, time::Duration};
 
 use async_trait::async_trait;
-use speakr_core::ports::index::IndexError;
 use speakr_postgres::{Database, PostgresConfig, Tls, TlsMode};
 use speakr_service::{
     config::{Config, Kind, Setting},
@@ -11,7 +10,7 @@ use speakr_service::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Failure;
+use crate::{Failure, waiting};
 
 const DATABASE_URL: Setting = Setting::new(
     "DATABASE_URL",
@@ -67,9 +66,6 @@ pub const SETTINGS: &[Setting] = &[
 /// How often it is looked whether the database's settings have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Longest wait before the database is looked for again.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// How the service `name` reaches the database.
 ///
 /// # Errors
@@ -101,25 +97,10 @@ pub async fn until_connected(
     stop: &CancellationToken,
     config: &PostgresConfig,
 ) -> Option<Database> {
-    let mut wait = Duration::from_millis(250);
-    loop {
-        let error: IndexError = tokio::select! {
-            () = stop.cancelled() => return None,
-            connected = Database::connect(config) => match connected {
-                Ok(database) => return Some(database),
-                Err(error) => error,
-            },
-        };
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the database isn't ready yet"
-        );
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = tokio::time::sleep(wait) => {}
-        }
-        wait = (wait * 2).min(PATIENCE);
-    }
+    waiting::until(stop, "the database", async || {
+        Database::connect(config).await
+    })
+    .await
 }
 
 /// Follows the settings of `database` until `stop`: a URL that has changed, with a new password

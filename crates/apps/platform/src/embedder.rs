@@ -5,10 +5,12 @@ use std::{path::PathBuf, sync::Arc};
 use speakr_core::ports::embedding::Embedder;
 use speakr_fastembed::{ModelFiles, OnnxRuntime, SentenceEmbedder};
 use speakr_models::{FileRole, ModelError, ModelStore, Registry, Trust};
-use speakr_openai::OpenAiEmbedder;
+use speakr_openai::{OpenAiClient, OpenAiEmbedder, OpenAiError};
 use speakr_service::config::{Config, Kind, Setting};
 
-use crate::{Failure, openai};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Failure, openai, waiting};
 
 /// The registry id of the bundled model.
 const BUNDLED: &str = "all-minilm-l6-v2-int8-speakr";
@@ -51,14 +53,52 @@ pub const SETTINGS: &[Setting] = &[
 /// # Errors
 /// What is wrong with the settings, or with the model.
 pub async fn load(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
-    if config.text(&EMBEDDER)? == "openai" {
-        let client = openai::client(config)?;
-        let model = config.text(&OPENAI_EMBEDDING_MODEL)?;
-        let embedder = OpenAiEmbedder::connect(client, &model)
-            .await
-            .map_err(Failure::part)?;
-        return Ok(Arc::new(embedder));
+    match Api::of(config)? {
+        Some(api) => Ok(Arc::new(api.connect().await.map_err(Failure::part)?)),
+        None => local(config).await,
     }
+}
+
+/// The same, once it can be had; none once `stop` is cancelled. An API that is away is waited for.
+///
+/// # Errors
+/// As [`load`], but for an API's.
+pub async fn until_loaded(
+    stop: &CancellationToken,
+    config: &Config,
+) -> Result<Option<Arc<dyn Embedder>>, Failure> {
+    let Some(api) = Api::of(config)? else {
+        return local(config).await.map(Some);
+    };
+    let connect = async || api.connect().await;
+    let embedder = waiting::until(stop, "the API of embeddings", connect).await;
+    Ok(embedder.map(|embedder| Arc::new(embedder) as Arc<dyn Embedder>))
+}
+
+/// An API that embeds.
+struct Api {
+    client: OpenAiClient,
+    model: String,
+}
+
+impl Api {
+    /// The one that the settings name, where they do.
+    fn of(config: &Config) -> Result<Option<Self>, Failure> {
+        if config.text(&EMBEDDER)? != "openai" {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            client: openai::client(config)?,
+            model: config.text(&OPENAI_EMBEDDING_MODEL)?,
+        }))
+    }
+
+    async fn connect(&self) -> Result<OpenAiEmbedder, OpenAiError> {
+        OpenAiEmbedder::connect(self.client.clone(), &self.model).await
+    }
+}
+
+async fn local(config: &Config) -> Result<Arc<dyn Embedder>, Failure> {
     let id = config.text(&EMBEDDING_MODEL)?;
     let folder = config.path(&MODELS_DIR).unwrap_or_default();
     tokio::task::spawn_blocking(move || load_local(&id, folder))

@@ -11,9 +11,13 @@ pub mod embedder;
 mod failure;
 #[cfg(feature = "openai")]
 pub mod openai;
+#[cfg(feature = "scratch")]
+pub mod scratch;
 #[cfg(feature = "store")]
 pub mod store;
 #[cfg(feature = "bus")]
 pub mod trace;
+#[cfg(any(feature = "bus", feature = "database", feature = "embedder"))]
+mod waiting;
 
 pub use failure::{Failure, exit_code};

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use speakr_contract::{
     AudioData,
     commands::{RecordingCancel, TranscriptionRun},
+    events::TranscriptionPartial,
 };
 use speakr_core::{
-    Recording, RecordingId, RecordingState, Transcript,
+    Recording, RecordingId, RecordingState, Segment, Transcript,
     ports::{
         archive::{Archive, ArchiveError},
         sound::{SoundDecoder, SoundError, SoundInput},
@@ -129,6 +130,7 @@ impl BusTranscription {
         request: &TranscriptionRequest,
         id: RecordingId,
         observer: &dyn TranscriptionObserver,
+        told_parts: &mut ToldParts,
         cleaner: &mut Cleaner,
     ) -> Result<Transcript, TranscriptionError> {
         let mut asked = Request::new(*request.correlation_id.as_uuid());
@@ -161,11 +163,7 @@ impl BusTranscription {
                 }
             };
             match told {
-                Told::Partial(event) => observer.on_event(TranscriptionEvent::Partial {
-                    start_ms: event.start_ms,
-                    end_ms: event.end_ms,
-                    text: event.text,
-                }),
+                Told::Partial(event) => told_parts.hear(event, observer),
                 Told::Failed(reason) => return Err(TranscriptionError::Refused { reason }),
                 Told::Cancelled => {
                     return Err(TranscriptionError::Refused {
@@ -186,7 +184,8 @@ impl BusTranscription {
     async fn look(&self, id: RecordingId) -> Result<Option<Transcript>, TranscriptionError> {
         match self.archive().transcript(id).await {
             Ok(transcript) => Ok(transcript),
-            Err(ArchiveError::NotFound(_)) => Ok(None),
+            // Why it is gone is told over the bus.
+            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => Ok(None),
             Err(error) => Err(archive_error(error)),
         }
     }
@@ -209,6 +208,12 @@ impl Transcription for BusTranscription {
         if let Some(transcript) = self.look(id).await? {
             return Ok(transcript);
         }
+        // What was there before this request is not this request's to take away.
+        let was_there = match self.archive().recording(id).await {
+            Ok(_) => true,
+            Err(ArchiveError::NotFound(_)) => false,
+            Err(error) => return Err(archive_error(error)),
+        };
         // What is to go again can only come from now on.
         let copies = StreamCopies::from_now_on(self.bus.clone())
             .await
@@ -218,19 +223,63 @@ impl Transcription for BusTranscription {
             library: self.library.clone().with_copies(Arc::new(copies)),
             id,
             request: Request::new(*request.correlation_id.as_uuid()),
-            armed: true,
+            armed: !was_there,
         };
+        let mut told_parts = ToldParts::default();
         let transcript = tokio::select! {
             () = cancel.cancelled() => Err(TranscriptionError::Cancelled),
-            transcript = self.ask(request, id, observer, &mut cleaner) => transcript,
+            transcript = self.ask(request, id, observer, &mut told_parts, &mut cleaner) => transcript,
         }?;
-        for segment in &transcript.segments {
-            observer.on_event(TranscriptionEvent::Segment(segment.clone()));
-        }
-        if !request.keep {
+        told_parts.tell_the_rest(&transcript, observer);
+        if cleaner.armed {
             cleaner.clean().await?;
         }
         Ok(transcript)
+    }
+}
+
+/// The parts of a text that its client was told while it was made: a command that is worked on again
+/// tells them again, and one that doesn't come through isn't told.
+#[derive(Debug, Default)]
+struct ToldParts {
+    /// Where the last one ended.
+    until_ms: u64,
+}
+
+impl ToldParts {
+    fn hear(&mut self, event: TranscriptionPartial, observer: &dyn TranscriptionObserver) {
+        let TranscriptionPartial {
+            text,
+            start_ms,
+            end_ms,
+            is_final,
+            ..
+        } = event;
+        if !is_final {
+            observer.on_event(TranscriptionEvent::Partial {
+                start_ms,
+                end_ms,
+                text,
+            });
+        } else if end_ms > self.until_ms {
+            self.until_ms = end_ms;
+            observer.on_event(TranscriptionEvent::Segment(Segment {
+                start_ms,
+                end_ms,
+                text,
+                words: None,
+            }));
+        }
+    }
+
+    fn tell_the_rest(&self, transcript: &Transcript, observer: &dyn TranscriptionObserver) {
+        let untold = transcript
+            .segments
+            .iter()
+            .filter(|segment| segment.end_ms > self.until_ms);
+        for segment in untold {
+            observer.on_event(TranscriptionEvent::Segment(segment.clone()));
+        }
     }
 }
 

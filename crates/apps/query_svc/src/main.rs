@@ -16,6 +16,7 @@ use speakr_platform::{
     bus::{self, BusCheck},
     database::{self, DatabaseCheck},
     embedder, openai,
+    scratch::Scratch,
     store::{self, StoreCheck},
 };
 use speakr_postgres::Database;
@@ -81,13 +82,14 @@ async fn serve() -> Result<(), Failure> {
         bus::config(config, NAME, BUS_USER)?,
         database::config(config, NAME)?,
     );
-    let scratch = tempfile::Builder::new()
-        .prefix("speakr-query-svc-")
-        .tempdir_in(settings::scratch(config))
-        .map_err(Failure::part)?;
+    let scratch =
+        Scratch::make(&settings::scratch(config), "speakr-query-svc-").map_err(Failure::part)?;
     let mut api_config = settings::api(config, scratch.path().to_owned())?;
     api_config.trace = Some(TraceHook(join_trace));
-    let decoder = Arc::new(FfmpegDecoder::new(Ffmpeg::new(settings::ffmpeg(config))));
+    let decoder = Arc::new(FfmpegDecoder::with_limits(
+        Ffmpeg::new(settings::ffmpeg(config)),
+        settings::decode_limits(config)?,
+    ));
     let address = config.address(&settings::API_ADDR)?;
     let listener = TcpListener::bind(address)
         .await
@@ -95,10 +97,11 @@ async fn serve() -> Result<(), Failure> {
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
     service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
 
-    let model = embedder::load(config).await?;
+    let model = embedder::until_loaded(&stop, config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;
     service.needs(Arc::new(BusCheck(bus.clone())));
-    if let Some(database) = database::until_connected(&stop, &database_config).await {
+    let database = database::until_connected(&stop, &database_config).await;
+    if let Some((model, database)) = model.zip(database) {
         service.needs(Arc::new(DatabaseCheck(database.clone())));
         service.tasks().spawn(database::follow_settings(
             database.clone(),

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use speakr_ffmpeg::DecodeLimits;
 use speakr_http::{ApiConfig, Hosts};
 use speakr_platform::Failure;
 use speakr_service::config::{Config, Kind, Setting};
@@ -31,6 +32,15 @@ const MAX_UPLOAD: Setting = Setting::new(
     "Most bytes of a file to transcribe, with its form.",
 )
 .default("2000000000");
+const MAX_UPLOADS: Setting = Setting::new(
+    "SPEAKR_API_MAX_UPLOADS",
+    Kind::Number {
+        min: 1,
+        max: 100_000,
+    },
+    "Uploads that are worked on at a time; more are refused with a time to ask again.",
+)
+.default("64");
 const RATE: Setting = Setting::new(
     "SPEAKR_API_REQUESTS_PER_SECOND",
     Kind::Number {
@@ -63,17 +73,26 @@ const FFMPEG: Setting = Setting::new(
     "The ffmpeg program, which reads uploads that are too large for one message; the one on `PATH` where not set.",
 );
 
+const MAX_SOUND: Setting = Setting::new(
+    "SPEAKR_MAX_SOUND",
+    Kind::Duration,
+    "Longest sound that a file may hold: a few kilobytes can claim days of it.",
+)
+.default("24h");
+
 /// The settings of serving.
 pub(crate) const TABLE: &[Setting] = &[
     API_ADDR,
     ALLOWED_ORIGINS,
     ALLOWED_HOSTS,
     MAX_UPLOAD,
+    MAX_UPLOADS,
     RATE,
     TIMEOUT,
     TRANSCRIPTION_TIMEOUT,
     SCRATCH,
     FFMPEG,
+    MAX_SOUND,
 ];
 
 /// How the API is limited.
@@ -86,6 +105,7 @@ pub(crate) fn api(config: &Config, scratch: PathBuf) -> Result<ApiConfig, Failur
         },
         allowed_origins: list(config, &ALLOWED_ORIGINS),
         max_upload_bytes: config.number(&MAX_UPLOAD)?,
+        max_uploads: usize::try_from(config.number(&MAX_UPLOADS)?).unwrap_or(usize::MAX),
         requests_per_second: rate,
         burst: rate.saturating_mul(2),
         timeout: at_least_a_second(config.duration(&TIMEOUT)?),
@@ -103,6 +123,14 @@ pub(crate) fn scratch(config: &Config) -> PathBuf {
 /// The ffmpeg program, where one is named.
 pub(crate) fn ffmpeg(config: &Config) -> Option<PathBuf> {
     config.path(&FFMPEG)
+}
+
+/// Bounds of decoding an upload.
+pub(crate) fn decode_limits(config: &Config) -> Result<DecodeLimits, Failure> {
+    Ok(DecodeLimits {
+        sound: config.duration(&MAX_SOUND)?,
+        ..DecodeLimits::default()
+    })
 }
 
 fn at_least_a_second(time: Duration) -> Duration {

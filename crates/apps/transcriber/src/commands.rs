@@ -1,6 +1,9 @@
 //! Commands as the contract says them, in the core's words.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use speakr_contract::{
@@ -30,7 +33,7 @@ pub(crate) enum Command {
 
 impl Command {
     /// Reads a command; sound that comes with it goes into a scratch file.
-    pub(crate) async fn read(delivery: &Delivery) -> Result<Self, Trouble> {
+    pub(crate) async fn read(delivery: &Delivery, scratch: &Path) -> Result<Self, Trouble> {
         match delivery.subject.as_str() {
             RecordingStart::SUBJECT => Ok(Self::Start(start(message(delivery)?))),
             RecordingStop::SUBJECT => {
@@ -45,7 +48,7 @@ impl Command {
                 let cancel: RecordingCancel = message(delivery)?;
                 Ok(Self::Cancel(cancel.recording_id.into()))
             }
-            TranscriptionRun::SUBJECT => run(message(delivery)?).await,
+            TranscriptionRun::SUBJECT => run(message(delivery)?, scratch.to_owned()).await,
             other => Err(Trouble::Refused(format!("{other} is no command"))),
         }
     }
@@ -68,11 +71,11 @@ fn start(start: RecordingStart) -> Start {
     }
 }
 
-async fn run(run: TranscriptionRun) -> Result<Command, Trouble> {
+async fn run(run: TranscriptionRun, folder: PathBuf) -> Result<Command, Trouble> {
     let (sound, file) = match (run.recording_id, run.audio_data) {
         (Some(id), _) => (Sound::Kept(id.into()), None),
         (None, Some(data)) => {
-            let file = scratch(data).await?;
+            let file = scratch(data, folder).await?;
             (Sound::File(PathBuf::from(&file)), Some(file))
         }
         (None, None) => return Err(Trouble::Refused("there is no sound".to_owned())),
@@ -87,9 +90,9 @@ async fn run(run: TranscriptionRun) -> Result<Command, Trouble> {
     Ok(Command::Run(run, file))
 }
 
-async fn scratch(data: AudioData) -> Result<TempPath, Trouble> {
+async fn scratch(data: AudioData, folder: PathBuf) -> Result<TempPath, Trouble> {
     let write = move || -> std::io::Result<TempPath> {
-        let mut file = tempfile::NamedTempFile::new()?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(&data.0)?;
         file.flush()?;
         Ok(file.into_temp_path())
@@ -137,4 +140,10 @@ pub(crate) fn recording_meant(delivery: &Delivery) -> Option<RecordingId> {
         ),
         _ => None,
     }
+}
+
+/// Whether a command brought a file with it.
+pub(crate) fn comes_with_file(delivery: &Delivery) -> bool {
+    delivery.subject == TranscriptionRun::SUBJECT
+        && decode::<TranscriptionRun>(&delivery.payload).is_ok_and(|run| run.recording_id.is_none())
 }

@@ -17,6 +17,7 @@ use speakr_platform::{
     Failure,
     bus::{self, BusCheck},
     openai,
+    scratch::Scratch,
     store::{self, StoreCheck},
 };
 use speakr_s3::S3Archive;
@@ -93,8 +94,13 @@ async fn run() -> Result<(), Failure> {
         microphone: Arc::new(FfmpegMicrophone::new(ffmpeg.clone())),
         device,
     });
+    let scratch =
+        Scratch::make(&settings::scratch(config), "speakr-transcriber-").map_err(Failure::part)?;
     let client_patience = settings::client_patience(config)?;
-    let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::new(ffmpeg));
+    let decoder: Arc<dyn SoundDecoder> = Arc::new(FfmpegDecoder::with_limits(
+        ffmpeg,
+        settings::decode_limits(config)?,
+    ));
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
     service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
 
@@ -135,7 +141,7 @@ async fn run() -> Result<(), Failure> {
             stop: stop.clone(),
             stop_now,
         });
-        Worker::new(bus.clone(), recordings, SOUND_NAME, limits, stop)
+        Worker::new(bus.clone(), recordings, SOUND_NAME, scratch, limits, stop)
             .start(service.tasks())
             .await
             .map_err(Failure::part)?;

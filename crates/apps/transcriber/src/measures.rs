@@ -1,14 +1,20 @@
 //! What is measured, as Prometheus reads it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use speakr_core::usecases::recordings::Meter;
 use speakr_nats::{Bus, BusError, Delivery, Queue, streams};
 
 /// Counts what the decoder does.
-#[derive(Debug)]
-pub struct Measures(());
+#[derive(Debug, Default)]
+pub struct Measures {
+    /// Sound made into text, in milliseconds: a counter has whole seconds alone.
+    transcribed_ms: AtomicU64,
+}
 
 impl Measures {
     /// Says what each metric means.
@@ -18,7 +24,10 @@ impl Measures {
             "speakr_command_seconds",
             "Time from taking a command to its answer; that of a start is as long as its recording"
         );
-        describe_histogram!("speakr_transcription_seconds", "Time to make a text");
+        describe_histogram!(
+            "speakr_transcription_seconds",
+            "Time to make a text of kept sound"
+        );
         describe_histogram!(
             "speakr_real_time_factor",
             "Time to make a text of kept sound, as a part of the length of the sound"
@@ -56,17 +65,20 @@ impl Measures {
         );
         counter!("speakr_decode_errors_total").absolute(0);
         counter!("speakr_vanished_clients_total").absolute(0);
-        Self(())
+        Self::default()
     }
 }
 
 impl Meter for Measures {
-    fn decoded(&self, took: Duration, sound_ms: u64) {
-        let (took_s, sound) = (took.as_secs_f64(), Duration::from_millis(sound_ms));
-        histogram!("speakr_transcription_seconds").record(took_s);
-        counter!("speakr_transcribed_seconds_total").increment(sound.as_secs());
+    fn decoded(&self, took: Option<Duration>, sound_ms: u64) {
+        let before = self.transcribed_ms.fetch_add(sound_ms, Ordering::Relaxed);
+        counter!("speakr_transcribed_seconds_total").absolute((before + sound_ms) / 1_000);
+        let Some(took) = took else { return };
+        histogram!("speakr_transcription_seconds").record(took.as_secs_f64());
+        let sound = Duration::from_millis(sound_ms);
         if !sound.is_zero() {
-            histogram!("speakr_real_time_factor").record(took_s / sound.as_secs_f64());
+            let factor = took.as_secs_f64() / sound.as_secs_f64();
+            histogram!("speakr_real_time_factor").record(factor);
         }
     }
 

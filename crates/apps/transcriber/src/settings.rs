@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use speakr_core::ports::sound::Device;
+use speakr_ffmpeg::DecodeLimits;
 use speakr_nats::streams::StreamSettings;
 use speakr_openai::OpenAiEngine;
 use speakr_platform::{Failure, openai};
@@ -122,6 +123,19 @@ const FFMPEG: Setting = Setting::new(
     "The ffmpeg program; the one on `PATH` where not set.",
 );
 
+const MAX_SOUND: Setting = Setting::new(
+    "SPEAKR_MAX_SOUND",
+    Kind::Duration,
+    "Longest sound that a file may hold: a few kilobytes can claim days of it.",
+)
+.default("24h");
+
+const SCRATCH: Setting = Setting::new(
+    "SPEAKR_SCRATCH_DIR",
+    Kind::Path,
+    "Where files lie while they are worked on; the system's folder for temporary files where it isn't set.",
+);
+
 /// The settings of this service beside the common ones and those of the bus, the store and the API.
 pub const TABLE: &[Setting] = &[
     STREAM_REPLICAS,
@@ -141,6 +155,8 @@ pub const TABLE: &[Setting] = &[
     HOST_DEVICE,
     SWEEP_EVERY,
     FFMPEG,
+    MAX_SOUND,
+    SCRATCH,
 ];
 
 /// How the streams are to be.
@@ -233,6 +249,23 @@ pub fn host_device(config: &Config) -> Result<Option<Device>, ServiceError> {
 #[must_use]
 pub fn ffmpeg(config: &Config) -> Option<PathBuf> {
     config.path(&FFMPEG)
+}
+
+/// Bounds of decoding a file.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn decode_limits(config: &Config) -> Result<DecodeLimits, ServiceError> {
+    Ok(DecodeLimits {
+        sound: config.duration(&MAX_SOUND)?,
+        ..DecodeLimits::default()
+    })
+}
+
+/// Where files lie while they are worked on.
+#[must_use]
+pub fn scratch(config: &Config) -> PathBuf {
+    config.path(&SCRATCH).unwrap_or_else(std::env::temp_dir)
 }
 
 fn whole(number: u64) -> usize {

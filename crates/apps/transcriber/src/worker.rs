@@ -15,12 +15,13 @@ use speakr_nats::{
     Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken, retry_pause,
     streams::{COMMANDS, RECORDING_DURABLE, RUN_DURABLE},
 };
+use speakr_platform::scratch::Scratch;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    commands::{Command, correlation, recording_meant, sent_at},
+    commands::{Command, comes_with_file, correlation, recording_meant, sent_at},
     measures,
 };
 
@@ -29,6 +30,8 @@ const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// Pause before a start is offered again when no replica has room, or a command that this replica
 /// is still working on.
 const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause that another's API may ask for: nobody waits a day because of one answer.
+const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(3_600);
 /// Commands that are answered at once, worked on at a time.
 const QUICK_COMMANDS: usize = 512;
 /// How often it is measured how much there is to do.
@@ -57,6 +60,8 @@ pub struct Worker {
     recordings: Recordings,
     /// Name of the file that a recording's sound has in the store.
     sound_name: &'static str,
+    /// Where files lie that came in a message.
+    scratch: Scratch,
     limits: Limits,
     /// Cancelled when the replica is asked to end.
     stop: CancellationToken,
@@ -64,6 +69,22 @@ pub struct Worker {
     room: Arc<Semaphore>,
     /// The commands that this replica is working on, by their sequence.
     working_on: Mutex<HashSet<u64>>,
+}
+
+/// Work on a command; also work that panics ends.
+struct Working<'a> {
+    worker: &'a Worker,
+    sequence: u64,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.worker
+            .working_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.sequence);
+    }
 }
 
 impl std::fmt::Debug for Worker {
@@ -81,6 +102,7 @@ impl Worker {
         bus: Bus,
         recordings: Recordings,
         sound_name: &'static str,
+        scratch: Scratch,
         limits: Limits,
         stop: CancellationToken,
     ) -> Self {
@@ -88,6 +110,7 @@ impl Worker {
             bus,
             recordings,
             sound_name,
+            scratch,
             room: Arc::new(Semaphore::new(limits.recordings)),
             limits,
             stop,
@@ -202,11 +225,8 @@ impl Worker {
                 self.put_aside(delivery, &reason).await
             } else if self.stop.is_cancelled() {
                 delivery.hand_back().await
-            } else if self.begin(delivery.sequence) {
-                let sequence = delivery.sequence;
-                let done = self.work(delivery).await;
-                self.end(sequence);
-                done
+            } else if let Some(_working) = self.begin(delivery.sequence) {
+                self.work(delivery).await
             } else {
                 // The bus was away for so long that it takes this replica for dead.
                 delivery.postpone(NO_ROOM_PAUSE).await
@@ -223,18 +243,19 @@ impl Worker {
         .await;
     }
 
-    fn begin(&self, sequence: u64) -> bool {
-        self.working_on
+    /// Notes that this replica works on a command, until what it gives back is dropped; `None` when
+    /// it does already.
+    fn begin(&self, sequence: u64) -> Option<Working<'_>> {
+        let is_new = self
+            .working_on
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(sequence)
-    }
-
-    fn end(&self, sequence: u64) {
-        self.working_on
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&sequence);
+            .insert(sequence);
+        // Made only where it is true: its end would take out what another still works on.
+        is_new.then(|| Working {
+            worker: self,
+            sequence,
+        })
     }
 
     async fn work(&self, delivery: Delivery) -> Result<(), BusError> {
@@ -249,15 +270,21 @@ impl Worker {
             Err(trouble) => trouble,
         };
         let reason = chain(&trouble);
+        let asked_for = match &trouble {
+            Trouble::Away { after, .. } => after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
         match trouble {
             Trouble::Refused(_) | Trouble::Archive(ArchiveError::Deleted(_)) => {
                 self.put_aside(delivery, &reason).await
             }
             Trouble::Bus(_)
+            | Trouble::Away { .. }
             | Trouble::Archive(ArchiveError::Io { .. } | ArchiveError::Full { .. })
                 if delivery.may_wait() =>
             {
-                let pause = retry_pause(delivery.deliveries);
+                let pause =
+                    retry_pause(delivery.deliveries).max(asked_for.min(LONGEST_ASKED_PAUSE));
                 tracing::warn!(
                     error = reason,
                     pause_s = pause.as_secs(),
@@ -283,7 +310,7 @@ impl Worker {
 
     async fn dispatch(&self, delivery: &Delivery) -> Result<Outcome, Trouble> {
         let asked = self.asked(delivery);
-        match Command::read(delivery).await? {
+        match Command::read(delivery, self.scratch.path()).await? {
             Command::Start(start) => {
                 let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
                     return Ok(Outcome::Postpone(NO_ROOM_PAUSE));
@@ -324,6 +351,12 @@ impl Worker {
     async fn put_aside(&self, delivery: Delivery, reason: &str) -> Result<(), BusError> {
         if let Some(id) = recording_meant(&delivery) {
             tracing::Span::current().record("recording_id", tracing::field::display(id));
+            // Before anybody hears of it, and takes it for one that is there.
+            if comes_with_file(&delivery)
+                && let Err(error) = self.recordings.remove_half(id).await
+            {
+                tracing::warn!(error = chain(&error), "half a file stays in the store");
+            }
             let told = self
                 .recordings
                 .give_up(&self.asked(&delivery), delivery.sequence, id, reason)

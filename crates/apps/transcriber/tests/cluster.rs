@@ -53,7 +53,13 @@ async fn streams_whose_leaders_die_in_mid_sentence_lose_no_word_and_say_nothing_
         ("SPEAKR_MAX_ATTEMPTS", "100"),
     ];
     let _replica = platform.replica(&settings).await;
-    for stream in ["SPEAKR_COMMANDS", "SPEAKR_AUDIO", "SPEAKR_EVENTS"] {
+    for stream in [
+        "SPEAKR_COMMANDS",
+        "SPEAKR_AUDIO",
+        "SPEAKR_EVENTS",
+        "KV_SPEAKR_ATTEMPTS",
+        "KV_SPEAKR_RECORDINGS",
+    ] {
         let (client, pcm) = (request(), samples());
         let id = ids::recording_id(client.correlation_id);
         platform.send(&RecordingStart::default(), &client).await;

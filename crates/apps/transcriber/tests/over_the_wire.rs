@@ -11,6 +11,7 @@
 
 mod support;
 
+use futures::TryStreamExt;
 use serde_json::json;
 use speakr_contract::{
     AudioData, CaptureSide,
@@ -70,7 +71,8 @@ async fn what_a_client_speaks_becomes_text_while_it_speaks_and_is_kept() {
         finished.audio_file_path,
         format!("recordings/{id}/audio.wav")
     );
-    let sound = std::fs::read(&sound).unwrap();
+    let sound = sound.read(0..sound.bytes()).await.unwrap();
+    let sound = sound.try_collect::<Vec<_>>().await.unwrap().concat();
     let spoken: Vec<u8> = pcm.iter().flat_map(|s| s.to_le_bytes()).collect();
     assert!(sound.starts_with(b"RIFF") && sound.ends_with(&spoken));
     let log = replica.log();

@@ -1,13 +1,9 @@
 //! The store of record: sound and text, from which everything else can be made again.
 
-use std::{
-    any::Any,
-    fmt,
-    ops::Deref,
-    path::{Path, PathBuf},
-};
+use std::ops::Range;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use serde::Serialize;
 
 use super::{BoxedCause, sound::SoundSource};
@@ -72,47 +68,37 @@ pub trait SoundWriter: Send {
     fn samples(&self) -> u64;
 }
 
-/// A file with sound to read. Where the sound is kept elsewhere it is a copy, which goes with this.
-pub struct SoundFile {
-    path: PathBuf,
-    _copy: Option<Box<dyn Any + Send + Sync>>,
+/// What kept sound is, byte by byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoundForm {
+    /// A FLAC file.
+    Flac,
+    /// A WAV file.
+    Wav,
+    /// Samples alone: 16 bits each, little-endian, mono, 16 kHz.
+    Raw,
 }
 
-impl SoundFile {
-    /// The kept file itself.
-    #[must_use]
-    pub fn kept(path: PathBuf) -> Self {
-        Self { path, _copy: None }
-    }
+/// Bytes that come in pieces.
+pub type Pieces = BoxStream<'static, Result<Vec<u8>, ArchiveError>>;
 
-    /// A copy at `path` that is removed when `guard` is dropped.
-    #[must_use]
-    pub fn copy(path: PathBuf, guard: impl Any + Send + Sync) -> Self {
-        Self {
-            path,
-            _copy: Some(Box::new(guard)),
-        }
-    }
-}
+/// Kept sound as a file, which can be read from anywhere in it.
+#[async_trait]
+pub trait SoundFile: Send + Sync {
+    /// What the bytes are.
+    fn form(&self) -> SoundForm;
 
-impl Deref for SoundFile {
-    type Target = Path;
+    /// How many there are.
+    fn bytes(&self) -> u64;
 
-    fn deref(&self) -> &Path {
-        &self.path
-    }
-}
+    /// Tells it from what was kept before in its place.
+    fn version(&self) -> String;
 
-impl AsRef<Path> for SoundFile {
-    fn as_ref(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl fmt::Debug for SoundFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SoundFile").field(&self.path).finish()
-    }
+    /// The bytes in `range`, which ends no later than the file does. One range at a time.
+    ///
+    /// # Errors
+    /// [`ArchiveError`], also in the middle.
+    async fn read(&self, range: Range<u64>) -> Result<Pieces, ArchiveError>;
 }
 
 /// What a deletion removed.
@@ -179,11 +165,11 @@ pub trait Archive: Send + Sync {
     /// [`ArchiveError::NotFound`] when there is none.
     async fn open_sound(&self, id: RecordingId) -> Result<Box<dyn SoundSource>, ArchiveError>;
 
-    /// A file with the sound, for a player or an export.
+    /// The sound as a file, for a player that seeks.
     ///
     /// # Errors
     /// [`ArchiveError::NotFound`] when there is none.
-    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError>;
+    async fn sound_file(&self, id: RecordingId) -> Result<Box<dyn SoundFile>, ArchiveError>;
 
     /// Ids of all recordings that aren't deleted, in no order. Damaged ones are listed too.
     ///

@@ -41,6 +41,17 @@ pub enum IndexError {
         #[source]
         cause: BoxedCause,
     },
+    /// It has more to do than it can at the moment; later it may answer.
+    #[error("the index {place} is too busy to {action}")]
+    Busy {
+        /// Which index.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        #[source]
+        cause: BoxedCause,
+    },
     /// The database failed.
     #[error("the index {place} failed to {action}")]
     Database {

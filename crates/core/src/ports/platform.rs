@@ -53,17 +53,11 @@ pub trait Announcer: Send + Sync {
     /// [`BusFailure`].
     async fn cancelled(&self, id: RecordingId) -> Result<(), BusFailure>;
 
-    /// What the words between these times seem to be so far. Nobody keeps it.
+    /// Text while it is made. Nobody keeps it.
     ///
     /// # Errors
     /// [`BusFailure`].
-    async fn partial(
-        &self,
-        id: RecordingId,
-        text: String,
-        start_ms: u64,
-        end_ms: u64,
-    ) -> Result<(), BusFailure>;
+    async fn partial(&self, id: RecordingId, partial: PartialText) -> Result<(), BusFailure>;
 
     /// The text is made and kept. Its parts are left out when they don't fit.
     ///
@@ -82,6 +76,19 @@ pub trait Announcer: Send + Sync {
         recording: Option<&Recording>,
         error: &str,
     ) -> Result<(), BusFailure>;
+}
+
+/// What the words between two moments of a recording seem to be so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialText {
+    /// The words.
+    pub text: String,
+    /// Where they begin in the sound.
+    pub start_ms: u64,
+    /// Where they end.
+    pub end_ms: u64,
+    /// Whether they stay as they are.
+    pub is_final: bool,
 }
 
 /// What is heard of a recording's sound.

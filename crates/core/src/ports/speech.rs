@@ -1,5 +1,7 @@
 //! Speech to text.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +74,17 @@ pub enum SpeechError {
         model: String,
         /// The language asked for.
         language: Language,
+    },
+    /// The engine is elsewhere and gives no answer for now; nothing is wrong with the sound.
+    #[error("the speech engine is away (model \"{model}\")")]
+    Away {
+        /// The model in use.
+        model: String,
+        /// When to ask again, where it said so.
+        retry_after: Option<Duration>,
+        /// What was met instead.
+        #[source]
+        cause: BoxedCause,
     },
     /// The engine itself failed.
     #[error("the speech engine failed (model \"{model}\")")]

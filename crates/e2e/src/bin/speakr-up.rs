@@ -20,7 +20,7 @@ mod unix {
     use std::{
         fs::{self, File, TryLockError},
         io,
-        os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+        os::unix::fs::DirBuilderExt,
         path::{Path, PathBuf},
         process::ExitCode,
         sync::{
@@ -33,6 +33,7 @@ mod unix {
     };
 
     use speakr_testkit::{
+        certificates::write_closed,
         platform::{Options, Platform, Role},
         process::{StartError, tie_children},
         s3::Kind,
@@ -104,6 +105,7 @@ mod unix {
         }
         let options = Options {
             data: Some(data),
+            with_tls: true,
             ..Options::default()
         };
         let mut platform = Platform::start(&options)?;
@@ -113,15 +115,18 @@ mod unix {
         write(Path::new(ENVIRONMENT), &environment)?;
         for (name, value) in &environment {
             // They are in the file, which is closed to others.
-            if !name.ends_with("PASSWORD") && !name.ends_with("TOKEN") && *name != "DATABASE_URL" {
+            let secret = ["PASSWORD", "TOKEN", "KEY", "KEY_ID", "DATABASE_URL"];
+            if !secret.iter().any(|end| name.ends_with(end)) {
                 println!("{name}={value}");
             }
         }
         eprintln!(
-            "Ready. `set -a; . {ENVIRONMENT}; set +a` lets another shell use it. Ctrl-C ends it."
+            "Ready. `. {ENVIRONMENT}` lets another shell use it. Ctrl-C ends it."
         );
         while asked.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-            for name in platform.revive()? {
+            let mut revived = platform.revive_servers()?;
+            revived.extend(platform.revive()?);
+            for name in revived {
                 eprintln!("{name} had died and was started again.");
             }
         }
@@ -228,15 +233,8 @@ mod unix {
         }
         let lines: String = environment
             .iter()
-            .map(|(name, value)| format!("{name}='{value}'\n"))
+            .map(|(name, value)| format!("export {name}='{value}'\n"))
             .collect();
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed(cant))?;
-        io::Write::write_all(&mut file, lines.as_bytes()).map_err(failed(cant))
+        write_closed(path, &lines).map_err(failed(cant))
     }
 }

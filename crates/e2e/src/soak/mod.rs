@@ -33,6 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(420);
 /// How often memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A run with so many kills of each service has to hit it in every phase of a recording.
+const MANY_KILLS: usize = 50;
+
+/// Memory may grow by so much between the second quarter of the calm and the last, as a share …
+const GROWTH: f64 = 0.1;
+/// … and by so many bytes beside: allocators take some at a time.
+const GROWTH_BYTES: u64 = 16_000_000;
+
 /// Clips of the bundled speech, and a word of each.
 const CLIPS: [(&str, &str); 3] = [
     ("jfk.wav", "country"),
@@ -144,6 +152,12 @@ impl Soak {
         // The last acknowledgements are on their way.
         std::thread::sleep(Duration::from_secs(5));
         faults.extend(runtime.block_on(verdict::faults(&platform, &operator, &all))?);
+        faults.extend(self.unseen(&hits));
+        faults.extend(
+            memory
+                .iter()
+                .filter_map(|(role, memory)| grown(*role, *memory)),
+        );
         if !faults.is_empty() {
             faults.push(format!(
                 "the logs are in {}",
@@ -158,6 +172,20 @@ impl Soak {
             memory,
             faults,
         })
+    }
+
+    /// What a long run should have hit and didn't.
+    fn unseen(&self, hits: &Hits) -> Vec<String> {
+        if self.kills < MANY_KILLS {
+            return Vec::new();
+        }
+        let cells = Role::ALL
+            .into_iter()
+            .flat_map(|role| Phase::OPEN.map(|phase| (Target::Service(role), phase)));
+        cells
+            .filter(|cell| !hits.contains_key(cell))
+            .map(|(target, phase)| format!("{target} was never hit while a recording was {phase}"))
+            .collect()
     }
 
     async fn people(
@@ -196,6 +224,19 @@ impl Soak {
         }
         Ok(people)
     }
+}
+
+/// What is wrong with a service's memory.
+fn grown(role: Role, memory: Memory) -> Option<String> {
+    let bound = memory.early as f64 * (1.0 + GROWTH) + GROWTH_BYTES as f64;
+    (memory.late as f64 > bound).then(|| {
+        format!(
+            "the memory of {} grew from {} to {} bytes while nothing was hit",
+            role.program(),
+            memory.early,
+            memory.late
+        )
+    })
 }
 
 /// Copies the logs of the services to where they stay.

@@ -147,11 +147,25 @@ fn list(errors: &[SettingError]) -> String {
     lines.join("\n")
 }
 
-/// The settings of a service, checked. Its `Debug` form shows no secret.
-#[derive(Debug, Clone)]
+/// The settings of a service, checked. Its `Debug` form shows no secret, and no URL's password.
+#[derive(Clone)]
 pub struct Config {
     values: BTreeMap<&'static str, (Setting, String)>,
     secrets: BTreeMap<&'static str, Secret>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let values = self.values.iter().map(|(name, (_, text))| {
+            let shown = match url::Url::parse(text) {
+                Ok(url) if url.password().is_some() => "(a URL with a password)",
+                _ => text,
+            };
+            (name, shown)
+        });
+        let secrets = self.secrets.keys().map(|name| (name, "(secret)"));
+        f.debug_map().entries(values).entries(secrets).finish()
+    }
 }
 
 impl Config {

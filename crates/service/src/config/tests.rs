@@ -76,8 +76,9 @@ fn no_secret_and_no_password_in_a_url_is_ever_shown() {
     let hidden = "hush-hush";
     let error = read(&[("BUS", &format!("user:{hidden}@host")), ("KEY", "k")]).unwrap_err();
     assert!(!error.to_string().contains(hidden), "{error}");
-    let config = read(&[("BUS", "nats://h:1"), ("KEY", hidden)]).unwrap();
-    assert!(!format!("{config:?}").contains(hidden));
+    let url = format!("nats://user:{hidden}@h:1");
+    let config = read(&[("BUS", &url), ("KEY", hidden)]).unwrap();
+    assert!(!format!("{config:?}").contains(hidden), "{config:?}");
     let text = config.secret(&KEY).unwrap().current().unwrap();
     assert!(!format!("{text:?}").contains(hidden));
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use speakr_core::{
     Transcript,
     export::{ExportFormat, export},
+    languages,
     recording::RecordingId,
 };
 
@@ -62,7 +63,7 @@ impl JsonAnswer {
 pub(crate) struct VerboseAnswer {
     /// "transcribe".
     task: &'static str,
-    /// The language spoken, as a code such as `de`.
+    /// The language spoken, by its English name, as in `german`.
     language: String,
     /// Length of the sound in seconds.
     duration: f64,
@@ -160,7 +161,10 @@ impl VerboseAnswer {
             language: transcript
                 .language
                 .as_ref()
-                .map_or_else(String::new, ToString::to_string),
+                .map_or_else(String::new, |language| {
+                    languages::english_name(language)
+                        .map_or_else(|| language.to_string(), str::to_owned)
+                }),
             duration: seconds(transcript.duration_ms),
             text: transcript.text.clone(),
             segments,

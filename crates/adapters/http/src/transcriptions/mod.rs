@@ -13,7 +13,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use speakr_core::{
-    CorrelationId,
+    CorrelationId, RecordingId,
     ports::transcription::{TranscriptionError, TranscriptionRequest},
     recording::Metadata,
 };
@@ -24,6 +24,9 @@ pub(crate) use form::FormFields;
 
 use crate::{api::Api, problem::Problem};
 
+/// When to ask again where there is no room for an upload, in seconds.
+const ROOM_RETRY_S: u64 = 10;
+
 /// Makes text from an uploaded file. A client that goes away stops the work.
 pub(crate) async fn transcribe(
     State(api): State<Api>,
@@ -31,6 +34,10 @@ pub(crate) async fn transcribe(
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
     let multipart = multipart.map_err(|e| Problem::wrong_type(e.body_text()))?;
+    let Ok(room) = Arc::clone(api.uploads()).try_acquire_owned() else {
+        let full = "there are as many uploads under way as there is room for";
+        return Err(Problem::unavailable(full).retry_after(Some(ROOM_RETRY_S)));
+    };
     let form = form::read(multipart, api.config()).await?;
     let request = TranscriptionRequest {
         correlation_id,
@@ -42,13 +49,16 @@ pub(crate) async fn transcribe(
         metadata: Metadata::new(),
         keep: form.store,
     };
+    let id = RecordingId::from_correlation(correlation_id);
+    tracing::Span::current().record("recording_id", tracing::field::display(id));
     let cancel = CancellationToken::new();
     if form.stream {
-        return Ok(stream::answer(api, form, request, cancel).into_response());
+        return Ok(stream::answer(api, form, request, cancel, room).into_response());
     }
     let _stop_with_the_client = cancel.clone().drop_guard();
     let transcription = Arc::clone(api.transcription());
     let transcript = transcription.transcribe(&request, &(), &cancel).await?;
+    drop(room);
     answer::answer(&form, &transcript)
 }
 

@@ -10,7 +10,7 @@ use speakr_core::{
     ports::transcription::{TranscriptionError, TranscriptionRequest},
     usecases::transcribe::{TranscriptionEvent, TranscriptionObserver},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
@@ -50,6 +50,7 @@ pub(super) fn answer(
     form: Form,
     request: TranscriptionRequest,
     cancel: CancellationToken,
+    room: OwnedSemaphorePermit,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (tell, told) = mpsc::unbounded_channel();
     let state = State {
@@ -73,6 +74,7 @@ pub(super) fn answer(
         };
         // The file goes here: not before the work is done with it.
         drop(form);
+        drop(room);
         tell.send(Told::Done(Box::new(done))).ok();
     };
     tokio::spawn(work.instrument(tracing::Span::current()));

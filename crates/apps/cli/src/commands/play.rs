@@ -15,7 +15,7 @@ use speakr_core::{
     RecordingId,
     audio::{SAMPLE_RATE_HZ, ms_to_samples},
     ports::{
-        archive::{Archive, SoundFile},
+        archive::Archive,
         sound::{SoundInput, SoundSource},
     },
 };
@@ -101,7 +101,7 @@ struct Sound {
 /// A file with all of the sound.
 enum Whole {
     /// In the library; it may not be moved while it is played.
-    Kept(SoundFile),
+    Kept(PathBuf),
     /// A copy that goes with this.
     Fetched(tempfile::NamedTempFile),
 }
@@ -187,7 +187,7 @@ pub(crate) async fn run(app: &App, args: &PlayArgs) -> Result<(), Failure> {
 async fn kept(app: &App, id: RecordingId) -> Result<Sound, Failure> {
     let archive = app.archive()?;
     let duration_ms = archive.recording(id).await?.duration_ms;
-    let file = archive.sound_file(id).await?;
+    let file = archive.sound_path(id)?;
     let compressed = file.extension() == Some(OsStr::new("flac"));
     Ok(Sound {
         duration_ms,

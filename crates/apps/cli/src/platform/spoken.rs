@@ -13,7 +13,7 @@ use speakr_contract::{
     commands::{RecordingCancel, RecordingStart, RecordingStop, TranscriptionRun},
 };
 use speakr_core::{
-    CorrelationId, Recording, RecordingId, Transcript,
+    CorrelationId, Recording, RecordingId, Segment, Transcript,
     audio::samples_to_ms,
     ports::sound::SoundSource,
     usecases::transcribe::{TranscriptionEvent, TranscriptionObserver},
@@ -172,7 +172,9 @@ impl SpokenBy {
         config.start_without_server = true;
         let bus = Bus::connect(&config).await?;
         let id = RecordingId::from_correlation(correlation_id);
-        let request = Request::traced(*correlation_id.as_uuid());
+        // Who calls us from within a trace finds all of it there.
+        let parent = std::env::var("TRACEPARENT").ok();
+        let request = Request::traced(*correlation_id.as_uuid(), parent.as_deref());
         let caller = Caller::open(&bus, id, request).await?;
         let start = RecordingStart {
             tags: recording.tags.clone().into(),
@@ -336,10 +338,20 @@ impl Attempt<'_> {
     async fn meanwhile(&mut self, told: Told) -> Result<(), Failure> {
         match told {
             Told::Partial(partial) => {
-                self.by.observer.on_event(TranscriptionEvent::Partial {
-                    start_ms: partial.start_ms,
-                    end_ms: partial.end_ms,
-                    text: partial.text,
+                let (start_ms, end_ms, text) = (partial.start_ms, partial.end_ms, partial.text);
+                self.by.observer.on_event(if partial.is_final {
+                    TranscriptionEvent::Segment(Segment {
+                        start_ms,
+                        end_ms,
+                        text,
+                        words: None,
+                    })
+                } else {
+                    TranscriptionEvent::Partial {
+                        start_ms,
+                        end_ms,
+                        text,
+                    }
                 });
                 Ok(())
             }

@@ -48,11 +48,13 @@ impl Recordings {
         start: Start,
         nudges: &mut dyn Nudges,
     ) -> Result<(), Trouble> {
-        if self.is_cancelled(id).await? {
+        let side = start.side;
+        let (cancelled, kept) =
+            future::join(self.is_cancelled(id), self.parts.archive.recording(id)).await;
+        if cancelled? {
             return Err(Trouble::Cancelled);
         }
-        let side = start.side;
-        let (recording, begun) = match self.parts.archive.recording(id).await {
+        let (recording, begun) = match kept {
             Ok(recording) if recording.state != RecordingState::Capturing => {
                 let intent = self.parts.intents.get(id).await?;
                 return self.go_on(asked, recording, &intent, nudges).await;

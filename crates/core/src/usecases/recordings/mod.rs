@@ -102,8 +102,8 @@ pub struct Run {
 
 /// Counts what the decoder does.
 pub trait Meter: Send + Sync {
-    /// Text was made of so much sound in so much time.
-    fn decoded(&self, took: Duration, sound_ms: u64);
+    /// Text was made of so much sound; in so much time, where the decoder waited for no speaker.
+    fn decoded(&self, took: Option<Duration>, sound_ms: u64);
     /// The decoder failed.
     fn decode_failed(&self);
     /// A client that had begun a recording said nothing more.

@@ -125,6 +125,20 @@ impl Recordings {
         self.transcribe_kept(asked, &recording, nudges).await
     }
 
+    /// Removes what was kept of a file that can't be served: whoever sent it has it whole.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub async fn remove_half(&self, id: RecordingId) -> Result<(), ArchiveError> {
+        match self.parts.archive.recording(id).await {
+            Ok(recording) if recording.state == RecordingState::Capturing => {
+                self.parts.archive.delete(id).await.map(drop)
+            }
+            Ok(_) | Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Brings the sound of the file into the store of record.
     async fn keep_file(
         &self,

@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Asked, Recordings, Trouble, chain};
 use crate::{
     Recording, RecordingId, Transcript,
-    ports::{platform::Nudges, speech::SpeechError},
+    ports::{
+        platform::{Nudges, PartialText},
+        speech::SpeechError,
+    },
     transcript::join_texts,
     usecases::{
         capture::{Tee, TeeError},
@@ -23,14 +26,8 @@ use crate::{
 /// How often what is wanted is read again, should a nudge not have come through.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-struct Partial {
-    text: String,
-    start_ms: u64,
-    end_ms: u64,
-}
-
-/// Takes partial texts from the decoder, which never waits for them to be told.
-struct Partials(mpsc::UnboundedSender<Partial>);
+/// Takes texts from the decoder while they are made; it never waits for them to be told.
+struct Partials(mpsc::UnboundedSender<PartialText>);
 
 impl TranscriptionObserver for Partials {
     fn on_event(&self, event: TranscriptionEvent) {
@@ -39,15 +36,17 @@ impl TranscriptionObserver for Partials {
                 start_ms,
                 end_ms,
                 text,
-            } => Partial {
+            } => PartialText {
                 text,
                 start_ms,
                 end_ms,
+                is_final: false,
             },
-            TranscriptionEvent::Segment(segment) => Partial {
+            TranscriptionEvent::Segment(segment) => PartialText {
                 text: segment.text,
                 start_ms: segment.start_ms,
                 end_ms: segment.end_ms,
+                is_final: true,
             },
             TranscriptionEvent::Progress { .. } => return,
         };
@@ -63,6 +62,10 @@ impl From<TranscribeError> for Trouble {
             TranscribeError::Speech(SpeechError::UnknownLanguage { .. }) => {
                 Self::Refused(error.to_string())
             }
+            TranscribeError::Speech(SpeechError::Away { retry_after, .. }) => Self::Away {
+                after: *retry_after,
+                reason: chain(&error),
+            },
             // Memory may have been short: another try, or another replica, may do better.
             other => Self::Later(chain(other)),
         }
@@ -119,9 +122,8 @@ impl Recordings {
         let took = self.parts.clock.elapsed().saturating_sub(began);
         match made {
             Ok(made) => {
-                if pace == Pace::File {
-                    self.parts.meter.decoded(took, made.duration_ms);
-                }
+                let took_alone = (pace == Pace::File).then_some(took);
+                self.parts.meter.decoded(took_alone, made.duration_ms);
                 tracing::info!(
                     duration_ms = made.duration_ms,
                     speech_ms = made.speech_ms,
@@ -214,13 +216,8 @@ impl Recordings {
     }
 }
 
-async fn tell(asked: &Asked, id: RecordingId, partial: Partial) {
-    let Partial {
-        text,
-        start_ms,
-        end_ms,
-    } = partial;
-    if let Err(error) = asked.announcer.partial(id, text, start_ms, end_ms).await {
+async fn tell(asked: &Asked, id: RecordingId, partial: PartialText) {
+    if let Err(error) = asked.announcer.partial(id, partial).await {
         tracing::debug!(error = chain(&error), "a partial text isn't told");
     }
 }

@@ -31,6 +31,14 @@ pub enum Trouble {
     /// The request can't be served, and never will be. Whoever asked is told.
     #[error("{0}")]
     Refused(String),
+    /// The speech engine is elsewhere and gives no answer for now.
+    #[error("{reason}")]
+    Away {
+        /// What was met instead.
+        reason: String,
+        /// When to ask again, where it said so.
+        after: Option<Duration>,
+    },
     /// Something of this machine isn't as it should be: it may be later, or on another.
     #[error("{0}")]
     Later(String),

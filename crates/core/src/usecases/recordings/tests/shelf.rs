@@ -99,7 +99,7 @@ impl Archive for Shared {
         Ok(Box::new(Playing(self.entry(id)?.pcm)))
     }
 
-    async fn sound_file(&self, id: RecordingId) -> Result<SoundFile, ArchiveError> {
+    async fn sound_file(&self, id: RecordingId) -> Result<Box<dyn SoundFile>, ArchiveError> {
         Err(ArchiveError::NotFound(id))
     }
 

@@ -19,7 +19,8 @@ use crate::{
     Segment, Transcript,
     ports::{
         platform::{
-            AnnounceError, HearError, Heard, Intent, Nudge, Nudges, SoundListener, Stop, Waiting,
+            AnnounceError, HearError, Heard, Intent, Nudge, Nudges, PartialText, SoundListener,
+            Stop, Waiting,
         },
         sound::{DeviceInfo, SoundError, SoundInput, SoundSource},
         speech::{Decoded, SpeechEngine, SpeechError, SpeechModel},
@@ -235,7 +236,7 @@ impl Clock for TestClock {
 struct Counts(Arc<World>);
 
 impl Meter for Counts {
-    fn decoded(&self, _: Duration, _: u64) {}
+    fn decoded(&self, _: Option<Duration>, _: u64) {}
     fn decode_failed(&self) {}
     fn client_vanished(&self) {
         *self.0.vanished.lock().unwrap() += 1;
@@ -415,14 +416,8 @@ impl Announcer for Shared {
         Ok(())
     }
 
-    async fn partial(
-        &self,
-        _: RecordingId,
-        text: String,
-        _: u64,
-        _: u64,
-    ) -> Result<(), BusFailure> {
-        self.0.partials.lock().unwrap().push(text);
+    async fn partial(&self, _: RecordingId, partial: PartialText) -> Result<(), BusFailure> {
+        self.0.partials.lock().unwrap().push(partial.text);
         Ok(())
     }
 

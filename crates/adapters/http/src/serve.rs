@@ -1,0 +1,75 @@
+//! Takes connections and answers on them.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use crate::api::Api;
+
+/// How long a client may take to say what it wants: who opens connections and says nothing would
+/// keep them from others.
+const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Pause after the system had no connection to give, or no room for one.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Serves `api` on `listener` until `stop`; what is under way is finished then.
+///
+/// # Errors
+/// What the system says, when it can't go on.
+pub async fn serve(
+    api: &Api,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let router = api.router();
+    let open = GracefulShutdown::new();
+    loop {
+        let (stream, peer) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection can't be taken");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        answer(stream, peer, router.clone(), &open);
+    }
+    drop(listener);
+    open.shutdown().await;
+    Ok(())
+}
+
+/// Answers what `peer` asks on `stream`, in a task of its own that `open` knows of.
+fn answer(stream: TcpStream, peer: SocketAddr, router: Router, open: &GracefulShutdown) {
+    // Answers are whole when they are written.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "answers may wait for each other");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = open.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke off");
+        }
+    });
+}

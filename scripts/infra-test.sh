@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Checks the infrastructure in terraform/ without a cloud account: form, every root and module validated
+# and tested, checkov, and, where a stand-in for AWS's provider is there, each environment planned,
+# applied, planned again and destroyed, and what was made looked at. The last lines say what could not be
+# run. Arguments: names of checks, in place of all.
+#
+#   SPEAKR_TERRAFORM_PROVIDER_MIRROR   a folder (filesystem_mirror) with a stand-in for hashicorp/aws that
+#                                      needs no account. Without, the real one comes from Terraform's
+#                                      registry, and nothing is applied.
+
+# shellcheck source=scripts/infra/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/infra/lib.sh"
+
+failed=""
+not_run=""
+took=""
+
+# $1 is the name of a check; the rest is run. Two lines of output say how it went.
+check() {
+    local name=$1 start=$SECONDS
+    shift
+    if [ -n "$only" ]; then case " $only " in *" $name "*) ;; *) return 0 ;; esac fi
+    step "$name"
+    "$@" || failed="$failed $name"
+    took="$took$(printf '  %-14s %4d s' "$name" "$((SECONDS - start))")"$'\n'
+}
+
+skip() {
+    say "Not run: $1."
+    not_run="$not_run$(printf '  %s' "$1")"$'\n'
+}
+
+# Says what was run, how long it took, and what could not be; ends.
+finish() {
+    printf '\n%s' "$took" >&2
+    if [ -n "$not_run" ]; then printf 'Not run:\n%s' "$not_run" >&2; fi
+    [ -z "$failed" ] || die "failed:$failed."
+    say "Of what was run nothing failed. What only an account can show is in docs/operations.md."
+    exit 0
+}
+
+# shellcheck disable=SC2329  # the checks are called by their names
+form() { terraform -chdir="$ROOT/terraform" fmt -check -diff -recursive; }
+
+# Environments are alike, and each module has its parts.
+# shellcheck disable=SC2329
+roots() {
+    local folder wanted result=0
+    same_roots "$ROOT/terraform/environments" || result=1
+    for folder in "$ROOT"/terraform/modules/* "$ROOT/terraform/bootstrap"; do
+        for wanted in README.md main.tf variables.tf outputs.tf versions.tf tests; do
+            [ -e "$folder/$wanted" ] || {
+                say "${folder#"$ROOT"/} has no $wanted"
+                result=1
+            }
+        done
+    done
+    return "$result"
+}
+
+# shellcheck disable=SC2329
+modules() {
+    # Two at a time: each loads the provider's whole schema.
+    printf '%s\n' bootstrap modules/* environments/* | (cd "$WORK/terraform" && while read -r pattern; do
+        for found in $pattern; do printf '%s\n' "$found"; done
+    done) | WORK=$WORK xargs -P "${SPEAKR_INFRA_JOBS:-2}" -n 1 "$ROOT/scripts/infra/module.sh"
+}
+
+# dev keeps its state as the real ones do: in S3, with a lock.
+# shellcheck disable=SC2329
+lifecycles() {
+    printf '%s\n' "dev s3" staging prod bootstrap |
+        WORK=$WORK xargs -P "${SPEAKR_INFRA_JOBS:-2}" -L 1 "$ROOT/scripts/infra/lifecycle.sh"
+}
+
+# ---- what is here
+
+only="$*"
+prepare_work
+if ! has terraform; then
+    skip "everything but checkov: there is no terraform here (https://developer.hashicorp.com/terraform/install)"
+    check checkov run_checkov "$WORK"
+    finish
+fi
+version=$(terraform version | sed -n '1s/^Terraform v//p')
+at_least "$version" 1.11.0 || die "terraform/ needs Terraform 1.11 or newer (write-only arguments), and this is $version."
+
+check form form
+check roots roots
+if provider_is_here; then
+    check modules modules
+    if [ -n "$STANDIN" ]; then
+        check lifecycles lifecycles
+    else
+        skip "plan, apply, empty plan and destroy of each environment, and what is looked at in their states (policies, exposure, words): that needs a stand-in for the provider, or an account (docs/operations.md)"
+    fi
+else
+    skip "validate and test of every module, and all that is applied: the provider hashicorp/aws could not be fetched ($WORK/init.log)"
+fi
+check checkov run_checkov "$WORK"
+
+finish

@@ -1,0 +1,36 @@
+mock_provider "aws" {
+  source          = "../../testing"
+  override_during = plan
+}
+
+variables {
+  account_id        = "123456789012"
+  region            = "eu-central-1"
+  github_repository = "example/speakr"
+  admin_role_arns   = { infrastructure = "arn:aws:iam::123456789012:role/infrastructure" }
+  alarm_emails      = ["alarms@example.org"]
+}
+
+run "its_numbers_are_those_of_dev" {
+  command = plan
+
+  # Small, and gone in one command.
+  assert {
+    condition     = !local.nat_per_zone && local.endpoint_zones == 1 && !local.database.multi_az && !local.deletion_protection && !local.backup_lock
+    error_message = "It is protected or doubled as if somebody used it."
+  }
+
+  assert {
+    condition     = output.cluster_name == "speakr-dev" && output.environment["ENVIRONMENT"] == "dev"
+    error_message = "It is another environment."
+  }
+
+  # What the manifests already know of it is true. (They don't, before they are there.)
+  assert {
+    condition = !fileexists("${path.module}/../../../k8s/overlays/dev/environment/environment.env") ? true : alltrue([
+      for line in regexall("(?m)^([A-Z0-9_]+)=(.*)$", file("${path.module}/../../../k8s/overlays/dev/environment/environment.env")) :
+      contains(keys(output.environment), line[0]) && (line[1] == "unset" || line[1] == output.environment[line[0]])
+    ])
+    error_message = "k8s/overlays/dev says something else of this environment."
+  }
+}

@@ -1,0 +1,50 @@
+variable "name" {
+  description = "Name of the vault, such as speakr-prod."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,30}$", var.name))
+    error_message = "The name is made of small letters, digits and '-', and has 3 to 31 of them."
+  }
+}
+
+variable "database_arn" {
+  description = "ARN of the database."
+  type        = string
+}
+
+variable "bucket_arn" {
+  description = "ARN of the bucket of record."
+  type        = string
+}
+
+variable "retention_days" {
+  description = "Days that copies are kept."
+  type        = number
+  default     = 35
+
+  validation {
+    condition     = var.retention_days >= 7 && var.retention_days <= 35
+    error_message = "7 to 35 days: longer would keep what people deleted (docs/runbook.md)."
+  }
+}
+
+variable "lock" {
+  description = "Whether the vault is locked, for good after 14 days."
+  type        = bool
+}
+
+variable "administrator_role_arns" {
+  description = "Roles that may change the vault's policy and delete copies before their time, where there is no lock."
+  type        = map(string)
+
+  validation {
+    condition     = length(var.administrator_role_arns) > 0
+    error_message = "Name at least one: without, nobody could change the vault's policy again."
+  }
+}
+
+variable "alarm_topic_arn" {
+  description = "Where alarms go."
+  type        = string
+}
