@@ -50,6 +50,9 @@ else
 fi
 check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run
 check "spelling" "$typos_bin/typos" --format brief
+check "the checks of the documents" python3 -m unittest discover --start-directory scripts/docs --quiet
+check "links, paths and names in the documents" scripts/check-links.sh
+check "form of the plan" scripts/plan-evidence.sh --form
 
 if [ -n "$not_run" ]; then say "Not run: $not_run."; fi
 [ -z "$failed" ] || die "failed:${failed%;}."

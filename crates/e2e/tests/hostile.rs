@@ -65,6 +65,31 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
     );
 }
 
+/// A connection that is closed on unread bytes is reset, and the reset overtakes the answer.
+#[test]
+fn who_is_refused_while_sending_still_hears_why() {
+    let platform = Platform::start();
+    let address = platform.url().replace("http://", "");
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {address}\r\nContent-Length: 8388608\r\n\
+             Content-Type: multipart/form-data; boundary=b\r\nAuthorization: Bearer wrong\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..128 {
+            stream.write_all(&[0; 65_536]).unwrap();
+        }
+        // Not read before all is sent, as many clients do.
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert!(answer.contains("problem+json"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_has_run_out_and_one_of_another_scope_allow_nothing() {
     let platform = Platform::start();

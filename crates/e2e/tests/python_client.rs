@@ -42,5 +42,8 @@ async fn a_python_program_records_stops_has_its_text_and_finds_it() {
         .await;
     let result = &found["results"][0];
     assert_eq!(result["recording_id"], heard["recording_id"]);
-    assert!(result["passages"][0]["end_ms"].as_u64() > Some(0), "{found}");
+    assert!(
+        result["passages"][0]["end_ms"].as_u64() > Some(0),
+        "{found}"
+    );
 }

@@ -67,9 +67,7 @@ async fn every_answer_is_one_that_the_openapi_document_tells_of() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_of_the_platform_is_one_that_the_openapi_document_tells_of() {
     let platform = speakr_e2e::platform::Platform::start();
-    let stored = platform
-        .transcribe("pv-en.wav", &[("store", "true")])
-        .await;
+    let stored = platform.transcribe("pv-en.wav", &[("store", "true")]).await;
     let recording = stored["recording_id"].as_str().unwrap();
     tokio::task::block_in_place(|| {
         let (url, token) = (platform.url(), platform.token());

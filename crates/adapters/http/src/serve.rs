@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use axum::{Router, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -12,11 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use crate::api::Api;
+use crate::{api::Api, linger::Rest};
 
-/// How long a client may take to say what it wants: who opens connections and says nothing would
-/// keep them from others.
-const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+/// How long a client may take to say what it wants, and may be silent between two requests: who opens
+/// connections and says nothing would keep them from others. Longer than the minute for which load
+/// balancers keep connections that are idle, so that theirs is never closed as they use it.
+const HEADERS_WITHIN: Duration = Duration::from_secs(75);
 
 /// Pause after the system had no connection to give, or no room for one.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -58,9 +59,16 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: Router, open: &GracefulSh
         tracing::debug!(%error, "answers may wait for each other");
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let (head, body) = request.into_parts();
+        let (rest, body) = Rest::of(&head.headers, body);
+        let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let answer = router.clone().call(request);
+        async move {
+            let answer = answer.await;
+            rest.drain();
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -15,7 +15,9 @@ use std::{path::Path, time::Duration};
 use futures::StreamExt;
 use speakr_contract::{
     commands::{RecordingCancel, RecordingStart},
-    control::Control, events::EmbeddingSucceeded, subjects,
+    control::Control,
+    events::EmbeddingSucceeded,
+    subjects,
 };
 use speakr_nats::{
     Bus, BusConfig, Identity, Queue, QueueConfig, Renewed, Taken,

@@ -11,7 +11,7 @@ use speakr_keychain::KeychainError;
 use speakr_local::LockError;
 use speakr_models::ModelError;
 
-/// Exit codes, as documented in `speakr --help` and the README.
+/// Exit codes, as documented in `speakr --help` and `docs/cli.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ExitCode {

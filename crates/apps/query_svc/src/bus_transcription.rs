@@ -15,6 +15,7 @@ use speakr_core::{
     Recording, RecordingId, RecordingState, Segment, Transcript,
     ports::{
         archive::{Archive, ArchiveError},
+        condemned::Condemned,
         sound::{SoundDecoder, SoundError, SoundInput},
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
@@ -37,16 +38,27 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 pub(crate) struct BusTranscription {
     bus: Bus,
     library: Library,
+    condemned: Arc<dyn Condemned>,
+    sweep_after: Duration,
     decoder: Arc<dyn SoundDecoder>,
 }
 
 impl BusTranscription {
-    /// Asks over `bus`; `library` has what comes of it, `decoder` reads files that are too large
-    /// for a message.
-    pub(crate) fn new(bus: Bus, library: Library, decoder: Arc<dyn SoundDecoder>) -> Self {
+    /// Asks over `bus`; `library` has what comes of it, `condemned` what of that isn't to stay,
+    /// for which others look after `sweep_after`. `decoder` reads files that are too large for a
+    /// message.
+    pub(crate) fn new(
+        bus: Bus,
+        library: Library,
+        condemned: Arc<dyn Condemned>,
+        sweep_after: Duration,
+        decoder: Arc<dyn SoundDecoder>,
+    ) -> Self {
         Self {
             bus,
             library,
+            condemned,
+            sweep_after,
             decoder,
         }
     }
@@ -140,9 +152,13 @@ impl BusTranscription {
             .map_err(bus_error)?;
         let run = self.command(request, id).await?;
         let mut connections = self.bus.connections();
+        if request.keep {
+            // Before it is asked for: from then on it is a recording like any other, whatever
+            // becomes of this request or of this process.
+            self.condemned.release(id).await.map_err(archive_error)?;
+        }
         caller.ask(&run, "run").await.map_err(bus_error)?;
         if request.keep {
-            // From here on it is a recording like any other, whatever becomes of this request.
             cleaner.armed = false;
         }
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -181,6 +197,17 @@ impl BusTranscription {
         }
     }
 
+    /// Keeps what isn't to stay from being swept away while its text is made. Comes back with an
+    /// error alone.
+    async fn look_after(&self, id: RecordingId) -> TranscriptionError {
+        loop {
+            tokio::time::sleep(self.sweep_after / 5).await;
+            if let Err(error) = self.condemned.condemn(id).await {
+                return archive_error(error);
+            }
+        }
+    }
+
     async fn look(&self, id: RecordingId) -> Result<Option<Transcript>, TranscriptionError> {
         match self.archive().transcript(id).await {
             Ok(transcript) => Ok(transcript),
@@ -208,12 +235,22 @@ impl Transcription for BusTranscription {
         if let Some(transcript) = self.look(id).await? {
             return Ok(transcript);
         }
-        // What was there before this request is not this request's to take away.
+        // What was there before this request is not this request's to take away, unless it is what
+        // such a request left.
         let was_there = match self.archive().recording(id).await {
-            Ok(_) => true,
+            Ok(_) => !self
+                .condemned
+                .is_condemned(id)
+                .await
+                .map_err(archive_error)?,
             Err(ArchiveError::NotFound(_)) => false,
             Err(error) => return Err(archive_error(error)),
         };
+        if !was_there {
+            // Half an upload is no recording, and what isn't to be kept goes, even if this process
+            // is killed: another finds it on the list.
+            self.condemned.condemn(id).await.map_err(archive_error)?;
+        }
         // What is to go again can only come from now on.
         let copies = StreamCopies::from_now_on(self.bus.clone())
             .await
@@ -229,6 +266,7 @@ impl Transcription for BusTranscription {
         let transcript = tokio::select! {
             () = cancel.cancelled() => Err(TranscriptionError::Cancelled),
             transcript = self.ask(request, id, observer, &mut told_parts, &mut cleaner) => transcript,
+            error = self.look_after(id), if !request.keep && !was_there => Err(error),
         }?;
         told_parts.tell_the_rest(&transcript, observer);
         if cleaner.armed {

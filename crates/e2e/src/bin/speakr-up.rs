@@ -120,9 +120,7 @@ mod unix {
                 println!("{name}={value}");
             }
         }
-        eprintln!(
-            "Ready. `. {ENVIRONMENT}` lets another shell use it. Ctrl-C ends it."
-        );
+        eprintln!("Ready. `. {ENVIRONMENT}` lets another shell use it. Ctrl-C ends it.");
         while asked.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
             let mut revived = platform.revive_servers()?;
             revived.extend(platform.revive()?);

@@ -1,6 +1,6 @@
 //! Keeping archive and index in agreement, and both as small as was asked for.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -69,6 +69,10 @@ impl Library {
     /// [`LibraryError::Archive`] when it can't be read; [`LibraryError::Embedding`] (it is found
     /// by its words then); [`LibraryError::Index`].
     pub async fn refresh(&self, id: RecordingId) -> Result<Refreshed, LibraryError> {
+        if self.is_condemned(id).await? {
+            self.index.remove(id).await?;
+            return Ok(Refreshed::Gone);
+        }
         match self.read(id).await {
             Ok((recording, Some(transcript))) => {
                 let passages = self.index_text(&recording, &transcript).await?;
@@ -92,6 +96,10 @@ impl Library {
     /// # Errors
     /// [`LibraryError::Archive`] when it can't be read; [`LibraryError::Index`].
     pub async fn refresh_description(&self, id: RecordingId) -> Result<(), LibraryError> {
+        if self.is_condemned(id).await? {
+            self.index.remove(id).await?;
+            return Ok(());
+        }
         match self.archive.recording(id).await {
             Ok(recording) => self.announce(&recording).await,
             Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
@@ -100,6 +108,39 @@ impl Library {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn is_condemned(&self, id: RecordingId) -> Result<bool, ArchiveError> {
+        match &self.condemned {
+            Some(condemned) => condemned.is_condemned(id).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Deletes what is condemned and was left by whoever was at it for as long as `untouched_for`;
+    /// gives how many there were. One that can't be deleted doesn't keep the rest.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`] when the list can't be read; else that of the first that stays.
+    pub async fn finish_deletions(&self, untouched_for: Duration) -> Result<usize, LibraryError> {
+        let Some(condemned) = &self.condemned else {
+            return Ok(0);
+        };
+        let mut finished = 0;
+        let mut first_error = None;
+        for id in condemned.condemned(untouched_for).await? {
+            match self.delete(id).await {
+                Ok(_)
+                | Err(LibraryError::Archive(
+                    ArchiveError::NotFound(_) | ArchiveError::Deleted(_),
+                )) => finished += 1,
+                Err(error) => {
+                    tracing::warn!(recording_id = %id, %error, "something of it is left");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        first_error.map_or(Ok(finished), Err)
     }
 
     /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
