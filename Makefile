@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt docs-test plan-evidence bench fuzz soak k8s-test infra-test infra-faults build-native build-docker clean up
+.PHONY: help demo test lint fmt docs-test plan-evidence bench fuzz soak validate k8s-test infra-test infra-faults build-native build-docker clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ clean: ## remove what was built, and the demo's scratch folder
 
 up: ## start the whole platform on this machine, until Ctrl-C
 	@scripts/up.sh
+
+validate: ## show whether a platform does what it should; that of "make up", or SPEAKR_API_URL
+	@scripts/validate.sh $(VALIDATE)
 
 infra-test: ## check what terraform/ makes of a cloud account, without one
 	@scripts/infra-test.sh

@@ -10,6 +10,11 @@ let
     (fileset.difference (craneLib.fileset.commonCargoSources root) ../fuzz)
     (fileset.fileFilter (file: file.hasExt "sql") ../crates)
     ../assets/models
+    # speakr-validate has these inside: what it says, what it compares with, what it expects.
+    ../assets/speech/jfk.wav
+    ../docs/load.toml
+    ../docs/openapi.json
+    ../k8s/monitoring/alerts.yaml
   ];
 in
 {

@@ -8,6 +8,7 @@ pub mod api_server;
 pub mod audio_server;
 #[cfg(unix)]
 pub mod display;
+pub mod house;
 #[cfg(unix)]
 pub mod platform;
 pub mod program;
@@ -16,6 +17,8 @@ pub mod requirement;
 pub mod soak;
 #[cfg(target_os = "linux")]
 pub mod terminal;
+#[cfg(unix)]
+pub mod validate;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};

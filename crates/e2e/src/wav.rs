@@ -12,23 +12,28 @@ pub const RATE: u32 = 16_000;
 #[must_use]
 pub fn read(path: &Path) -> Vec<i16> {
     let bytes = fs::read(path).expect("a WAV file");
+    samples(&bytes).unwrap_or_else(|| panic!("{} has no samples", path.display()))
+}
+
+/// The samples of a file of that kind, where it has any.
+#[must_use]
+pub fn samples(bytes: &[u8]) -> Option<Vec<i16>> {
     let mut at = 12;
     while at + 8 <= bytes.len() {
-        let length = bytes[at + 4..at + 8]
-            .try_into()
-            .map(u32::from_le_bytes)
-            .expect("four bytes");
+        let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().ok()?);
         let body = at + 8;
         let end = (body + length as usize).min(bytes.len());
         if &bytes[at..at + 4] == b"data" {
-            return bytes[body..end]
-                .chunks_exact(2)
-                .map(|b| i16::from_le_bytes([b[0], b[1]]))
-                .collect();
+            return Some(
+                bytes[body..end]
+                    .chunks_exact(2)
+                    .map(|b| i16::from_le_bytes([b[0], b[1]]))
+                    .collect(),
+            );
         }
         at = end + (length as usize & 1);
     }
-    panic!("{} has no samples", path.display());
+    None
 }
 
 /// Writes such a file.

@@ -1,0 +1,409 @@
+//! `speakr-validate` against a platform that is well, and against platforms that aren't: each fault turns
+//! the check red that is meant for it.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderValue, Method, header},
+    response::Response,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use speakr_e2e::platform::{Platform, Role};
+
+/// The program, with what a client and an operator know of `platform`.
+fn program(platform: &Platform, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_speakr-validate"));
+    command
+        .args(["--report", "json", "--patience", "60"])
+        .args(arguments)
+        .envs(platform.environment())
+        .stdin(Stdio::null());
+    command
+}
+
+/// What a run gave: exit code, outcome by check, and all of it.
+struct Seen {
+    code: Option<i32>,
+    checks: BTreeMap<String, String>,
+    report: Value,
+    said: String,
+}
+
+impl Seen {
+    fn of(output: Output) -> Self {
+        let said = String::from_utf8(output.stderr).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let report: Value = serde_json::from_str(&text).unwrap_or_default();
+        let checks = report["checks"].as_array().cloned().unwrap_or_default();
+        let name = |check: &Value| {
+            let part = |key: &str| check[key].as_str().unwrap().to_owned();
+            (part("group") + "." + &part("name"), part("outcome"))
+        };
+        Self {
+            code: output.status.code(),
+            checks: checks.iter().map(name).collect(),
+            report,
+            said,
+        }
+    }
+
+    /// The checks that ended so.
+    fn that(&self, outcome: &str) -> Vec<&str> {
+        let found = self.checks.iter().filter(|(_, of)| *of == outcome);
+        found.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+fn validate(platform: &Platform, arguments: &[&str]) -> Seen {
+    Seen::of(program(platform, arguments).output().unwrap())
+}
+
+async fn recordings(platform: &Platform) -> Value {
+    let list = platform.request(Method::GET, "/api/v1/recordings?limit=100");
+    list.send().await.unwrap().json().await.unwrap()
+}
+
+/// The command that makes tokens, beside this test's program.
+fn token_command() -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_speakr-validate"))
+        .parent()
+        .unwrap();
+    format!("{} token", folder.join("speakr-query-svc").display())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_well_passes_and_is_left_as_it_was() {
+    let platform = Platform::start();
+    let before = platform.run(Role::QuerySvc, &["token", "list"]);
+    let tokens = token_command();
+    let arguments = [
+        "--group",
+        "system,contract,health,secrets",
+        "--token-command",
+        &tokens,
+        "--config-dump",
+        "env -i LISTENS=here env",
+    ];
+    let seen = validate(&platform, &arguments);
+    assert_eq!(seen.code, Some(0), "{}\n{:#}", seen.said, seen.report);
+    assert_eq!(
+        seen.that("not_checked"),
+        [
+            "health.embedder-stopped",
+            "health.query_svc-stopped",
+            "health.transcriber-stopped",
+            "secrets.history",
+        ],
+        "{}",
+        seen.said
+    );
+    assert!(seen.that("failed").is_empty());
+    assert!(seen.that("passed").len() >= 28, "{:#?}", seen.checks);
+    let criteria = &seen.report["criteria"];
+    for shown in ["P3-PROD1.1", "P3-PROD1.2"] {
+        assert_eq!(criteria[shown]["not_checked"], 0, "{criteria}");
+    }
+    // Nothing of it stays.
+    assert_eq!(recordings(&platform).await["count"], 0);
+    let after = platform.run(Role::QuerySvc, &["token", "list"]);
+    let active = |list: &str| {
+        list.lines()
+            .filter(|line| !line.contains("revoked_at\":\""))
+            .count()
+    };
+    assert_eq!(active(&before), active(&after), "{after}");
+    // What wasn't looked at is a failure where that is asked for.
+    let strict = validate(&platform, &["--group", "health", "--strict"]);
+    assert_eq!(strict.code, Some(1), "{}", strict.said);
+}
+
+/// What an API gets wrong that otherwise is the platform's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    FindsNothing,
+    AnswersAnybody,
+    ForgetsToDelete,
+    IgnoresRanges,
+    LeavesOut,
+    SaysErrorsPlainly,
+    ShowsItsToken,
+    OtherDocument,
+}
+
+/// A server that passes requests on, and lies in one thing.
+#[derive(Clone)]
+struct Liar {
+    lie: Lie,
+    to: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+async fn pass_on(State(liar): State<Arc<Liar>>, request: Request) -> Response {
+    let lie = liar.lie;
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let asked = parts.uri.path_and_query().unwrap().as_str().to_owned();
+    if lie == Lie::ForgetsToDelete && parts.method == Method::DELETE {
+        return Response::builder().status(204).body(Body::empty()).unwrap();
+    }
+    if lie == Lie::IgnoresRanges {
+        parts.headers.remove(header::RANGE);
+    }
+    if lie == Lie::AnswersAnybody {
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", liar.token)).unwrap();
+        parts.headers.insert(header::AUTHORIZATION, bearer);
+    }
+    parts.headers.remove(header::HOST);
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let answer = liar
+        .client
+        .request(parts.method.clone(), format!("{}{asked}", liar.to))
+        .headers(parts.headers)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    let mut body = answer.bytes().await.unwrap();
+    let told = serde_json::from_slice::<Value>(&body);
+    match (lie, told) {
+        (Lie::FindsNothing, _) if path == "/api/v1/query" && status == 200 => {
+            body = Bytes::from_static(br#"{"results":[],"count":0}"#);
+        }
+        (Lie::LeavesOut, Ok(mut told)) if path == "/api/v1/recordings" && status == 200 => {
+            told.as_object_mut().unwrap().remove("count");
+            body = told.to_string().into();
+        }
+        (Lie::SaysErrorsPlainly, _) if status == 400 => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        }
+        (Lie::ShowsItsToken, Ok(mut told)) if path == "/health" => {
+            told["token"] = liar.token.clone().into();
+            body = told.to_string().into();
+        }
+        (Lie::OtherDocument, Ok(mut told)) if path == "/openapi.json" => {
+            told["paths"]
+                .as_object_mut()
+                .unwrap()
+                .remove("/api/v1/query");
+            body = told.to_string().into();
+        }
+        _ => {}
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::TRANSFER_ENCODING);
+    let mut answer = Response::builder()
+        .status(status)
+        .body(Body::from(body))
+        .unwrap();
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// Starts the liar; gives its address.
+async fn lie(platform: &Platform, lie: Lie) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let liar = Liar {
+        lie,
+        to: platform.url(),
+        token: platform.token().to_owned(),
+        client: reqwest::Client::builder().no_proxy().build().unwrap(),
+    };
+    let router = Router::new().fallback(pass_on).with_state(Arc::new(liar));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_lie_of_an_api_turns_its_check_red() {
+    let platform = Platform::start();
+    for (what, group, red) in [
+        (
+            Lie::FindsNothing,
+            "system",
+            vec!["system.delete", "system.found", "system.tags"],
+        ),
+        (
+            Lie::AnswersAnybody,
+            "secrets",
+            vec!["secrets.no-token", "secrets.wrong-token"],
+        ),
+        (
+            Lie::ForgetsToDelete,
+            "system",
+            vec!["system.clean", "system.delete"],
+        ),
+        (Lie::IgnoresRanges, "system", vec!["system.sound"]),
+        (Lie::LeavesOut, "contract", vec!["contract.answers"]),
+        (
+            Lie::SaysErrorsPlainly,
+            "contract",
+            vec!["contract.refusals"],
+        ),
+        (Lie::ShowsItsToken, "secrets", vec!["secrets.shown"]),
+        (
+            Lie::OtherDocument,
+            "contract",
+            vec!["contract.answers", "contract.openapi", "contract.refusals"],
+        ),
+    ] {
+        let url = lie(&platform, what).await;
+        let arguments = ["--url", &url, "--group", group, "--patience", "15"];
+        let seen = tokio::task::block_in_place(|| {
+            let mut command = program(&platform, &[]);
+            // The later patience counts for the slow; here nothing comes that is waited for.
+            command = rebuilt(command, &arguments);
+            Seen::of(command.output().unwrap())
+        });
+        assert_eq!(
+            seen.that("failed"),
+            red,
+            "{what:?}\n{}\n{:#}",
+            seen.said,
+            seen.report
+        );
+        assert_eq!(seen.code, Some(1), "{what:?}");
+        if what == Lie::ForgetsToDelete {
+            for left in recordings(&platform).await["recordings"]
+                .as_array()
+                .unwrap()
+            {
+                let path = format!(
+                    "/api/v1/recordings/{}",
+                    left["recording_id"].as_str().unwrap()
+                );
+                platform
+                    .request(Method::DELETE, &path)
+                    .send()
+                    .await
+                    .unwrap();
+            }
+        }
+        assert_eq!(recordings(&platform).await["count"], 0, "{what:?}");
+    }
+}
+
+/// The same surroundings with these arguments alone.
+fn rebuilt(command: Command, arguments: &[&str]) -> Command {
+    let mut anew = Command::new(command.get_program());
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    anew.args(["--report", "json"])
+        .args(arguments)
+        .envs(variables)
+        .stdin(Stdio::null());
+    anew
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_is_away_turns_its_checks_red() {
+    let mut platform = Platform::start();
+    let short = |platform: &Platform, more: &[&str]| {
+        let arguments = [&["--patience", "15"], more].concat();
+        Seen::of(
+            rebuilt(program(platform, &[]), &arguments)
+                .output()
+                .unwrap(),
+        )
+    };
+
+    platform.embedder.kill();
+    let seen = short(&platform, &["--group", "system,health"]);
+    let red = seen.that("failed");
+    for wanted in [
+        "health.embedder",
+        "health.one-version",
+        "system.bus",
+        "system.found",
+    ] {
+        assert!(red.contains(&wanted), "{wanted}: {}", seen.said);
+    }
+    assert!(
+        !red.contains(&"system.text") && !red.contains(&"health.transcriber"),
+        "{red:?}"
+    );
+    assert_eq!(seen.code, Some(1));
+    platform.revive();
+
+    platform.transcriber.kill();
+    let seen = short(&platform, &["--group", "system,health"]);
+    let red = seen.that("failed");
+    for wanted in [
+        "health.transcriber",
+        "system.text",
+        "system.bus",
+        "system.cancel",
+    ] {
+        assert!(red.contains(&wanted), "{wanted}: {}", seen.said);
+    }
+    // What rests on it isn't said to hold.
+    assert!(
+        seen.that("not_checked").contains(&"system.found"),
+        "{}",
+        seen.said
+    );
+    platform.revive();
+
+    // A token that isn't known any more.
+    let mut command = rebuilt(program(&platform, &[]), &["--group", "system,contract"]);
+    let seen = Seen::of(command.env("SPEAKR_API_TOKEN", "wrong").output().unwrap());
+    let red = seen.that("failed");
+    for wanted in ["system.text", "contract.answers", "contract.refusals"] {
+        assert!(red.contains(&wanted), "{wanted}: {}", seen.said);
+    }
+    assert!(seen.report.to_string().contains("401"), "{}", seen.said);
+
+    // No token, no bus: nothing is said to hold that wasn't seen.
+    let mut command = rebuilt(program(&platform, &[]), &["--group", "system,contract"]);
+    command
+        .env_remove("SPEAKR_API_TOKEN")
+        .env_remove("NATS_URL");
+    let seen = Seen::of(command.output().unwrap());
+    assert_eq!(seen.that("passed"), ["contract.openapi"], "{}", seen.said);
+    assert!(seen.that("failed").is_empty());
+
+    platform.query_svc.kill();
+    let seen = short(&platform, &["--group", "system"]);
+    assert_eq!(seen.code, Some(3), "{}", seen.said);
+    let seen = short(&platform, &["--level", "full"]);
+    assert_eq!(seen.code, Some(2), "{}", seen.said);
+    let seen = short(&platform, &["--group", "nonsense"]);
+    assert_eq!(seen.code, Some(2), "{}", seen.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_off_it_takes_away_what_it_made() {
+    let platform = Platform::start();
+    for after in ["system.text", "system.silence"] {
+        let mut child = program(&platform, &["--group", "system"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        assert!(lines.any(|line| line.contains(after)));
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let rest: Vec<String> = lines.collect();
+        let seen = Seen::of(child.wait_with_output().unwrap());
+        assert_eq!(seen.code, Some(130), "{rest:?}");
+        assert_eq!(seen.report["interrupted"], true);
+        assert_eq!(seen.checks["system.clean"], "passed", "{rest:?}");
+        assert_eq!(recordings(&platform).await["count"], 0, "{rest:?}");
+    }
+}
