@@ -2,8 +2,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
-use std::{os::unix::fs::PermissionsExt, time::Duration};
-
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use speakr_e2e::{

@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use speakr_e2e::{
     Speakr,
-    api_server::{ApiServer, problem, with_a_recording},
+    api_server::{ApiServer, problem},
 };
 
 #[tokio::test]

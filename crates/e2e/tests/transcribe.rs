@@ -336,7 +336,10 @@ fn a_kill_while_a_file_is_transcribed_leaves_a_library_that_goes_on() {
     for recording in list["recordings"].as_array().unwrap() {
         assert_eq!(recording["state"], "transcribed", "{list}");
     }
-    let found = speakr.run(["search", "--json", "civic duty"]).answered().json();
+    let found = speakr
+        .run(["search", "--json", "civic duty"])
+        .answered()
+        .json();
     assert_eq!(found["count"], list["count"]);
 }
 

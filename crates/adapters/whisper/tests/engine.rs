@@ -213,12 +213,7 @@ async fn a_prompt_is_heard_and_its_cap_is_told() {
         ..DecodeOptions::default()
     };
     let decoded = engine
-        .decode(
-            clip("austen-0880.wav"),
-            &options,
-            Some("It was said that"),
-            &CancellationToken::new(),
-        )
+        .decode(clip("austen-0880.wav"), &options, &CancellationToken::new())
         .await
         .unwrap();
     assert!(decoded.segments.len() < 10);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use speakr_core::{
     Language, Recording, Transcript,
     ports::{
-        archive::{Archive, ArchiveError, SoundWriter},
+        archive::{ArchiveError, SoundWriter},
         sound::{SoundError, SoundInput, SoundSource},
         speech::DecodeOptions,
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},

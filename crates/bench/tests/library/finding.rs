@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::atomic::Ordering};
 
 use speakr_core::{
     RecordingId, RecordingState, Tags,
-    ports::{archive::Archive, index::Index},
+    ports::index::Index,
     search::{SearchMode, SearchRequest},
     usecases::library::LibraryError,
 };

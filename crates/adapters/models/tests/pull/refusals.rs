@@ -1,19 +1,8 @@
 //! What isn't the file is refused, and leaves nothing behind.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::fs;
 
-use sha2::{Digest, Sha256};
-use speakr_models::{
-    Endpoint, ModelError, ModelStore, PullOptions, PullProgress, Pulled, Registry, RetryPolicy,
-    State, Trust,
-};
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+use speakr_models::{Endpoint, ModelError, Trust};
 
 use crate::{
     server::{Answer, Server},
@@ -86,7 +75,7 @@ async fn a_part_of_another_file_is_not_sewn_on() {
     let ranges: Vec<_> = server
         .requests()
         .iter()
-        .map(server::Request::range_start)
+        .map(crate::server::Request::range_start)
         .collect();
     assert_eq!(ranges, [Some(100_000), None]);
 }

@@ -2,17 +2,11 @@
 
 use std::{
     fs,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-use speakr_models::{
-    Endpoint, ModelError, ModelStore, PullOptions, PullProgress, Pulled, Registry, RetryPolicy,
-    State, Trust,
-};
-use tempfile::TempDir;
+use speakr_models::{Endpoint, ModelError, ModelStore, PullProgress, State};
 use tokio_util::sync::CancellationToken;
 
 use crate::{

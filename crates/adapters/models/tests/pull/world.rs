@@ -4,13 +4,13 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 use speakr_models::{
     Endpoint, ModelError, ModelStore, PullOptions, PullProgress, Pulled, Registry, RetryPolicy,
-    State, Trust,
+    Trust,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

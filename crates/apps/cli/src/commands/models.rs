@@ -20,6 +20,7 @@ use crate::{
     failure::{ExitCode, Failure},
     output::Output,
     signals,
+    terminal::screen,
 };
 
 /// What to do with models.

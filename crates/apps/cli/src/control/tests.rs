@@ -23,7 +23,9 @@ type Asked = mpsc::UnboundedReceiver<Request>;
 async fn serving(home: &Home, id: RecordingId, phase: Phase) -> (ControlServer, Asked) {
     let (asked_in, asked) = mpsc::unbounded_channel();
     let board = Arc::new(Board::new(id, phase));
-    let act = move |request| drop(asked_in.send(request));
+    let act = move |request| {
+        let _ = asked_in.send(request);
+    };
     let server = ControlServer::start(home, id, board, act).await.unwrap();
     (server, asked)
 }

@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 
 use self::world::{Heard, ScriptedEngine, microphone, run_all, said, silence, speech, transcriber};
 use super::*;
-use crate::{audio::samples_to_ms, ports::speech::Decoded};
+use crate::ports::speech::Decoded;
 
 #[tokio::test]
 async fn sound_without_speech_gives_no_text_and_never_wakes_the_engine() {

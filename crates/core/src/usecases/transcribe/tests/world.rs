@@ -81,7 +81,7 @@ pub(super) struct ScriptedEngine {
     /// The same for each second of sound.
     pub(super) takes_per_second: Duration,
     calls: Mutex<Vec<Call>>,
-    busy: AtomicUsize,
+    pub(super) busy: AtomicUsize,
     pub(super) most_busy: AtomicUsize,
     pub(super) finished: AtomicUsize,
 }
