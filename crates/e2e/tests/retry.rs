@@ -101,6 +101,18 @@ fn a_file_that_is_still_the_same_is_read_to_its_end() {
     let sound = long(&speakr, "jfk.wav");
     let whole = wav::read(&sound).len() as u64 / 16;
     let id = killed_half_way(&speakr, &sound);
+
+    // A try that can't write the rest fails, and the next one still knows that there is a rest.
+    let kept = folder(&speakr, &id).join("audio.pcm");
+    let aside = speakr.scratch().join("aside.pcm");
+    fs::rename(&kept, &aside).unwrap();
+    fs::create_dir(&kept).unwrap();
+    let failed = speakr.run(["retry", &id]).failure(1);
+    assert!(failed.stderr.contains("audio.pcm"), "{}", failed.stderr);
+    assert!(!folder(&speakr, &id).join("audio.flac").exists());
+    fs::remove_dir(&kept).unwrap();
+    fs::rename(&aside, &kept).unwrap();
+
     let done = speakr.run(["retry", "--json", &id]).success();
     let recording = &done.json()["recordings"][0];
     assert_eq!(recording["duration_ms"], whole, "{recording}");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use speakr_core::{Recording, RecordingState, recording::Metadata};
+use speakr_core::{Recording, recording::Metadata};
 
 /// Where it is.
 const PATH: &str = "source_path";
@@ -41,7 +41,9 @@ pub(super) enum Original {
 pub(super) fn of(recording: &Recording) -> Original {
     let noted = |name| recording.metadata.get(name);
     let path = noted(PATH).and_then(|path| path.as_str());
-    let Some(path) = path.filter(|_| recording.state == RecordingState::Capturing) else {
+    // The length is noted when all of the sound is kept. The state wouldn't do: a try that fails
+    // in between changes it.
+    let Some(path) = path.filter(|_| recording.duration_ms.is_none()) else {
         return Original::None;
     };
     let path = PathBuf::from(path);
@@ -65,7 +67,7 @@ fn looks(path: &Path) -> Option<(u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use speakr_core::{CorrelationId, Tags, ports::speech::DecodeOptions};
+    use speakr_core::{CorrelationId, RecordingState, Tags, ports::speech::DecodeOptions};
 
     use super::*;
 
@@ -104,8 +106,10 @@ mod tests {
         std::fs::write(&path, b"sound").unwrap();
         let mut recording = reading(&path);
         recording.state = RecordingState::Failed;
+        assert_eq!(of(&recording), Original::There(path));
+        recording.duration_ms = Some(1_000);
         assert_eq!(of(&recording), Original::None);
-        recording.state = RecordingState::Capturing;
+        recording.duration_ms = None;
         recording.metadata.clear();
         assert_eq!(of(&recording), Original::None);
     }
