@@ -97,8 +97,12 @@ impl FolderArchive {
     }
 
     fn finish_deletions(&self) -> Result<(), ArchiveError> {
+        let deleted = ids_in(&self.home.tombstones())?;
+        if deleted.is_empty() {
+            return Ok(());
+        }
         let present: HashSet<_> = ids_in(&self.home.recordings())?.into_iter().collect();
-        for id in ids_in(&self.home.tombstones())? {
+        for id in deleted {
             if present.contains(&id) {
                 tracing::info!(%id, "finishing a deletion");
                 remove_folder(&self.home.recording(id))?;
