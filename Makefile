@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt docs-test plan-evidence bench fuzz soak validate k8s-test infra-test infra-faults build-native build-docker clean up
+.PHONY: help demo test lint fmt docs-test plan-evidence bench fuzz soak validate k8s-test infra-test infra-faults build-native build-docker images release-test clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ build-native: ## build the release binary for this machine
 
 build-docker: ## build the images of the platform with Nix, and load them into Docker
 	@scripts/build-docker.sh
+
+IMAGES_DIR ?= target/dist/images
+images: ## build the images of the platform with Nix, as files
+	@scripts/image-archives.sh $(IMAGES_DIR)
+
+release-test: ## rehearse a release: a good one twice, and each planted fault; takes half an hour
+	@scripts/release-test.sh $(RELEASE_TEST)
 
 clean: ## remove what was built, and the demo's scratch folder
 	@scripts/clean.sh

@@ -9,13 +9,14 @@
     reason = "test code"
 )]
 
+#[path = "common/files.rs"]
+mod files;
 #[path = "common/store.rs"]
 mod store;
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use files::files_with;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -30,21 +31,6 @@ const WORDS: [&str; 3] = ["fellow", "quarterly-zebra", "walrus-in-metadata"];
 
 /// Soon enough for a test to see.
 const SWEPT_SOON: (&str, &str) = ("SPEAKR_SWEEP_AFTER", "2s");
-
-fn files_with(folder: &Path, words: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_with(&path, words));
-        } else if let Ok(bytes) = std::fs::read(&path)
-            && String::from_utf8_lossy(&bytes).contains(words)
-        {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
 
 /// Rows with `words` in them, in all tables of the platform.
 fn rows_with(platform: &Platform, words: &str) -> Vec<String> {

@@ -14,10 +14,13 @@ use tower_service::Service;
 
 use crate::{api::Api, linger::Rest};
 
-/// How long a client may take to say what it wants, and may be silent between two requests: who opens
-/// connections and says nothing would keep them from others. Longer than the minute for which load
-/// balancers keep connections that are idle, so that theirs is never closed as they use it.
-const HEADERS_WITHIN: Duration = Duration::from_secs(75);
+/// How long a client may take to say what it wants: who opens connections and says nothing would
+/// keep them from others.
+const FIRST_HEAD_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a client that has asked may be silent. Longer than the minute for which load balancers
+/// keep connections that are idle, so that theirs is never closed as they use it.
+const NEXT_HEAD_WITHIN: Duration = Duration::from_secs(75);
 
 /// Pause after the system had no connection to give, or no room for one.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -58,7 +61,10 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: Router, open: &GracefulSh
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "answers may wait for each other");
     }
+    let asked = CancellationToken::new();
+    let has_asked = asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        has_asked.cancel();
         let (head, body) = request.into_parts();
         let (rest, body) = Rest::of(&head.headers, body);
         let mut request = Request::from_parts(head, body);
@@ -72,12 +78,21 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: Router, open: &GracefulSh
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
+        .header_read_timeout(NEXT_HEAD_WITHIN)
         .serve_connection(TokioIo::new(stream), service);
     let connection = open.watch(connection);
+    let nobody_asks = async move {
+        let first = tokio::time::timeout(FIRST_HEAD_WITHIN, asked.cancelled()).await;
+        if first.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection broke off");
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke off");
+            },
+            () = nobody_asks => tracing::debug!("a connection on which nobody asked is closed"),
         }
     });
 }

@@ -27,11 +27,14 @@ impl Condemned for S3Archive {
     }
 
     async fn condemned(&self, untouched_for: Duration) -> Result<Vec<RecordingId>, ArchiveError> {
-        let until = SystemTime::now().checked_sub(untouched_for);
+        let Some(until) = SystemTime::now().checked_sub(untouched_for) else {
+            return Ok(Vec::new()); // Longer ago than time is told.
+        };
         let listed = self.store.list(PREFIX).await?;
         Ok(listed
             .iter()
-            .filter(|object| object.modified <= until)
+            // Of what the store tells no time somebody may still look after.
+            .filter(|object| object.modified.is_some_and(|at| at <= until))
             .filter_map(|object| id_of(object.key.strip_prefix(PREFIX)?))
             .collect())
     }

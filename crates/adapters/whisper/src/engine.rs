@@ -34,11 +34,22 @@ const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 /// Where the temperature begins when a decode ended in a loop.
 const LOOP_TEMPERATURE: f32 = 0.4;
 
+/// What to do where the processor is too old.
+const FOR_OLDER_PROCESSORS: &str = if cfg!(target_os = "linux") {
+    "take the build for older ones, speakr-x86_64-linux-musl-baseline (docs/nix.md)"
+} else {
+    "build speakr with GGML_AVX2 and its neighbours OFF (.cargo/config.toml)"
+};
+
 /// What goes wrong inside the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The processor is too old for this build.
-    #[error("this processor lacks {}, which the speech engine needs", .0.join(", "))]
+    #[error(
+        "this processor lacks {}, which the speech engine of this build needs: {}",
+        .0.join(", "),
+        FOR_OLDER_PROCESSORS
+    )]
     Processor(Vec<&'static str>),
     /// The model's file can't be read.
     #[error("can't read the speech model \"{model}\"")]

@@ -152,13 +152,9 @@ impl BusTranscription {
             .map_err(bus_error)?;
         let run = self.command(request, id).await?;
         let mut connections = self.bus.connections();
-        if request.keep {
-            // Before it is asked for: from then on it is a recording like any other, whatever
-            // becomes of this request or of this process.
-            self.condemned.release(id).await.map_err(archive_error)?;
-        }
         caller.ask(&run, "run").await.map_err(bus_error)?;
         if request.keep {
+            // From here on it is a recording like any other, whatever becomes of this request.
             cleaner.armed = false;
         }
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -237,18 +233,22 @@ impl Transcription for BusTranscription {
         }
         // What was there before this request is not this request's to take away, unless it is what
         // such a request left.
+        let condemned = self
+            .condemned
+            .is_condemned(id)
+            .await
+            .map_err(archive_error)?;
         let was_there = match self.archive().recording(id).await {
-            Ok(_) => !self
-                .condemned
-                .is_condemned(id)
-                .await
-                .map_err(archive_error)?,
+            Ok(_) => !condemned,
             Err(ArchiveError::NotFound(_)) => false,
             Err(error) => return Err(archive_error(error)),
         };
-        if !was_there {
-            // Half an upload is no recording, and what isn't to be kept goes, even if this process
-            // is killed: another finds it on the list.
+        // What isn't to be kept goes even if this process is killed: another finds it on the list.
+        // What is to be kept is never on it, not even half an upload: a list that is out of date
+        // must not cost a word.
+        if request.keep && condemned {
+            self.condemned.release(id).await.map_err(archive_error)?;
+        } else if !request.keep && !was_there {
             self.condemned.condemn(id).await.map_err(archive_error)?;
         }
         // What is to go again can only come from now on.

@@ -291,7 +291,27 @@ impl Library {
         self.index
             .upsert(recording, Some(transcript), &embedded, model)
             .await?;
+        self.follow(recording).await?;
         Ok(embedded.len())
+    }
+
+    /// After the index was given `indexed`, which was read before something that takes long: lets it
+    /// know what became of it since. Whoever changes a recording writes the archive before the
+    /// index, so one of the two comes last with what holds.
+    async fn follow(&self, indexed: &Recording) -> Result<(), LibraryError> {
+        let mut known = indexed.clone();
+        loop {
+            match self.archive.recording(known.recording_id).await {
+                Ok(now) if now == known => return Ok(()),
+                Ok(now) => {
+                    self.index.update(&now).await?;
+                    known = now;
+                }
+                // Whoever deletes it takes it out of the index.
+                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Makes a recording listable and findable by its words, without the embedder: its passages

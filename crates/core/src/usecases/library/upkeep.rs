@@ -101,7 +101,10 @@ impl Library {
             return Ok(());
         }
         match self.archive.recording(id).await {
-            Ok(recording) => self.announce(&recording).await,
+            Ok(recording) => {
+                self.announce(&recording).await?;
+                self.follow(&recording).await
+            }
             Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
                 self.index.remove(id).await?;
                 Ok(())
