@@ -267,11 +267,11 @@ fn logs_come_when_they_are_wanted_and_without_what_was_said() {
         assert!(!told.stderr.contains("Americans"), "{}", told.stderr);
         assert!(told.json()["text"].is_string());
     }
-    let debug = Speakr::new()
-        .env("SPEAKR_LOG", "debug")
-        .run(["list"])
-        .success();
+    // What the libraries have to say comes when it is asked for by name.
+    let asked = ["transcribe", "-vv", "--json", "--no-save", &jfk];
+    let debug = Speakr::new().run(asked).success();
     assert!(debug.stderr.contains("DEBUG"), "{}", debug.stderr);
+    assert!(!debug.stderr.contains("tract"), "{}", debug.stderr);
 }
 
 #[test]

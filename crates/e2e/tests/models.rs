@@ -323,7 +323,7 @@ fn a_setting_chooses_the_model_that_finds_meaning() {
     let path = clip("jfk.wav");
     let _ = speakr.run(["transcribe", path.to_str().unwrap()]).success();
     let search = |model: &str, args: &[&str]| {
-        let query = ["search", "--json", "duty of citizens to their nation"];
+        let query = ["search", "--json", "duty of Americans to their nation"];
         let mut command = speakr.command(query.iter().chain(args));
         command.env("SPEAKR_EMBEDDING_MODEL", model);
         speakr.run_command(command)

@@ -74,7 +74,7 @@ pub(crate) struct GlobalArgs {
     /// only files from someone you trust
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) allow_unverified: bool,
-    /// Log more to standard error (-v info, -vv debug, -vvv trace)
+    /// Log more to standard error (-v info, -vv debug, -vvv all)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
     /// No messages but warnings and errors

@@ -261,7 +261,8 @@ impl LogFilter {
         let level = match times {
             0 => return None,
             1 => "warn,speakr=info,speakr_core=info",
-            2 => "debug",
+            // The runtime of the embedder tells of each of its steps, hundreds of lines a second.
+            2 => "debug,tract_core=warn,tract_hir=warn,tract_onnx=warn,tract_nnef=warn",
             _ => "trace",
         };
         Some(Self(level.to_owned()))
