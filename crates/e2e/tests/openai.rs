@@ -134,7 +134,7 @@ async fn our_own_adapter_makes_text_of_files_and_of_pieces() {
     let engine = OpenAiEngine::new(client, "whisper-1");
     let options = DecodeOptions::default();
     let decoded = engine
-        .decode(pcm.collect(), &options, None, &cancel)
+        .decode(pcm.collect(), &options, &cancel)
         .await
         .unwrap();
     let heard = speakr_core::transcript::join_texts(&decoded.segments);

@@ -19,7 +19,7 @@ pub(crate) enum ExitCode {
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
-    /// There is no such recording, model or result.
+    /// There is no such recording or model, or nothing was found.
     NotFound = 3,
     /// Something that speakr needs is missing here (ffmpeg, a microphone, a model, …).
     Missing = 4,

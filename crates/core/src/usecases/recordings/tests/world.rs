@@ -202,7 +202,6 @@ impl SpeechEngine for CountingEngine {
         &self,
         pcm: Vec<i16>,
         _: &DecodeOptions,
-        _: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Decoded, SpeechError> {
         let loud = pcm.iter().filter(|s| **s != 0).count() as u64;
