@@ -111,7 +111,7 @@ for it in $shells; do
     check "$it: … and nothing outside its folder" test -e "$work/stays"
 done
 step "The program itself"
-shell=sh
+shell="sh"
 rm -rf "$work/prefix"
 check "it is installed" install whole
 equal "it is what was packed" "$(digest_of "$work/whole")" "$(digest_of "$work/prefix/bin/speakr")"

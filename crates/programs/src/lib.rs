@@ -76,7 +76,8 @@ fn search() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
