@@ -164,6 +164,8 @@ impl Recordings {
     ) -> Result<(), Trouble> {
         let id = recording.recording_id;
         writer.sync().await?;
+        // It may have been labelled while somebody spoke.
+        recording.tags = self.parts.archive.recording(id).await?.tags;
         recording.duration_ms = Some(samples_to_ms(writer.samples()));
         drop(writer);
         if let Some(stop) = self.parts.intents.get(id).await?.stop {
