@@ -105,6 +105,8 @@ struct Capture<'a> {
     synced_at: Duration,
     /// What our own microphone heard and the store hasn't taken yet.
     unwritten: Vec<i16>,
+    /// Samples that the store has for sure.
+    safe: u64,
     /// When the store is asked again.
     write_at: Duration,
 }
@@ -119,6 +121,7 @@ impl Recordings {
         listener: mpsc::UnboundedSender<Vec<i16>>,
         nudges: &mut dyn Nudges,
     ) -> Result<End, Trouble> {
+        let safe = writer.samples();
         let mut kept = Kept::new(writer);
         if matches!(source, Source::Host(_)) {
             kept.append();
@@ -134,6 +137,7 @@ impl Recordings {
             heard: None,
             synced_at: self.parts.clock.elapsed(),
             unwritten: Vec::new(),
+            safe,
             write_at: Duration::ZERO,
         };
         capture.run(source, nudges).await
@@ -262,13 +266,16 @@ impl Capture<'_> {
         written?;
         if sync {
             self.kept.sync().await?;
+            self.safe = self.kept.samples();
             self.synced_at = self.recordings.parts.clock.elapsed();
         }
         Ok(())
     }
 
     fn tell_of_waiting(&self, error: &ArchiveError) {
-        let waiting_ms = samples_to_ms(self.unwritten.len() as u64);
+        // In the writer's hands, and in ours.
+        let held = self.kept.samples() - self.safe + self.unwritten.len() as u64;
+        let waiting_ms = samples_to_ms(held);
         tracing::warn!(
             error = chain(error),
             waiting_ms,

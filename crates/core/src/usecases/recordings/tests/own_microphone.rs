@@ -130,3 +130,19 @@ async fn a_recording_that_was_stopped_opens_no_microphone_again() {
     assert_eq!(spoken(&world).len(), before, "nobody was heard");
     assert_eq!(world.state(id), RecordingState::Transcribed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_write_one_recording_the_second_lets_go_and_closes_its_microphone() {
+    let world = Arc::new(World::default());
+    let (replica, asked) = (replica_that_hears(&world), asked(&world));
+    let work = started(&replica, &asked);
+    pass(4).await;
+    world.another_writes.store(true, Ordering::SeqCst);
+    pass(3).await;
+    assert!(work.is_finished(), "asking again would never help");
+    assert!(matches!(
+        work.await.unwrap(),
+        Err(Trouble::Archive(ArchiveError::Damaged { .. }))
+    ));
+    assert!(!world.microphone_is_open.load(Ordering::SeqCst));
+}

@@ -58,6 +58,7 @@ pub(super) struct World {
     pub(super) partials: Mutex<Vec<String>>,
     pub(super) bus_is_away: AtomicBool,
     pub(super) store_is_away: AtomicBool,
+    pub(super) another_writes: AtomicBool,
     /// What a microphone of a replica has given so far.
     pub(super) spoken: Mutex<Vec<i16>>,
     pub(super) microphone_is_open: AtomicBool,
@@ -95,6 +96,12 @@ impl World {
     }
 
     pub(super) fn store(&self) -> Result<(), ArchiveError> {
+        if self.another_writes.load(Ordering::SeqCst) {
+            return Err(ArchiveError::Damaged {
+                place: "the store".to_owned(),
+                reason: "another's piece is there".to_owned(),
+            });
+        }
         if self.store_is_away.load(Ordering::SeqCst) {
             return Err(ArchiveError::Io {
                 action: "write",
