@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use speakr_contract::audio::{Chunk, Sequencer};
+use speakr_contract::audio::{Chunk, Sequencer, Taken};
 
 fuzz_target!(|messages: Vec<(Option<&str>, Option<&str>, &[u8])>| {
     let mut sequencer = Sequencer::new();
@@ -18,10 +18,11 @@ fuzz_target!(|messages: Vec<(Option<&str>, Option<&str>, &[u8])>| {
         };
         assert_eq!(again.as_ref().ok(), Some(&chunk));
         let before = sequencer.next_number();
-        if let Ok(due) = sequencer.take(chunk) {
+        if let Taken::Due(due) = sequencer.take(chunk) {
             assert_eq!(sequencer.next_number(), before + due.len() as u64);
         }
     }
-    let waiting = sequencer.is_waiting();
-    assert_eq!(waiting, !sequencer.drain().is_empty());
+    let (waiting, before) = (sequencer.is_waiting(), sequencer.next_number());
+    sequencer.drain();
+    assert_eq!(waiting, sequencer.next_number() > before);
 });

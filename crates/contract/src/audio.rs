@@ -11,8 +11,12 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 pub const CHUNK_SAMPLES: usize = 1_600;
 /// Most bytes of sound in one message: ten seconds.
 pub const MAX_CHUNK_BYTES: usize = 320_000;
-/// Most messages that may be ahead of a missing one: 100 s of sound as it should be sent.
+/// A message is kept until its turn comes when it is no further than this ahead of a missing one: 100 s
+/// of sound as it should be sent.
 pub const MAX_AHEAD: u64 = 1_000;
+/// Most bytes of sound that are kept so: the same 100 s. Messages may be a hundred times as long as they
+/// should be, and many recordings have a listener in the same process.
+pub const MAX_WAITING_BYTES: usize = 3_200_000;
 
 /// One message of a recording's sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +55,6 @@ pub enum ChunkError {
     TooLarge {
         /// Length of the payload.
         bytes: usize,
-    },
-    /// Too far ahead of what is there.
-    #[error("chunk {number} is more than {MAX_AHEAD} ahead of {wanted}, which is missing")]
-    Gap {
-        /// What came.
-        number: u64,
-        /// What is missing.
-        wanted: u64,
     },
 }
 
@@ -118,11 +114,24 @@ impl Chunk {
     }
 }
 
+/// What came of a chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The sound whose turn has come with it; none while something before it is missing.
+    Due(Vec<Vec<i16>>),
+    /// So much waits for what is missing that it has no room here: it has to be given once more after
+    /// sound was due again, or [`Sequencer::drain`].
+    NoRoom,
+}
+
 /// Puts the chunks of one recording into their order and drops repeats.
 #[derive(Debug, Default)]
 pub struct Sequencer {
     next: u64,
     waiting: BTreeMap<u64, Vec<i16>>,
+    waiting_bytes: usize,
+    /// The lowest that had no room.
+    refused: Option<u64>,
     count: Option<u64>,
 }
 
@@ -133,33 +142,34 @@ impl Sequencer {
         Self::default()
     }
 
-    /// Takes a chunk and gives the sound whose turn has come with it.
-    ///
-    /// # Errors
-    /// [`ChunkError::Gap`] when it is too far ahead to wait for what is missing.
-    pub fn take(&mut self, chunk: Chunk) -> Result<Vec<Vec<i16>>, ChunkError> {
+    /// Takes a chunk, if there is room for it.
+    pub fn take(&mut self, chunk: Chunk) -> Taken {
         match chunk {
             Chunk::End { count } => {
                 // A sender that was cut off may say it twice; the longer tale is the later one.
                 self.count = Some(self.count.map_or(count, |known| known.max(count)));
             }
-            Chunk::Sound { number, .. } if number < self.next => {}
-            Chunk::Sound { number, .. } if number - self.next > MAX_AHEAD => {
-                return Err(ChunkError::Gap {
-                    number,
-                    wanted: self.next,
-                });
-            }
+            Chunk::Sound { number, .. }
+                if number < self.next || self.waiting.contains_key(&number) => {}
             Chunk::Sound { number, pcm } => {
-                self.waiting.entry(number).or_insert(pcm);
+                let bytes = self.waiting_bytes + 2 * pcm.len();
+                let far = number - self.next > MAX_AHEAD || bytes > MAX_WAITING_BYTES;
+                if far && number != self.next {
+                    let lowest = self.refused.map_or(number, |known| known.min(number));
+                    self.refused = Some(lowest);
+                    return Taken::NoRoom;
+                }
+                self.waiting_bytes = bytes;
+                self.waiting.insert(number, pcm);
             }
         }
         let mut due = Vec::new();
         while let Some(pcm) = self.waiting.remove(&self.next) {
             self.next += 1;
+            self.waiting_bytes -= 2 * pcm.len();
             due.push(pcm);
         }
-        Ok(due)
+        Taken::Due(due)
     }
 
     /// Whether all sound up to the end mark has come.
@@ -171,7 +181,20 @@ impl Sequencer {
     /// Whether chunks came that wait for one before them.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || self.refused.is_some()
+    }
+
+    /// Whether something that had no room would have it now, if nothing else came before.
+    #[must_use]
+    pub fn has_room_again(&self) -> bool {
+        let near = |refused: u64| refused.saturating_sub(self.next) <= MAX_AHEAD;
+        self.refused.is_some_and(near)
+    }
+
+    /// Whether none is held until its turn comes.
+    #[must_use]
+    pub fn holds_none(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// The chunk that is waited for.
@@ -180,12 +203,24 @@ impl Sequencer {
         self.next
     }
 
-    /// Gives up on what is missing: the sound that has come after it, in order.
+    /// All that had no room is given once more from now on.
+    pub const fn hear_again(&mut self) {
+        self.refused = None;
+    }
+
+    /// Gives up on what is missing: the sound that has come after it, in order, up to what had no room.
+    /// That has to be given once more.
     pub fn drain(&mut self) -> Vec<Vec<i16>> {
-        let rest = std::mem::take(&mut self.waiting);
-        if let Some((last, _)) = rest.last_key_value() {
-            self.next = last + 1;
-        }
+        let (rest, from) = match self.refused.take() {
+            Some(refused) => {
+                let after = self.waiting.split_off(&refused);
+                (std::mem::replace(&mut self.waiting, after), Some(refused))
+            }
+            None => (std::mem::take(&mut self.waiting), None),
+        };
+        let last = rest.last_key_value().map(|(last, _)| last + 1);
+        self.next = last.or(from).unwrap_or(self.next);
+        self.waiting_bytes -= rest.values().map(|pcm| 2 * pcm.len()).sum::<usize>();
         rest.into_values().collect()
     }
 }
@@ -201,6 +236,61 @@ mod tests {
         Chunk::Sound {
             number,
             pcm: vec![sample; 3],
+        }
+    }
+
+    fn due(sequencer: &mut Sequencer, chunk: Chunk) -> Vec<Vec<i16>> {
+        match sequencer.take(chunk) {
+            Taken::Due(due) => due,
+            Taken::NoRoom => panic!("there is room"),
+        }
+    }
+
+    /// Gives chunks over and over, as a listener does, until all is heard; says how many bytes waited
+    /// at most.
+    fn hear_all(chunks: &[Chunk]) -> (Vec<i16>, usize) {
+        let mut sequencer = Sequencer::new();
+        let (mut heard, mut most) = (Vec::new(), 0);
+        for _ in 0..=2 * chunks.len() {
+            sequencer.hear_again();
+            let before = sequencer.next;
+            for chunk in chunks {
+                if let Taken::Due(due) = sequencer.take(chunk.clone()) {
+                    heard.extend(due.concat());
+                }
+                most = most.max(sequencer.waiting_bytes);
+            }
+            if sequencer.is_complete() {
+                return (heard, most);
+            }
+            if sequencer.next == before {
+                heard.extend(sequencer.drain().concat());
+            }
+        }
+        panic!("it comes to no end: {sequencer:?}");
+    }
+
+    proptest! {
+        // Each moves megabytes about.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn what_waits_is_bounded_and_nothing_of_it_is_lost(
+            order in Just((1_u64..30).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            // Ten seconds in each: a tenth of them may wait. The first never comes.
+            let mut chunks: Vec<Chunk> = order
+                .into_iter()
+                .map(|number| Chunk::Sound {
+                    number,
+                    pcm: vec![i16::try_from(number).unwrap(); MAX_CHUNK_BYTES / 2],
+                })
+                .collect();
+            chunks.push(Chunk::End { count: 30 });
+            let (heard, most) = hear_all(&chunks);
+            prop_assert!(most <= MAX_WAITING_BYTES, "{}", most);
+            let firsts: Vec<i16> = heard.iter().step_by(MAX_CHUNK_BYTES / 2).copied().collect();
+            prop_assert_eq!(firsts, (1..30).collect::<Vec<i16>>());
         }
     }
 
@@ -220,7 +310,7 @@ mod tests {
             let mut heard = Vec::new();
             for chunk in chunks {
                 prop_assert!(!sequencer.is_complete() || heard.len() == 180);
-                heard.extend(sequencer.take(chunk).unwrap().concat());
+                heard.extend(due(&mut sequencer, chunk).concat());
             }
             prop_assert!(sequencer.is_complete());
             let wanted: Vec<i16> = (0..60).flat_map(|n| vec![n; 3]).collect();
@@ -245,15 +335,27 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_far_ahead_is_refused_instead_of_kept() {
-        let error = Sequencer::new().take(sound(MAX_AHEAD + 1)).unwrap_err();
-        assert_eq!(
-            error,
-            ChunkError::Gap {
-                number: MAX_AHEAD + 1,
-                wanted: 0
-            }
-        );
+    fn a_chunk_far_ahead_has_no_room_until_what_is_before_it_was_given_up() {
+        let mut sequencer = Sequencer::new();
+        assert_eq!(sequencer.take(sound(MAX_AHEAD + 1)), Taken::NoRoom);
+        assert!(sequencer.is_waiting());
+        assert!(sequencer.drain().is_empty());
+        assert_eq!(due(&mut sequencer, sound(MAX_AHEAD + 1)).len(), 1);
+    }
+
+    #[test]
+    fn the_chunk_that_is_missing_has_room_whatever_waits() {
+        let long = |number| Chunk::Sound {
+            number,
+            pcm: vec![0; MAX_CHUNK_BYTES / 2],
+        };
+        let mut sequencer = Sequencer::new();
+        let kept = (1..100)
+            .take_while(|n| sequencer.take(long(*n)) != Taken::NoRoom)
+            .count();
+        assert_eq!(kept, MAX_WAITING_BYTES / MAX_CHUNK_BYTES);
+        assert_eq!(due(&mut sequencer, long(0)).len(), kept + 1);
+        assert_eq!(sequencer.waiting_bytes, 0);
     }
 
     #[test]
@@ -276,9 +378,9 @@ mod tests {
     #[test]
     fn giving_up_on_a_gap_keeps_what_came_after_it() {
         let mut sequencer = Sequencer::new();
-        assert_eq!(sequencer.take(sound(0)).unwrap().len(), 1);
-        assert!(sequencer.take(sound(3)).unwrap().is_empty());
-        assert!(sequencer.take(sound(2)).unwrap().is_empty());
+        assert_eq!(due(&mut sequencer, sound(0)).len(), 1);
+        assert!(due(&mut sequencer, sound(3)).is_empty());
+        assert!(due(&mut sequencer, sound(2)).is_empty());
         assert_eq!(sequencer.drain(), [vec![2; 3], vec![3; 3]]);
         assert_eq!(sequencer.next_number(), 4);
     }

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const PROGRAM: &str = "nats-server";
+/// The variable that the shipped config takes the server's name from.
+const SERVER_NAME: &str = "SPEAKR_NATS_SERVER_NAME";
 /// What the streams may be promised. Without it the server promises 75 % of what is free on the
 /// disk, which on a full one is less than the streams ask for, though tests fill none of them.
 const STORE: &str = "32GB";
@@ -76,6 +78,46 @@ impl Nats {
     /// # Errors
     /// [`StartError`].
     pub fn start_cluster(size: usize) -> Result<Vec<Self>, StartError> {
+        Self::start_members(size, |number, cluster| {
+            let config = |folder: &Path, port: u16, monitor: u16| {
+                format!(
+                    "server_name: n{number}\nhost: 127.0.0.1\nport: {port}\n\
+                     http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n{cluster}\n\
+                     jetstream {{ store_dir: \"{}\", max_file_store: {STORE}, sync_interval: always }}\n",
+                    folder.join("store").display()
+                )
+            };
+            Self::launch(scratch()?, config, Vec::new(), "nats", None)
+        })
+    }
+
+    /// Starts `size` servers from the config file `shipped` that are one cluster, with `environment` as
+    /// for one alone. They are called n0, n1 and so on.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_shipped_cluster(
+        size: usize,
+        shipped: &Path,
+        environment: &[(String, String)],
+    ) -> Result<Vec<Self>, StartError> {
+        let text = std::fs::read_to_string(shipped).map_err(failed)?;
+        Self::start_members(size, |number, cluster| {
+            let text = format!("{text}\n{cluster}\n");
+            let config = |_: &Path, port: u16, monitor: u16| here(&text, port, monitor);
+            let mut environment = environment.to_vec();
+            environment.push((SERVER_NAME.to_owned(), format!("n{number}")));
+            let beside = Beside::of(shipped, None);
+            Self::launch(scratch()?, config, environment, "nats", beside)
+        })
+    }
+
+    /// Has `start` start each of `size` servers, given its number and what its config says of the
+    /// cluster.
+    fn start_members(
+        size: usize,
+        start: impl Fn(usize, &str) -> Result<Self, StartError> + Sync,
+    ) -> Result<Vec<Self>, StartError> {
         let ports = (0..size)
             .map(|_| free_port())
             .collect::<io::Result<Vec<u16>>>()
@@ -87,22 +129,14 @@ impl Nats {
         let routes = routes.join(", ");
         // None is healthy before most are there: all start before one is waited for.
         let servers: Vec<_> = std::thread::scope(|scope| {
-            let start = |(number, cluster): (usize, &u16)| {
-                let (routes, cluster) = (&routes, *cluster);
-                scope.spawn(move || {
-                    let config = |folder: &Path, port: u16, monitor: u16| {
-                        format!(
-                            "server_name: n{number}\nhost: 127.0.0.1\nport: {port}\n\
-                             http: \"127.0.0.1:{monitor}\"\nmax_payload: 8MB\n\
-                             cluster {{ name: test, host: 127.0.0.1, port: {cluster}, routes: [{routes}] }}\n\
-                             jetstream {{ store_dir: \"{}\", max_file_store: {STORE}, sync_interval: always }}\n",
-                            folder.join("store").display()
-                        )
-                    };
-                    Self::launch(scratch()?, config, Vec::new(), "nats", None)
-                })
+            let begin = |(number, port): (usize, &u16)| {
+                let cluster = format!(
+                    "cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}"
+                );
+                let start = &start;
+                scope.spawn(move || start(number, &cluster))
             };
-            let started: Vec<_> = ports.iter().enumerate().map(start).collect();
+            let started: Vec<_> = ports.iter().enumerate().map(begin).collect();
             started
                 .into_iter()
                 .map(std::thread::ScopedJoinHandle::join)
@@ -220,10 +254,9 @@ impl Nats {
         // The server wants a text in quotes where a name alone could be taken for something else.
         let store = format!("\"{}\"", folder.path().join("store").display());
         environment.push(("SPEAKR_NATS_STORE".to_owned(), store));
-        environment.push((
-            "SPEAKR_NATS_SERVER_NAME".to_owned(),
-            "speakr-test".to_owned(),
-        ));
+        if environment.iter().all(|(name, _)| name != SERVER_NAME) {
+            environment.push((SERVER_NAME.to_owned(), "speakr-test".to_owned()));
+        }
         let mut nats = Self {
             server: None,
             folder,

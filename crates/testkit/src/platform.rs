@@ -22,6 +22,9 @@ use crate::{
 /// The name of the database.
 pub const DATABASE: &str = "speakr";
 
+/// How many servers a cluster has.
+const CLUSTER: usize = 3;
+
 /// The users of the shipped config of the bus.
 const USERS: [&str; 5] = ["transcriber", "embedder", "query_svc", "cli", "operator"];
 
@@ -88,6 +91,11 @@ pub struct Options {
     pub with_links: bool,
     /// Whether the bus is encrypted, with a certificate authority of its own.
     pub with_tls: bool,
+    /// Whether the bus is a cluster of three, which keep everything together. Not encrypted, and in
+    /// scratch folders.
+    pub with_cluster: bool,
+    /// Most bytes that the store has room for ([`S3::start_small`]); all of the disk where it is none.
+    pub store_room: Option<u64>,
 }
 
 /// The network between the services and what they stand on. Clients go without.
@@ -134,6 +142,8 @@ pub struct Platform {
     pub query_svc: ServiceProcess,
     /// The bus.
     pub nats: Nats,
+    /// The other servers of the bus, where it is a cluster.
+    pub other_nats: Vec<Nats>,
     /// The database.
     pub postgres: Postgres,
     /// The store of record.
@@ -168,7 +178,7 @@ impl Platform {
             })
         };
         let passwords: Vec<_> = USERS.iter().map(|user| (*user, secret())).collect();
-        let environment = passwords
+        let environment: Vec<_> = passwords
             .iter()
             .map(|(user, password)| {
                 let name = format!("SPEAKR_NATS_{}_PASSWORD", user.to_uppercase());
@@ -185,7 +195,13 @@ impl Platform {
                 source,
             })?;
         let shipped = Path::new(BUS_CONFIG);
+        let mut other_nats = Vec::new();
         let nats = match &certificates {
+            None if options.with_cluster => {
+                let mut servers = Nats::start_shipped_cluster(CLUSTER, shipped, &environment)?;
+                other_nats = servers.split_off(1);
+                servers.remove(0)
+            }
             None => Nats::start_shipped_in(bus_folder, shipped, environment)?,
             Some(own) => Nats::start_shipped_tls(bus_folder, shipped, environment, own)?,
         };
@@ -193,13 +209,16 @@ impl Platform {
         if !postgres.has_database(DATABASE)? {
             postgres.create_database(DATABASE)?;
         }
-        let s3 = S3::start_in(folder_of("s3")?)?;
+        let s3 = match options.store_room {
+            None => S3::start_in(folder_of("s3")?)?,
+            Some(bytes) => S3::start_small(bytes)?,
+        };
         let links = options
             .with_links
             .then(|| Links::to(&nats, &postgres, &s3))
             .transpose()?;
         let mut own = vec![
-            ("NATS_URL", nats.url()),
+            ("NATS_URL", url_of(&nats, &other_nats)),
             ("S3_ENDPOINT", s3.endpoint()),
             ("DATABASE_URL", postgres.url(DATABASE)),
         ];
@@ -218,6 +237,9 @@ impl Platform {
         }
         let ca = certificates.map(|own| own.ca);
         own.extend(ca.iter().map(|ca| ("NATS_CA", ca.display().to_string())));
+        if options.with_cluster {
+            own.push(("SPEAKR_STREAM_REPLICAS", CLUSTER.to_string()));
+        }
         let surroundings = Surroundings::new(options, passwords, own, &s3, ca)?;
         surroundings.run(Role::Embedder, &["migrate"])?;
         let mut services = Vec::new();
@@ -238,6 +260,7 @@ impl Platform {
             embedder: next()?,
             query_svc: next()?,
             nats,
+            other_nats,
             postgres,
             s3,
             links,
@@ -249,6 +272,12 @@ impl Platform {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.surroundings.api_port)
+    }
+
+    /// Where the bus is: all of its servers.
+    #[must_use]
+    pub fn nats_url(&self) -> String {
+        url_of(&self.nats, &self.other_nats)
     }
 
     /// The password of `user` on the bus.
@@ -263,7 +292,7 @@ impl Platform {
     pub fn environment(&self, token: &str) -> Vec<(&'static str, String)> {
         let health = |of: &ServiceProcess| format!("http://127.0.0.1:{}/health", of.health_port());
         let mut environment = vec![
-            ("NATS_URL", self.nats.url()),
+            ("NATS_URL", self.nats_url()),
             ("NATS_USER", "cli".to_owned()),
             ("NATS_PASSWORD", self.password("cli").to_owned()),
             ("NATS_INBOX_PREFIX", "_INBOX_cli".to_owned()),
@@ -326,9 +355,11 @@ impl Platform {
     /// [`StartError`] of the first that can't be started.
     pub fn revive_servers(&mut self) -> Result<Vec<&'static str>, StartError> {
         let mut revived = Vec::new();
-        if self.nats.has_ended() {
-            self.nats.start_again()?;
-            revived.push("nats-server");
+        for nats in std::iter::once(&mut self.nats).chain(&mut self.other_nats) {
+            if nats.has_ended() {
+                nats.start_again()?;
+                revived.push("nats-server");
+            }
         }
         if self.postgres.has_ended() {
             self.postgres.start_again()?;
@@ -408,7 +439,9 @@ impl Platform {
         for role in Role::ALL {
             let _ = self.service_mut(role).end(ENDING);
         }
-        self.nats.end();
+        for nats in std::iter::once(&mut self.nats).chain(&mut self.other_nats) {
+            nats.end();
+        }
         self.postgres.end();
         self.s3.end();
     }
@@ -497,6 +530,11 @@ impl Surroundings {
         command.envs(settings.iter().copied());
         ServiceProcess::start(name, &mut command, log, health_port)
     }
+}
+
+fn url_of(nats: &Nats, others: &[Nats]) -> String {
+    let all = std::iter::once(nats).chain(others);
+    all.map(Nats::url).collect::<Vec<_>>().join(",")
 }
 
 /// What `command`, the program `program`, prints when it succeeds.

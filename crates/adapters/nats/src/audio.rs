@@ -10,10 +10,10 @@ use async_nats::jetstream::{
 };
 use futures::StreamExt;
 use speakr_contract::{
-    audio::{CHUNK_SAMPLES, Chunk, Sequencer},
+    audio::{CHUNK_SAMPLES, Chunk, Sequencer, Taken},
     headers, subjects,
 };
-pub use speakr_core::ports::platform::Heard;
+pub use speakr_core::ports::platform::{Heard, Rest};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,8 +28,8 @@ use crate::{
 const WINDOW: usize = 128;
 /// How often in a row the server's answer may be lost before the sender gives up.
 const LOST_ANSWERS: u32 = 5;
-/// Most messages asked for at once.
-const BATCH: usize = 200;
+/// Most messages asked for at once: 3.2 s of sound as it should be sent, and 10 MB of it at most.
+const BATCH: usize = 32;
 /// After so long without sound the server is asked whether there is any.
 const QUIET: Duration = Duration::from_secs(1);
 /// A consumer that gives nothing for so long, although there is more, is gone: the server that kept
@@ -195,6 +195,15 @@ impl AudioSender {
     }
 }
 
+/// A message that had no room.
+#[derive(Debug, Clone, Copy)]
+struct SetAside {
+    /// Its place in the stream.
+    sequence: u64,
+    /// Which chunk was missing then.
+    missing: u64,
+}
+
 /// Hears the sound of one recording from its start.
 pub struct AudioListener {
     bus: Bus,
@@ -205,6 +214,8 @@ pub struct AudioListener {
     /// The same by its place in the consumer: a gap there is a message that was lost on its way.
     last_of_consumer: u64,
     sequencer: Sequencer,
+    /// The first message that had no room in the sequencer.
+    set_aside: Option<SetAside>,
     due: VecDeque<Heard>,
     heard_at: Instant,
     /// When the consumer gave the last message, or was made.
@@ -233,6 +244,7 @@ impl AudioListener {
             last_sequence: 0,
             last_of_consumer: 0,
             sequencer: Sequencer::new(),
+            set_aside: None,
             due: VecDeque::new(),
             heard_at: Instant::now(),
             given_at: Instant::now(),
@@ -262,16 +274,58 @@ impl AudioListener {
     }
 
     /// Gives up on messages that are missing: the sound that came after them.
-    pub fn give_up_on_gaps(&mut self) -> Vec<i16> {
+    pub fn give_up_on_gaps(&mut self) -> Rest {
         let missing_from = self.sequencer.next_number();
-        let rest = self.sequencer.drain().concat();
-        if !rest.is_empty() {
+        let pcm = self.sequencer.drain().concat();
+        let more = self.hear_again();
+        if more || !pcm.is_empty() {
             tracing::warn!(
                 recording_id = %self.recording_id, missing_from,
                 "some sound is missing; going on with what came after it"
             );
         }
-        rest
+        self.gap_since = None;
+        Rest { pcm, more }
+    }
+
+    /// Goes back to the first message that had no room, if one had none: all stays in the stream until
+    /// it is purged.
+    fn hear_again(&mut self) -> bool {
+        let Some(SetAside { sequence, .. }) = self.set_aside.take() else {
+            return false;
+        };
+        tracing::debug!(recording_id = %self.recording_id, sequence, "hearing again what had no room");
+        self.sequencer.hear_again();
+        self.last_sequence = sequence - 1;
+        self.messages = None;
+        true
+    }
+
+    /// Whether there is room for what had none, and nothing else to be read first.
+    fn has_room_again(&self, caught_up: bool) -> bool {
+        self.set_aside.is_some_and(|aside| {
+            self.sequencer.has_room_again()
+                && self.sequencer.next_number() > aside.missing
+                && (caught_up || self.sequencer.holds_none())
+        })
+    }
+
+    /// Whether something is missing between others that nobody waits for any longer. The server has
+    /// nothing more now.
+    fn gap_is_too_old(&mut self) -> bool {
+        if !self.sequencer.is_waiting() {
+            self.gap_since = None;
+            return false;
+        }
+        self.gap_since.get_or_insert_with(Instant::now).elapsed() > GAP_PATIENCE
+    }
+
+    fn go_on_after_gap(&mut self) {
+        let rest = self.give_up_on_gaps();
+        if !rest.pcm.is_empty() {
+            self.due.push_back(Heard::Sound(rest.pcm));
+        }
+        self.ended = self.sequencer.is_complete();
     }
 
     async fn hear(&mut self) -> Result<(), BusError> {
@@ -304,12 +358,11 @@ impl AudioListener {
             let value = message.headers.as_ref().and_then(|h| h.get(name));
             value.map(|v| v.as_str().to_owned())
         };
-        let due = Chunk::read(
+        let chunk = Chunk::read(
             get(headers::CHUNK).as_deref(),
             get(headers::END).as_deref(),
             &message.payload,
         )
-        .and_then(|chunk| self.sequencer.take(chunk))
         .map_err(|cause| BusError::Sound {
             recording_id: self.recording_id,
             cause,
@@ -318,12 +371,24 @@ impl AudioListener {
         self.last_sequence = sequence;
         self.heard_at = Instant::now();
         self.given_at = self.heard_at;
-        if !due.is_empty() {
-            self.gap_since = None;
+        match self.sequencer.take(chunk) {
+            Taken::NoRoom => {
+                let missing = self.sequencer.next_number();
+                self.set_aside.get_or_insert(SetAside { sequence, missing });
+            }
+            Taken::Due(due) => {
+                if !due.is_empty() {
+                    self.gap_since = None;
+                }
+                self.due.extend(due.into_iter().map(Heard::Sound));
+            }
         }
-        self.due.extend(due.into_iter().map(Heard::Sound));
         if self.sequencer.is_complete() {
             self.ended = true;
+        } else if self.has_room_again(caught_up) {
+            self.hear_again();
+        } else if caught_up && self.gap_is_too_old() {
+            self.go_on_after_gap();
         } else if caught_up {
             self.due.push_back(Heard::CaughtUp);
         }
@@ -341,11 +406,12 @@ impl AudioListener {
             }
             return Ok(());
         }
-        let since = *self.gap_since.get_or_insert_with(Instant::now);
-        if self.sequencer.is_waiting() && since.elapsed() > GAP_PATIENCE {
-            let rest = self.give_up_on_gaps();
-            self.due.push_back(Heard::Sound(rest));
-            self.ended = self.sequencer.is_complete();
+        if self.has_room_again(true) {
+            self.hear_again();
+            return Ok(());
+        }
+        if self.gap_is_too_old() {
+            self.go_on_after_gap();
             return Ok(());
         }
         self.due.push_back(Heard::CaughtUp);

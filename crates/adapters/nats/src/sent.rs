@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use speakr_contract::subjects;
 use speakr_core::{
     RecordingId,
-    ports::platform::{BusFailure, HearError, Heard, SentSound, SoundListener, Waiting},
+    ports::platform::{BusFailure, HearError, Heard, Rest, SentSound, SoundListener, Waiting},
 };
 
 use crate::{
@@ -71,7 +71,7 @@ impl SoundListener for AudioListener {
         })
     }
 
-    fn give_up_on_gaps(&mut self) -> Vec<i16> {
+    fn give_up_on_gaps(&mut self) -> Rest {
         Self::give_up_on_gaps(self)
     }
 }

@@ -13,7 +13,10 @@ mod support;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use speakr_contract::{audio::Chunk, headers, subjects};
+use speakr_contract::{
+    audio::{Chunk, MAX_CHUNK_BYTES},
+    headers, subjects,
+};
 use speakr_nats::{
     Bus, BusError,
     audio::{self, AudioListener, AudioSender, Heard},
@@ -206,4 +209,60 @@ async fn sound_goes_on_over_a_restart_of_the_server() {
         again.finish().await.unwrap();
     }
     assert_eq!(hearing.await.unwrap(), pcm);
+}
+
+/// A message as long as may be, all of one sample.
+fn long(number: u64) -> Chunk {
+    Chunk::Sound {
+        number,
+        pcm: vec![i16::try_from(number).unwrap(); MAX_CHUNK_BYTES / 2],
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_room_behind_a_gap_is_heard_when_the_missing_message_comes_or_never_does() {
+    for comes in [true, false] {
+        let (_nats, bus) = platform().await;
+        let id = Uuid::new_v4();
+        // 9.6 MB: a third of it may wait.
+        for number in 1..=30 {
+            send_raw(&bus, id, &long(number), None).await;
+        }
+        let mut listener = AudioListener::new(&bus, id);
+        while listener.next().await.unwrap() != Heard::CaughtUp {}
+        if comes {
+            send_raw(&bus, id, &long(0), None).await;
+        }
+        send_raw(&bus, id, &Chunk::End { count: 31 }, None).await;
+        let heard = all(&mut listener).await;
+        let firsts: Vec<i16> = heard.iter().step_by(MAX_CHUNK_BYTES / 2).copied().collect();
+        let wanted: Vec<i16> = (i16::from(!comes)..=30).collect();
+        assert_eq!(firsts, wanted, "it comes: {comes}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_never_comes_does_not_hold_up_somebody_who_goes_on_speaking() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let mut listener = AudioListener::new(&bus, id);
+    let began = std::time::Instant::now();
+    let speaking = async {
+        for number in 1..600 {
+            send_raw(&bus, id, &sound(number), None).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let hearing = async {
+        loop {
+            if let Heard::Sound(pcm) = listener.next().await.unwrap() {
+                break pcm;
+            }
+        }
+    };
+    tokio::select! {
+        () = speaking => panic!("nothing is heard in a minute"),
+        pcm = hearing => assert_eq!(pcm[..8], [1, 1, 1, 1, 2, 2, 2, 2]),
+    }
+    assert!(began.elapsed() < Duration::from_secs(30));
 }

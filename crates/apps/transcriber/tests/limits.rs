@@ -18,9 +18,13 @@ use std::{
 
 use serde_json::json;
 use speakr_contract::{
+    audio::{Chunk, MAX_CHUNK_BYTES},
     commands::{RecordingCancel, RecordingStart, TranscriptionRun},
-    events::{RecordingCancelled, RecordingStarted, TranscriptionPartial, TranscriptionSucceeded},
-    ids,
+    events::{
+        RecordingCancelled, RecordingFinished, RecordingStarted, TranscriptionPartial,
+        TranscriptionSucceeded,
+    },
+    ids, subjects,
 };
 use speakr_nats::{BusConfig, Identity, Renewed};
 use speakr_testkit::nats::Nats;
@@ -224,4 +228,70 @@ async fn without_a_bus_it_lives_and_says_that_it_is_not_ready() {
     assert_eq!(replica.get("/health").unwrap().0, 200);
     let status = replica.ask_to_end();
     assert!(status.success(), "{status}: {}", replica.log());
+}
+
+/// How much memory a replica may take beside while a long recording comes at once: ten minutes of sound
+/// that wait for their text, what is on its way from the bus, and what is on its way to the store.
+const MOST_BESIDE: u64 = 70_000_000;
+
+#[tokio::test]
+async fn an_hour_of_speech_that_comes_at_once_is_not_all_held_in_memory() {
+    let mut platform = Platform::start().await;
+    let replica = platform.replica(&[]).await;
+    // What it takes for any recording at all.
+    let small = request();
+    platform.send(&RecordingStart::default(), &small).await;
+    platform.send_sound(&small, &samples()).await;
+    let id = ids::recording_id(small.correlation_id);
+    platform.send(&stop(id, true), &small).await;
+    let _: TranscriptionSucceeded = platform.wait_for(id).await;
+    let before = replica.resident_bytes().expect("its memory");
+
+    let client = request();
+    let id = ids::recording_id(client.correlation_id);
+    platform.send(&RecordingStart::default(), &client).await;
+    let _: RecordingStarted = platform.wait_for(id).await;
+    let enough = std::sync::atomic::AtomicBool::new(false);
+    let watch = async {
+        let mut most = 0;
+        while !enough.load(std::sync::atomic::Ordering::Relaxed) {
+            most = most.max(replica.resident_bytes().expect("its memory"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        most
+    };
+    let pcm = samples();
+    let mut speech = pcm.iter().copied().cycle();
+    let count = 360;
+    let bus = platform.bus.clone();
+    let send = async {
+        for number in 0..=count {
+            let chunk = if number == count {
+                Chunk::End { count }
+            } else {
+                let pcm = speech.by_ref().take(MAX_CHUNK_BYTES / 2).collect();
+                Chunk::Sound { number, pcm }
+            };
+            let ((name, value), payload) = chunk.write();
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert(name, value.as_str());
+            let stored = bus
+                .jetstream()
+                .publish_with_headers(subjects::audio(id), headers, payload.into())
+                .await
+                .unwrap();
+            stored.await.unwrap();
+        }
+        platform.send(&stop(id, false), &client).await;
+        let finished: RecordingFinished = platform.wait_for(id).await;
+        enough.store(true, std::sync::atomic::Ordering::Relaxed);
+        finished
+    };
+    let (most, finished) = futures::join!(watch, send);
+    assert_eq!(finished.duration_ms, Some(3_600_000));
+    let beside = most.saturating_sub(before);
+    eprintln!("{} MB, {} MB beside", before / 1_000_000, beside / 1_000_000);
+    assert!(beside < MOST_BESIDE, "{beside} bytes beside {before}");
+    let told = replica.logged(id);
+    assert!(told.iter().any(|m| m.contains("faster")), "{told:?}");
 }

@@ -104,6 +104,15 @@ pub enum Heard {
     Silence(Duration),
 }
 
+/// What came after something that is missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// Sound, in order.
+    pub pcm: Vec<i16>,
+    /// Whether more of it is heard next: there was more than could be held.
+    pub more: bool,
+}
+
 /// Why nothing is heard.
 #[derive(Debug, thiserror::Error)]
 pub enum HearError {
@@ -125,7 +134,7 @@ pub trait SoundListener: Send {
     async fn next(&mut self) -> Result<Heard, HearError>;
 
     /// Gives up on what is missing: the sound that came after it.
-    fn give_up_on_gaps(&mut self) -> Vec<i16>;
+    fn give_up_on_gaps(&mut self) -> Rest;
 }
 
 /// Sound that lies in the bus.

@@ -73,7 +73,7 @@ impl fmt::Display for Target {
 pub type Hits = BTreeMap<(Target, Phase), usize>;
 
 /// Hits each target as often as `plan` says, in random order at random moments, and tells `progress`
-/// after each how many are done.
+/// after each how many are done. Gives the memory of each service beside, looked at before each blow.
 ///
 /// # Errors
 /// [`StartError`] when something doesn't start again.
@@ -83,7 +83,8 @@ pub fn strike(
     ledger: &Ledger,
     random: &mut fastrand::Rng,
     mut progress: impl FnMut(usize, usize),
-) -> Result<Hits, StartError> {
+) -> Result<(Hits, BTreeMap<Role, Memory>), StartError> {
+    let mut samples = Samples::new();
     let mut targets: Vec<Target> = plan
         .iter()
         .flat_map(|(target, times)| std::iter::repeat_n(*target, *times))
@@ -95,10 +96,11 @@ pub fn strike(
         for phase in ledger.phases().into_keys().filter(|p| *p != Phase::Done) {
             *hits.entry((*target, phase)).or_default() += 1;
         }
+        look(platform, &mut samples);
         hit(platform, *target, random)?;
         progress(done + 1, targets.len());
     }
-    Ok(hits)
+    Ok((hits, memory(samples)))
 }
 
 fn hit(
@@ -185,16 +187,26 @@ pub struct Memory {
 
 /// Looks at the memory of each service, `every` so often for `time`, in which nothing is hit.
 pub fn watch(platform: &mut Platform, time: Duration, every: Duration) -> BTreeMap<Role, Memory> {
-    let mut samples: BTreeMap<Role, Vec<u64>> = BTreeMap::new();
+    let mut samples = Samples::new();
     let began = Instant::now();
     while began.elapsed() < time {
-        for role in Role::ALL {
-            if let Some(bytes) = platform.service_mut(role).resident_bytes() {
-                samples.entry(role).or_default().push(bytes);
-            }
-        }
+        look(platform, &mut samples);
         thread::sleep(every);
     }
+    memory(samples)
+}
+
+type Samples = BTreeMap<Role, Vec<u64>>;
+
+fn look(platform: &mut Platform, samples: &mut Samples) {
+    for role in Role::ALL {
+        if let Some(bytes) = platform.service_mut(role).resident_bytes() {
+            samples.entry(role).or_default().push(bytes);
+        }
+    }
+}
+
+fn memory(samples: Samples) -> BTreeMap<Role, Memory> {
     let middle = |samples: &[u64]| {
         let mut sorted = samples.to_vec();
         sorted.sort_unstable();

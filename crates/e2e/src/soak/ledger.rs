@@ -50,11 +50,71 @@ impl fmt::Display for Phase {
     }
 }
 
+/// What is done with a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// Its sound is sent while it is spoken.
+    Spoken,
+    /// The same, and its text is asked for afterwards, by its id.
+    Later,
+    /// The transcriber's own microphone hears it.
+    Host,
+    /// Its sound is sent as a file, in a command.
+    File,
+    /// The same over HTTP.
+    Http,
+    /// It is spoken, and cancelled in mid-sentence.
+    Cancelled,
+    /// A file; deleted once it is found.
+    Deleted,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Spoken,
+        Self::Later,
+        Self::Host,
+        Self::File,
+        Self::Http,
+        Self::Cancelled,
+        Self::Deleted,
+    ];
+
+    /// Whether it is a recording that begins and ends, and not a file.
+    #[must_use]
+    pub const fn is_captured(self) -> bool {
+        matches!(
+            self,
+            Self::Spoken | Self::Later | Self::Host | Self::Cancelled
+        )
+    }
+
+    /// Whether nothing of it is left in the end.
+    #[must_use]
+    pub const fn is_thrown_away(self) -> bool {
+        matches!(self, Self::Cancelled | Self::Deleted)
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Spoken => "spoken",
+            Self::Later => "text by id",
+            Self::Host => "own microphone",
+            Self::File => "file",
+            Self::Http => "over HTTP",
+            Self::Cancelled => "cancelled",
+            Self::Deleted => "deleted",
+        })
+    }
+}
+
 /// One recording.
 #[derive(Debug, Clone)]
 struct Entry {
-    /// Whether its sound is sent while it is spoken, and not as a file.
-    spoken: bool,
+    way: Way,
     phase: Phase,
     failure: Option<String>,
 }
@@ -70,10 +130,10 @@ impl Ledger {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A recording is asked for: one that is `spoken`, or a file.
-    pub fn open(&self, id: Uuid, spoken: bool) {
+    /// A recording is asked for.
+    pub fn open(&self, id: Uuid, way: Way) {
         let entry = Entry {
-            spoken,
+            way,
             phase: Phase::Asked,
             failure: None,
         };
@@ -99,10 +159,10 @@ impl Ledger {
             "recording.started" => self.reached(id, Phase::Speaking),
             "recording.finished" => self.reached(id, Phase::Decoding),
             "transcription.succeeded" => self.reached(id, Phase::Indexing),
-            "embedding.succeeded" => self.reached(id, Phase::Done),
+            "embedding.succeeded" | "recording.cancelled" => self.reached(id, Phase::Done),
             // The words of a spoken one come while it is spoken.
             "transcription.partial"
-                if self.entries().get(&id).is_some_and(|entry| !entry.spoken) =>
+                if self.entries().get(&id).is_some_and(|entry| !entry.way.is_captured()) =>
             {
                 self.reached(id, Phase::Decoding);
             }
@@ -122,6 +182,11 @@ impl Ledger {
         entry.map_or((Phase::Asked, None), |e| (e.phase, e.failure.clone()))
     }
 
+    /// What is done with it.
+    pub fn way(&self, id: Uuid) -> Option<Way> {
+        self.entries().get(&id).map(|entry| entry.way)
+    }
+
     /// How many recordings are in each phase.
     pub fn phases(&self) -> BTreeMap<Phase, usize> {
         let mut counts = BTreeMap::new();
@@ -131,12 +196,12 @@ impl Ledger {
         counts
     }
 
-    /// All recordings, and whether each was spoken.
-    pub fn all(&self) -> Vec<(Uuid, bool)> {
+    /// All recordings, and what was done with each.
+    pub fn all(&self) -> Vec<(Uuid, Way)> {
         let entries = self.entries();
         entries
             .iter()
-            .map(|(id, entry)| (*id, entry.spoken))
+            .map(|(id, entry)| (*id, entry.way))
             .collect()
     }
 }

@@ -19,9 +19,9 @@ use std::{
 
 use chaos::{Hits, Memory, Server, Target};
 use futures::StreamExt;
-use ledger::{Ledger, Phase};
+use ledger::{Ledger, Phase, Way};
 use serde_json::Value;
-use speaker::{Clip, Speaker};
+use speaker::{Clip, MICROPHONE, Speaker};
 use speakr_nats::{Bus, BusConfig, Identity, Renewed};
 use speakr_testkit::platform::{Options, Platform, Role};
 
@@ -78,8 +78,12 @@ pub struct Report {
     pub took: Duration,
     /// What was hit, and when.
     pub hits: Hits,
+    /// How many recordings of each way there were.
+    pub ways: BTreeMap<Way, usize>,
     /// Memory of the services while nothing was hit.
     pub memory: BTreeMap<Role, Memory>,
+    /// The same over the blows: of one process after the other.
+    pub struck_memory: BTreeMap<Role, Memory>,
     /// Everything that is wrong.
     pub faults: Vec<String>,
 }
@@ -91,11 +95,16 @@ impl Soak {
     /// When the platform doesn't start, or can't be asked.
     pub fn run(self, progress: impl FnMut(usize, usize)) -> Result<Report, SoakError> {
         let began = Instant::now();
+        let microphone = format!("file:{}", clip(MICROPHONE.0).display());
         let settings = [
-            // Whoever is killed at random is no poison.
-            ("SPEAKR_MAX_ATTEMPTS", "1000"),
+            // A service is killed every few seconds here, and each kill in mid-work is an attempt: by the
+            // default of five one in some dozens of commands would be taken for poison. One that takes
+            // thirty is a fault. The default is held by the tests of poison.
+            ("SPEAKR_MAX_ATTEMPTS", "30"),
             ("SPEAKR_ACK_WAIT", "3s"),
             ("SPEAKR_DECODERS", "1"),
+            ("SPEAKR_HOST_CAPTURE", "1"),
+            ("SPEAKR_HOST_DEVICE", microphone.as_str()),
         ];
         let mut platform = Platform::start(&Options {
             settings: settings
@@ -104,7 +113,7 @@ impl Soak {
             with_links: true,
             ..Options::default()
         })?;
-        let token = platform.new_token("soak", "read")?;
+        let token = platform.new_token("soak", "read,write,transcribe")?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -136,7 +145,7 @@ impl Soak {
         );
         let struck = chaos::strike(&mut platform, &plan, &ledger, &mut random, progress);
         enough.store(true, Ordering::Relaxed);
-        let hits = struck?;
+        let (hits, struck_memory) = struck?;
         let mut faults = Vec::new();
         runtime.block_on(async {
             for speaker in work {
@@ -152,12 +161,19 @@ impl Soak {
         // The last acknowledgements are on their way.
         std::thread::sleep(Duration::from_secs(5));
         faults.extend(runtime.block_on(verdict::faults(&platform, &operator, &all))?);
-        faults.extend(self.unseen(&hits));
-        faults.extend(
-            memory
-                .iter()
-                .filter_map(|(role, memory)| grown(*role, *memory)),
-        );
+        let mut ways = BTreeMap::new();
+        for (_, way) in &all {
+            *ways.entry(*way).or_default() += 1;
+        }
+        faults.extend(self.unseen(&hits, &ways));
+        let calm = memory.iter().map(|(role, memory)| (role, memory, CALM));
+        let mut grown: Vec<_> = calm.filter_map(grown).collect();
+        if self.kills >= MANY_KILLS {
+            let struck = struck_memory.iter();
+            let struck = struck.map(|(role, memory)| (role, memory, STRUCK));
+            grown.extend(struck.filter_map(self::grown));
+        }
+        faults.extend(grown);
         if !faults.is_empty() {
             faults.push(format!(
                 "the logs are in {}",
@@ -169,23 +185,29 @@ impl Soak {
             recordings: all.len(),
             took: began.elapsed(),
             hits,
+            ways,
             memory,
+            struck_memory,
             faults,
         })
     }
 
-    /// What a long run should have hit and didn't.
-    fn unseen(&self, hits: &Hits) -> Vec<String> {
+    /// What a long run should have hit or done and didn't.
+    fn unseen(&self, hits: &Hits, ways: &BTreeMap<Way, usize>) -> Vec<String> {
         if self.kills < MANY_KILLS {
             return Vec::new();
         }
         let cells = Role::ALL
             .into_iter()
             .flat_map(|role| Phase::OPEN.map(|phase| (Target::Service(role), phase)));
-        cells
+        let hit = cells
             .filter(|cell| !hits.contains_key(cell))
-            .map(|(target, phase)| format!("{target} was never hit while a recording was {phase}"))
-            .collect()
+            .map(|(target, phase)| format!("{target} was never hit while a recording was {phase}"));
+        let done = Way::ALL
+            .into_iter()
+            .filter(|way| !ways.contains_key(way))
+            .map(|way| format!("there was never a recording of this way: {way}"));
+        hit.chain(done).collect()
     }
 
     async fn people(
@@ -226,12 +248,17 @@ impl Soak {
     }
 }
 
+/// When memory was looked at.
+const CALM: &str = "while nothing was hit";
+/// The same.
+const STRUCK: &str = "from the second quarter of the blows to the last";
+
 /// What is wrong with a service's memory.
-fn grown(role: Role, memory: Memory) -> Option<String> {
+fn grown((role, memory, when): (&Role, &Memory, &str)) -> Option<String> {
     let bound = memory.early as f64 * (1.0 + GROWTH) + GROWTH_BYTES as f64;
     (memory.late as f64 > bound).then(|| {
         format!(
-            "the memory of {} grew from {} to {} bytes while nothing was hit",
+            "the memory of {} grew from {} to {} bytes {when}",
             role.program(),
             memory.early,
             memory.late
@@ -280,6 +307,30 @@ async fn listen(bus: &Bus, ledger: Arc<Ledger>) -> Result<(), SoakError> {
     Ok(())
 }
 
+fn write_memory(
+    f: &mut fmt::Formatter<'_>,
+    when: &str,
+    memory: &BTreeMap<Role, Memory>,
+) -> fmt::Result {
+    if memory.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\nMemory {when}, MB")?;
+    writeln!(f, "{:<20}{:>10}{:>10}{:>10}", "", "early", "late", "peak")?;
+    let mb = |bytes: u64| bytes / 1_000_000;
+    for (role, memory) in memory {
+        writeln!(
+            f,
+            "{:<20}{:>10}{:>10}{:>10}",
+            role.program(),
+            mb(memory.early),
+            mb(memory.late),
+            mb(memory.peak)
+        )?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -308,25 +359,12 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        if !self.memory.is_empty() {
-            writeln!(
-                f,
-                "\nMemory in {} s without a blow, MB",
-                self.soak.calm.as_secs()
-            )?;
-            writeln!(f, "{:<20}{:>10}{:>10}{:>10}", "", "early", "late", "peak")?;
-        }
-        let mb = |bytes: u64| bytes / 1_000_000;
-        for (role, memory) in &self.memory {
-            writeln!(
-                f,
-                "{:<20}{:>10}{:>10}{:>10}",
-                role.program(),
-                mb(memory.early),
-                mb(memory.late),
-                mb(memory.peak)
-            )?;
-        }
+        let ways = self.ways.iter().map(|(way, number)| format!("{number} {way}"));
+        let ways: Vec<_> = ways.collect();
+        writeln!(f, "\nRecordings: {}", ways.join(", "))?;
+        let calm = format!("in {} s without a blow", self.soak.calm.as_secs());
+        write_memory(f, &calm, &self.memory)?;
+        write_memory(f, "over the blows", &self.struck_memory)?;
         if self.faults.is_empty() {
             return write!(f, "\nNothing is lost, and nothing is there twice.");
         }

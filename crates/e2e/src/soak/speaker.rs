@@ -8,16 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::multipart;
 use serde_json::Value;
 use speakr_contract::{
-    AudioData, Message,
-    commands::{RecordingStart, RecordingStop, TranscriptionRun},
+    AudioData, CaptureSide, Message,
+    commands::{RecordingCancel, RecordingStart, RecordingStop, TranscriptionRun},
     ids,
 };
 use speakr_nats::{Bus, Request};
 use uuid::Uuid;
 
-use super::ledger::{Ledger, Phase};
+use super::ledger::{Ledger, Phase, Way};
 
 /// How long one recording may take from its first command until it is found, however often it is
 /// interrupted.
@@ -35,6 +36,25 @@ const PIECE: Duration = Duration::from_millis(250);
 /// How much faster than a person they speak.
 const HASTE: u32 = 5;
 
+/// How long one answer over HTTP may take.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// How often each of a dozen recordings is of which way.
+const WAYS: [Way; 12] = [
+    Way::Spoken,
+    Way::Spoken,
+    Way::Spoken,
+    Way::File,
+    Way::File,
+    Way::Http,
+    Way::Http,
+    Way::Deleted,
+    Way::Deleted,
+    Way::Cancelled,
+    Way::Later,
+    Way::Host,
+];
+
 /// A clip and a word that its text has.
 #[derive(Debug, Clone)]
 pub struct Clip {
@@ -45,6 +65,22 @@ pub struct Clip {
     /// A word that is heard in it, in small letters.
     pub word: &'static str,
 }
+
+impl Clip {
+    /// A part of its sound, broken off somewhere.
+    fn beginning(&self, random: &mut fastrand::Rng) -> Self {
+        Self {
+            samples: self.samples[..random.usize(..self.samples.len())].to_vec(),
+            ..self.clone()
+        }
+    }
+}
+
+/// What is heard by the transcriber's own microphone, and a word of it.
+pub const MICROPHONE: (&str, &str) = ("jfk.wav", "country");
+
+/// How the API says that there is no such recording, or no longer.
+const GONE: [u16; 2] = [404, 410];
 
 /// One of them.
 pub struct Speaker {
@@ -83,17 +119,152 @@ impl Speaker {
         let clip = &clips[self.random.usize(..clips.len())];
         let request = Request::new(Uuid::from_u128(self.random.u128(..)));
         let id = ids::recording_id(request.correlation_id);
-        let spoken = self.random.bool();
-        self.ledger.open(id, spoken);
-        if spoken {
-            self.speak(clip, &request, id).await;
-        } else {
-            self.send_file(clip, &request).await;
+        let way = WAYS[self.random.usize(..WAYS.len())];
+        if way == Way::Http {
+            return self.upload(clip).await;
         }
+        self.ledger.open(id, way);
+        match way {
+            Way::Spoken => {
+                self.speak(clip, &request, id).await;
+                self.stop(&request, id, true).await;
+            }
+            Way::Later => {
+                self.speak(clip, &request, id).await;
+                self.stop(&request, id, false).await;
+                let run = TranscriptionRun {
+                    recording_id: Some(id),
+                    ..TranscriptionRun::default()
+                };
+                self.ask(&run, &request).await;
+            }
+            Way::Cancelled => {
+                let beginning = clip.beginning(&mut self.random);
+                self.speak(&beginning, &request, id).await;
+                let cancel = RecordingCancel { recording_id: id };
+                self.ask(&cancel, &request).await;
+                self.ledger.reached(id, Phase::Saving);
+                return self.wait_until_gone(id).await;
+            }
+            Way::Host => {
+                let start = RecordingStart {
+                    capture: CaptureSide::Host,
+                    ..RecordingStart::default()
+                };
+                self.ask(&start, &request).await;
+                // What is heard there is one clip; it ends by itself.
+                self.wait(id).await?;
+                return self.read(id, MICROPHONE.1).await;
+            }
+            Way::File | Way::Deleted | Way::Http => self.send_file(clip, &request).await,
+        }
+        self.wait(id).await?;
+        self.read(id, clip.word).await?;
+        if way == Way::Deleted {
+            self.delete(id).await?;
+            return self.wait_until_gone(id).await;
+        }
+        Ok(())
+    }
+
+    /// Has a file made into text over HTTP, to be kept; asks again under the same name until there is
+    /// an answer.
+    async fn upload(&mut self, clip: &Clip) -> Result<(), String> {
+        let name = Uuid::from_u128(self.random.u128(..));
+        let began = Instant::now();
+        let answer = loop {
+            let file = multipart::Part::bytes(clip.file.clone()).file_name("clip.wav");
+            let form = multipart::Form::new()
+                .part("file", file)
+                .text("model", "whisper-1")
+                .text("response_format", "json")
+                .text("store", "true");
+            let asked = self
+                .http
+                .post(format!("{}/v1/audio/transcriptions", self.url))
+                .bearer_auth(&self.token)
+                .header("speakr-correlation-id", name.to_string())
+                .multipart(form)
+                .timeout(ANSWER);
+            let why = match asked.send().await {
+                Ok(answer) if answer.status().is_success() => match answer.json::<Value>().await {
+                    Ok(answer) => break answer,
+                    Err(error) => error.to_string(),
+                },
+                Ok(answer) if answer.status().is_client_error() => {
+                    let status = answer.status();
+                    let said = answer.text().await.unwrap_or_default();
+                    return Err(format!("an upload is refused: {status}: {said}"));
+                }
+                Ok(answer) => answer.status().to_string(),
+                Err(error) => error.to_string(),
+            };
+            if began.elapsed() > PATIENCE {
+                return Err(format!("an upload has no answer after {PATIENCE:?}: {why}"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        let Some(id) = answer["recording_id"].as_str().and_then(|id| id.parse().ok()) else {
+            return Err(format!("an answer without recording: {answer}"));
+        };
+        self.ledger.open(id, Way::Http);
+        self.ledger.reached(id, Phase::Indexing);
         self.wait(id).await?;
         self.read(id, clip.word).await
     }
 
+    async fn delete(&self, id: Uuid) -> Result<(), String> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let url = format!("{}/api/v1/recordings/{id}", self.url);
+            let request = self.http.delete(url).bearer_auth(&self.token);
+            if let Ok(answer) = request.timeout(ANSWER).send().await {
+                let status = answer.status();
+                // One that was broken off may have come far enough.
+                if status.is_success() || GONE.contains(&status.as_u16()) {
+                    return Ok(());
+                }
+                if status.is_client_error() {
+                    return Err(format!("{id} can't be deleted: {status}"));
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(format!("{id} isn't deleted after {PATIENCE:?}"))
+    }
+
+    /// Waits until it is said that the recording is gone. An event that was sent while the connection
+    /// was away isn't heard, so the API is asked too.
+    async fn wait_until_gone(&self, id: Uuid) -> Result<(), String> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let cancelled = self.ledger.way(id) == Some(Way::Cancelled);
+            if cancelled && self.ledger.state(id).0 == Phase::Done {
+                return Ok(());
+            }
+            if let Some(status) = self.status(id).await
+                && GONE.contains(&status)
+                && (status == 410 || !cancelled)
+            {
+                self.ledger.reached(id, Phase::Done);
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(format!("{id} isn't gone after {PATIENCE:?}"))
+    }
+
+    async fn stop(&self, request: &Request, id: Uuid, transcribe_on_stop: bool) {
+        let stop = RecordingStop {
+            recording_id: id,
+            transcribe_on_stop,
+            metadata: serde_json::Map::new(),
+        };
+        self.ask(&stop, request).await;
+        self.ledger.reached(id, Phase::Saving);
+    }
+
+    /// Begins a recording and sends all of its sound.
     async fn speak(&self, clip: &Clip, request: &Request, id: Uuid) {
         self.ask(&RecordingStart::default(), request).await;
         let mut sender = speakr_nats::audio::AudioSender::new(&self.bus, id, request.clone());
@@ -111,13 +282,6 @@ impl Speaker {
         while sender.finish().await.is_err() {
             tokio::time::sleep(PAUSE).await;
         }
-        let stop = RecordingStop {
-            recording_id: id,
-            transcribe_on_stop: true,
-            metadata: serde_json::Map::new(),
-        };
-        self.ask(&stop, request).await;
-        self.ledger.reached(id, Phase::Saving);
     }
 
     async fn send_file(&self, clip: &Clip, request: &Request) {
@@ -181,6 +345,13 @@ impl Speaker {
             tokio::time::sleep(PAUSE).await;
         }
         Err(format!("{id} can't be read after {PATIENCE:?}"))
+    }
+
+    /// What the API answers to whoever wants to see the recording.
+    async fn status(&self, id: Uuid) -> Option<u16> {
+        let url = format!("{}/api/v1/recordings/{id}", self.url);
+        let request = self.http.get(url).bearer_auth(&self.token).timeout(ATTEMPT);
+        Some(request.send().await.ok()?.status().as_u16())
     }
 
     async fn get(&self, id: Uuid) -> Option<Value> {

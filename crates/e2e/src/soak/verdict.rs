@@ -2,32 +2,51 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_s3::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+};
 use serde_json::Value;
 use speakr_nats::{Bus, dead_letters};
-use speakr_testkit::platform::{DATABASE, Platform};
+use speakr_testkit::{
+    platform::{DATABASE, Platform},
+    s3::S3,
+};
 use uuid::Uuid;
 
-/// Events of which each recording that went well has one.
-const ONCE: [&str; 2] = [
-    "speakr.event.transcription.succeeded",
-    "speakr.event.embedding.succeeded",
-];
+use super::ledger::Way;
 
-/// The same for those that are spoken.
-const ONCE_SPOKEN: [&str; 2] = [
-    "speakr.event.recording.started",
-    "speakr.event.recording.finished",
-];
+/// How often the stream has which event of a recording that is done. What has no text may stay of one
+/// that was deleted.
+fn wanted(way: Way) -> Vec<(&'static str, usize)> {
+    let text = [
+        "speakr.event.transcription.succeeded",
+        "speakr.event.embedding.succeeded",
+    ];
+    let sound = [
+        "speakr.event.recording.started",
+        "speakr.event.recording.finished",
+    ];
+    match way {
+        Way::Cancelled => vec![(text[0], 0), (text[1], 0), ("speakr.event.recording.cancelled", 1)],
+        Way::Deleted => vec![(text[0], 0)],
+        _ => text
+            .map(|event| (event, 1))
+            .into_iter()
+            .chain(sound.map(|event| (event, usize::from(way.is_captured()))))
+            .collect(),
+    }
+}
 
-/// What the streams and the index have of `recordings` (each with whether it was spoken) that they
-/// shouldn't, or haven't that they should.
+/// What the streams, the store and the index have of `recordings` that they shouldn't, or haven't that
+/// they should.
 ///
 /// # Errors
 /// When they can't be read.
 pub async fn faults(
     platform: &Platform,
     operator: &Bus,
-    recordings: &[(Uuid, bool)],
+    recordings: &[(Uuid, Way)],
 ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
     let mut faults = Vec::new();
     let letters = dead_letters::list(operator, 100).await?;
@@ -49,20 +68,50 @@ pub async fn faults(
         }
     }
     let events = count_events(operator).await?;
-    for (id, spoken) in recordings {
-        let count = |kind: &str| events.get(&(*id, kind.to_owned())).copied().unwrap_or(0);
-        let wanted = ONCE.map(|kind| (kind, 1));
-        let wanted_spoken = ONCE_SPOKEN.map(|kind| (kind, usize::from(*spoken)));
-        for (kind, wanted) in wanted.into_iter().chain(wanted_spoken) {
-            let count = count(kind);
+    for (id, way) in recordings {
+        for (kind, wanted) in wanted(*way) {
+            let count = events.get(&(*id, kind.to_owned())).copied().unwrap_or(0);
             if count != wanted {
-                faults.push(format!("{id} has {count} {kind}, not {wanted}"));
+                faults.push(format!("{id} ({way}) has {count} {kind}, not {wanted}"));
             }
         }
     }
-    let ids: Vec<Uuid> = recordings.iter().map(|(id, _)| *id).collect();
-    faults.extend(index_faults(platform, &ids)?);
+    let (gone, kept): (Vec<_>, Vec<_>) = recordings
+        .iter()
+        .copied()
+        .partition(|(_, way)| way.is_thrown_away());
+    let kept: Vec<Uuid> = kept.into_iter().map(|(id, _)| id).collect();
+    faults.extend(index_faults(platform, &kept)?);
+    for (id, way) in gone {
+        for key in objects_of(&platform.s3, id).await? {
+            faults.push(format!("{id} ({way}) has left {key} in the store"));
+        }
+    }
     Ok(faults)
+}
+
+/// All objects, old versions too, of a recording.
+async fn objects_of(
+    s3: &S3,
+    id: Uuid,
+) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let credentials = Credentials::new(s3.access_key(), s3.secret_key(), None, None, "soak");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .region(Region::new(S3::REGION))
+        .endpoint_url(s3.endpoint())
+        .force_path_style(true)
+        .credentials_provider(credentials)
+        .build();
+    let page = Client::from_conf(config)
+        .list_object_versions()
+        .bucket(S3::BUCKET)
+        .prefix(format!("recordings/{id}/"))
+        .send()
+        .await?;
+    let keys = page.versions().iter().filter_map(|version| version.key());
+    Ok(keys.map(ToOwned::to_owned).collect())
 }
 
 async fn count_events(

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use super::{
-    Recordings, Side, Trouble, chain, microphone::OwnMicrophone, text::LOOK_AGAIN, writing::Kept,
+    Recordings, Side, Trouble, backlog::Feed, chain, microphone::OwnMicrophone, text::LOOK_AGAIN,
+    writing::Kept,
 };
 use crate::{
     RecordingId,
@@ -93,10 +92,12 @@ struct Capture<'a> {
     recordings: &'a Recordings,
     id: RecordingId,
     kept: Kept<'a>,
-    listener: mpsc::UnboundedSender<Vec<i16>>,
+    listener: Feed,
     intent: Intent,
     /// When the stop was seen.
     stopped_at: Option<Duration>,
+    /// When all that had been sent was heard for the first time after the stop.
+    caught_up_at: Option<Duration>,
     /// When the last sound came.
     ended_at: Option<Duration>,
     /// Since when, and until when, the bus has told what there is to hear; `None` while it is away.
@@ -118,7 +119,7 @@ impl Recordings {
         id: RecordingId,
         source: Source,
         writer: &mut dyn SoundWriter,
-        listener: mpsc::UnboundedSender<Vec<i16>>,
+        listener: Feed,
         nudges: &mut dyn Nudges,
     ) -> Result<End, Trouble> {
         let safe = writer.samples();
@@ -133,6 +134,7 @@ impl Recordings {
             listener,
             intent: Intent::default(),
             stopped_at: None,
+            caught_up_at: None,
             ended_at: None,
             heard: None,
             synced_at: self.parts.clock.elapsed(),
@@ -216,6 +218,9 @@ impl Capture<'_> {
             Came::Later => None,
             _ => Some((self.heard.map_or(now, |(since, _)| since), now)),
         };
+        if self.stopped_at.is_some() && matches!(came, Came::Nothing { .. }) {
+            self.caught_up_at.get_or_insert(now);
+        }
     }
 
     /// For how long the client has been heard, or could have been, since `since`.
@@ -227,8 +232,7 @@ impl Capture<'_> {
 
     async fn keep(&mut self, pcm: Vec<i16>) -> Result<(), Trouble> {
         self.kept.write(&pcm).await?;
-        // A decoder that failed says so when its text is asked for.
-        drop(self.listener.send(pcm));
+        self.listener.give(pcm);
         let now = self.recordings.parts.clock.elapsed();
         if now.saturating_sub(self.synced_at) > SYNC_EVERY {
             self.kept.sync().await?;
@@ -241,7 +245,7 @@ impl Capture<'_> {
     /// hasn't taken waits. The microphone is listened to meanwhile.
     async fn keep_own(&mut self, pcm: Vec<i16>) -> Result<(), Trouble> {
         self.unwritten.extend(&pcm);
-        drop(self.listener.send(pcm));
+        self.listener.give(pcm);
         let now = self.recordings.parts.clock.elapsed();
         if now < self.write_at {
             return Ok(());
@@ -351,8 +355,11 @@ impl Capture<'_> {
                     source.stop();
                 }
             }
-            // A client that has said "stop" and goes on sending isn't heard for ever.
-            let heard_for = self.heard_since(self.stopped_at.unwrap_or(now));
+            // A client that has said "stop" and goes on sending isn't heard for ever. What it had sent
+            // by then is, however long that takes.
+            let heard_for = self
+                .caught_up_at
+                .map_or(Duration::ZERO, |at| self.heard_since(at));
             let too_long = !host && heard_for > parts.client_patience.max(2 * LATE_SOUND);
             return (self.ended_at.is_some() || too_long).then_some(End::Keep { transcribe });
         }
@@ -376,8 +383,11 @@ impl Capture<'_> {
         }
         if let Source::Client(client) = source {
             let rest = client.give_up_on_gaps();
-            if !rest.is_empty() {
-                self.keep(rest).await?;
+            if !rest.pcm.is_empty() {
+                self.keep(rest.pcm).await?;
+            }
+            if rest.more {
+                return Ok(None);
             }
         }
         self.ended_at = Some(parts.clock.elapsed());

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Asked, Outcome, Recordings, Side, Start, Trouble, about,
+    backlog::{Done, Feed},
     capture::{End, Source},
 };
 use crate::{
@@ -104,13 +105,14 @@ impl Recordings {
         let cancel = CancellationToken::new();
         // Ends the decoder when the recording is given up.
         let _guard = cancel.clone().drop_guard();
-        let begun = recording.clone();
+        let (begun, sound, done) = (recording.clone(), Box::pin(sound), Done::default());
+        let feed = Feed::new(sender, done.clone(), cancel.clone());
         let mut live = Live {
-            decoding: Box::pin(self.decode(asked, &begun, Box::pin(sound), Pace::Live, &cancel)),
+            decoding: Box::pin(self.decode(asked, &begun, sound, Pace::Live, done, &cancel)),
             made: None,
         };
         let end = live
-            .during(self.capture(id, source, writer.as_mut(), sender, nudges))
+            .during(self.capture(id, source, writer.as_mut(), feed, nudges))
             .await?;
         let transcribe = match end {
             End::Keep { transcribe } => transcribe,
@@ -122,7 +124,8 @@ impl Recordings {
         if !transcribe {
             return Ok(());
         }
-        if !heard_whole {
+        let fell_behind = cancel.is_cancelled();
+        if !heard_whole || fell_behind {
             drop(live);
             return self.transcribe_kept(asked, &recording, nudges).await;
         }

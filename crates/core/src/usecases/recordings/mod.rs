@@ -4,6 +4,7 @@
 //! answered, sound lies in the bus until it is in the store of record, and what is wanted of a
 //! recording is written down. So a replica may end at any moment, and another finishes its work.
 
+mod backlog;
 mod capture;
 mod ends;
 mod holding;

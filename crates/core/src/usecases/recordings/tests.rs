@@ -1,3 +1,4 @@
+mod behind;
 mod ends;
 mod own_microphone;
 mod runs;

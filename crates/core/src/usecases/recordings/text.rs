@@ -6,7 +6,7 @@ use futures::Stream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Asked, Recordings, Trouble, chain};
+use super::{Asked, Recordings, Trouble, backlog::Done, chain};
 use crate::{
     Recording, RecordingId, Transcript,
     ports::{
@@ -27,7 +27,10 @@ use crate::{
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Takes texts from the decoder while they are made; it never waits for them to be told.
-struct Partials(mpsc::UnboundedSender<PartialText>);
+struct Partials {
+    told: mpsc::UnboundedSender<PartialText>,
+    done: Done,
+}
 
 impl TranscriptionObserver for Partials {
     fn on_event(&self, event: TranscriptionEvent) {
@@ -48,10 +51,13 @@ impl TranscriptionObserver for Partials {
                 end_ms: segment.end_ms,
                 is_final: true,
             },
-            TranscriptionEvent::Progress { .. } => return,
+            TranscriptionEvent::Progress { decoded_ms } => {
+                self.done.note(decoded_ms);
+                return;
+            }
         };
         // Who tells them ends after the decoder.
-        drop(self.0.send(partial));
+        drop(self.told.send(partial));
     }
 }
 
@@ -82,21 +88,22 @@ impl From<TeeError> for Trouble {
 }
 
 impl Recordings {
-    /// Makes the text of `sound` until `cancel` breaks it off.
+    /// Makes the text of `sound` until `cancel` breaks it off; notes how far it is in `done`.
     pub(super) async fn decode<S>(
         &self,
         asked: &Asked,
         recording: &Recording,
         sound: S,
         pace: Pace,
+        done: Done,
         cancel: &CancellationToken,
     ) -> Result<TranscribedSound, Trouble>
     where
         S: Stream<Item = Vec<i16>> + Send + Unpin,
     {
         let id = recording.recording_id;
-        let (sender, mut partials) = mpsc::unbounded_channel();
-        let observer = Partials(sender);
+        let (told, mut partials) = mpsc::unbounded_channel();
+        let observer = Partials { told, done };
         let began = self.parts.clock.elapsed();
         let made = {
             let making =
@@ -199,7 +206,9 @@ impl Recordings {
         let mut sound = Tee::new(source.as_mut(), None);
         let cancel = CancellationToken::new();
         let made = {
-            let decoding = self.decode(asked, recording, sound.stream(), Pace::File, &cancel);
+            let sound = sound.stream();
+            let decoding =
+                self.decode(asked, recording, sound, Pace::File, Done::default(), &cancel);
             tokio::pin!(decoding);
             tokio::select! {
                 made = &mut decoding => made?,

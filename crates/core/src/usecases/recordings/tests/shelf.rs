@@ -22,6 +22,10 @@ struct Writing(Arc<World>, RecordingId, Vec<i16>);
 #[async_trait]
 impl SoundWriter for Writing {
     async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
+        let takes = *self.0.store_takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         self.2.extend(pcm);
         if self.2.len() < 5 * 16_000 {
             return Ok(());

@@ -19,8 +19,8 @@ use crate::{
     Segment, Transcript,
     ports::{
         platform::{
-            AnnounceError, HearError, Heard, Intent, Nudge, Nudges, PartialText, SoundListener,
-            Stop, Waiting,
+            AnnounceError, HearError, Heard, Intent, Nudge, Nudges, PartialText, Rest,
+            SoundListener, Stop, Waiting,
         },
         sound::{DeviceInfo, SoundError, SoundInput, SoundSource},
         speech::{Decoded, SpeechEngine, SpeechError, SpeechModel},
@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) bus_is_away: AtomicBool,
     pub(super) store_is_away: AtomicBool,
     pub(super) another_writes: AtomicBool,
+    /// How long the store takes for each piece.
+    pub(super) store_takes: Mutex<Duration>,
     /// What a microphone of a replica has given so far.
     pub(super) spoken: Mutex<Vec<i16>>,
     pub(super) microphone_is_open: AtomicBool,
@@ -358,8 +360,8 @@ impl SoundListener for Listening {
         Ok(Heard::Silence(self.3.elapsed()))
     }
 
-    fn give_up_on_gaps(&mut self) -> Vec<i16> {
-        Vec::new()
+    fn give_up_on_gaps(&mut self) -> Rest {
+        Rest::default()
     }
 }
 
