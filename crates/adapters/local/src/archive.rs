@@ -60,7 +60,7 @@ impl std::fmt::Debug for FolderArchive {
 
 impl FolderArchive {
     /// Opens the archive in `home`, which is created where it isn't there yet. Sound is compacted by
-    /// `encoder` and read by `decoder`.
+    /// `encoder` and read by `decoder`. What a crash broke off is finished by [`Archive::ids`].
     ///
     /// # Errors
     /// [`ArchiveError::Io`] naming the folder that can't be made or read.

@@ -196,8 +196,9 @@ impl Recorder<'_> {
         command
     }
 
-    /// Records `sound`, and stops it from outside after `seconds`, as a global shortcut would. The
-    /// clipboard, which isn't this bench's, is left alone.
+    /// Records `sound`, and stops it from outside after `after_s` seconds and half of one for each
+    /// round before, as a global shortcut would. The clipboard, which isn't this bench's, is left
+    /// alone.
     fn stop_after(&self, sound: &Path, after_s: u64, round: u64) -> Result<Stop, Failure> {
         #[derive(Deserialize)]
         struct Told {
