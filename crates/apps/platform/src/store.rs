@@ -20,7 +20,7 @@ const S3_BUCKET: Setting = Setting::new(
 const S3_ENDPOINT: Setting = Setting::new(
     "S3_ENDPOINT",
     Kind::Url,
-    "The store, where it isn't AWS's own.",
+    "The store, where it isn't AWS's own. It has to write on a condition (`If-Match`, `If-None-Match`).",
 );
 const S3_REGION: Setting = Setting::new(
     "S3_REGION",
@@ -102,7 +102,7 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
     Ok(s3)
 }
 
-/// Whether the bucket is there and can be read.
+/// Whether the bucket is there and can be read, and its store writes on a condition.
 #[derive(Debug)]
 pub struct StoreCheck(pub Arc<S3Archive>);
 

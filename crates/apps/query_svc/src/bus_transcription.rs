@@ -110,7 +110,7 @@ impl BusTranscription {
     async fn keep_sound(
         &self,
         request: &TranscriptionRequest,
-        mut recording: Recording,
+        recording: Recording,
     ) -> Result<(), TranscriptionError> {
         let unreadable = |error| sound_error(request, error);
         let input = SoundInput::File(request.file.clone());
@@ -124,11 +124,14 @@ impl BusTranscription {
             writer.write(&pcm).await.map_err(archive_error)?;
         }
         writer.sync().await.map_err(archive_error)?;
-        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
+        let duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
         drop(writer);
-        recording.state = RecordingState::Captured;
+        let captured = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            recording.state = RecordingState::Captured;
+        };
         self.archive()
-            .update(&recording)
+            .amend(recording.recording_id, Box::new(captured))
             .await
             .map_err(archive_error)?;
         self.archive()

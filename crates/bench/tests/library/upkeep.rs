@@ -176,10 +176,16 @@ async fn what_a_killed_process_kept_is_listed_and_found_before_any_retry() {
     let text = transcript(&bare, "alpha bare");
     bench.archive.put_transcript(&text).await.unwrap();
     // Killed after its text had failed.
-    let mut failed = bench.record(&[]).await;
-    failed.state = RecordingState::Failed;
-    failed.error = Some("it broke".to_owned());
-    bench.archive.update(&failed).await.unwrap();
+    let failed = bench.record(&[]).await;
+    let fail = |recording: &mut Recording| {
+        recording.state = RecordingState::Failed;
+        recording.error = Some("it broke".to_owned());
+    };
+    let failed = bench
+        .archive
+        .amend(failed.recording_id, Box::new(fail))
+        .await
+        .unwrap();
     // Waits, and nothing is amiss.
     let waiting = bench.record(&[]).await;
 
@@ -262,7 +268,7 @@ async fn only_what_is_old_enough_expires() {
         );
         drop(bench.archive.begin(&recording).await.unwrap());
         recording.state = state;
-        bench.library.update(&recording).await.unwrap();
+        bench.amended(&recording).await;
         recording.recording_id
     };
     let old = aged(31, RecordingState::Captured).await;

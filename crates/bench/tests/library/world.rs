@@ -139,8 +139,14 @@ impl Bench {
         writer.write(&vec![100; 8_000]).await.unwrap();
         recording.state = RecordingState::Captured;
         recording.duration_ms = Some(500);
-        self.library.update(&recording).await.unwrap();
-        recording
+        self.amended(&recording).await
+    }
+
+    /// Describes it so.
+    pub(crate) async fn amended(&self, recording: &Recording) -> Recording {
+        let (id, wanted) = (recording.recording_id, recording.clone());
+        let describe = move |recording: &mut Recording| *recording = wanted.clone();
+        self.library.amend(id, Box::new(describe)).await.unwrap()
     }
 
     pub(crate) async fn speak(&self, text: &str, tags: &[&str]) -> RecordingId {

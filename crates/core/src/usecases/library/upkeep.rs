@@ -384,25 +384,37 @@ impl Library {
     /// makes it transcribed (a crash came before that was written), and one that is damaged makes
     /// it failed, so that `retry` makes the text again from the sound.
     async fn read(&self, id: RecordingId) -> Result<(Recording, Option<Transcript>), ArchiveError> {
-        let mut recording = self.archive.recording(id).await?;
-        let (transcript, state, error) = match self.archive.transcript(id).await {
-            Ok(Some(transcript)) => (Some(transcript), RecordingState::Transcribed, None),
-            Ok(None) if recording.state == RecordingState::Transcribed => (
-                None,
-                RecordingState::Failed,
-                Some("its text is missing".to_owned()),
-            ),
-            Ok(None) => (None, recording.state, recording.error.clone()),
-            Err(damage @ ArchiveError::Damaged { .. }) => {
-                (None, RecordingState::Failed, Some(damage.to_string()))
+        loop {
+            let recording = self.archive.recording(id).await?;
+            let (transcript, state, error) = match self.archive.transcript(id).await {
+                Ok(Some(transcript)) => (Some(transcript), RecordingState::Transcribed, None),
+                Ok(None) if recording.state == RecordingState::Transcribed => (
+                    None,
+                    RecordingState::Failed,
+                    Some("its text is missing".to_owned()),
+                ),
+                Ok(None) => (None, recording.state, recording.error.clone()),
+                Err(damage @ ArchiveError::Damaged { .. }) => {
+                    (None, RecordingState::Failed, Some(damage.to_string()))
+                }
+                Err(error) => return Err(error),
+            };
+            let seen = (recording.state, recording.error.clone());
+            let wanted = (state, error);
+            if seen == wanted {
+                return Ok((recording, transcript));
             }
-            Err(error) => return Err(error),
-        };
-        if recording.state != state || recording.error != error {
-            recording.state = state;
-            recording.error = error;
-            self.archive.update(&recording).await?;
+            let mended = wanted.clone();
+            let mend = move |recording: &mut Recording| {
+                // Who has come further with it meanwhile knows better.
+                if (recording.state, &recording.error) == (seen.0, &seen.1) {
+                    (recording.state, recording.error) = mended.clone();
+                }
+            };
+            let recording = self.archive.amend(id, Box::new(mend)).await?;
+            if (recording.state, &recording.error) == (wanted.0, &wanted.1) {
+                return Ok((recording, transcript));
+            }
         }
-        Ok((recording, transcript))
     }
 }

@@ -190,25 +190,25 @@ impl Recordings {
 
     /// Writes into the description, where there is one, why there is no text.
     async fn mark_failed(&self, id: RecordingId, reason: &str) -> Option<Recording> {
-        let mut recording = match self.parts.archive.recording(id).await {
-            Ok(recording) => recording,
-            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return None,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "can't read the recording");
-                return None;
+        let reason = reason.to_owned();
+        let failed = move |recording: &mut Recording| {
+            // Sound that is still in the bus isn't in the store: its state must say so.
+            if !matches!(
+                recording.state,
+                RecordingState::Capturing | RecordingState::Transcribed
+            ) {
+                recording.state = RecordingState::Failed;
+                recording.error = Some(reason.clone());
             }
         };
-        // Sound that is still in the bus isn't in the store: its state must say so.
-        if recording.state != RecordingState::Capturing
-            && recording.state != RecordingState::Transcribed
-        {
-            recording.state = RecordingState::Failed;
-            recording.error = Some(reason.to_owned());
-            if let Err(error) = self.parts.archive.update(&recording).await {
+        match self.parts.archive.amend(id, Box::new(failed)).await {
+            Ok(recording) => Some(recording),
+            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => None,
+            Err(error) => {
                 tracing::warn!(error = chain(&error), "can't mark the recording as failed");
+                self.parts.archive.recording(id).await.ok()
             }
         }
-        Some(recording)
     }
 
     /// Whether `id` is to be thrown away. A text that is kept isn't thrown away by a cancel that
