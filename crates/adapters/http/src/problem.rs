@@ -134,6 +134,13 @@ impl From<LibraryError> for Problem {
                 "copies in the streams are still there; delete it again",
                 &error,
             ),
+            LibraryError::OtherModel { .. } => {
+                tracing::error!(error = chain(&error), "nothing can be found by its meaning");
+                Self::unavailable(format!(
+                    "{error}. Mode \"keyword\" finds it. Who runs this server gives it the model of \
+                     the index, or has the index made anew"
+                ))
+            }
             LibraryError::EmptyQuery => Self::malformed("query_text is empty"),
             error @ (LibraryError::NoId(_) | LibraryError::NoMatch(_)) => {
                 Self::not_found(error.to_string())

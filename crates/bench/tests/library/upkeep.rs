@@ -291,13 +291,24 @@ async fn only_what_is_old_enough_expires() {
 }
 
 #[tokio::test]
-async fn another_model_finds_nothing_of_the_old_ones_until_it_has_embedded() {
+async fn another_model_is_told_that_it_finds_nothing_of_the_old_ones_until_it_has_embedded() {
     let bench = Bench::new().await;
     let id = bench.speak("alpha beta", &[]).await;
     bench.index.close().await;
     let bench = Bench::open(bench.folder, WordEmbedder::new("words-2")).await;
-    assert_eq!(bench.search("alpha", SearchMode::Semantic).await.count, 0);
-    let by_words = bench.search("alpha", SearchMode::Hybrid).await;
+    for mode in [SearchMode::Semantic, SearchMode::Hybrid] {
+        let request = SearchRequest {
+            mode,
+            ..SearchRequest::new("alpha")
+        };
+        let error = bench.library.search(&request).await.unwrap_err();
+        assert!(
+            matches!(&error, LibraryError::OtherModel { mine, theirs }
+                if mine == "words-2" && *theirs == ["words-1"]),
+            "{error:?}"
+        );
+    }
+    let by_words = bench.search("alpha", SearchMode::Keyword).await;
     assert_eq!(ids(&by_words), [id]);
     assert_eq!(by_words.results[0].similarity, None);
     assert_eq!(bench.library.embed_pending(10, &|_| ()).await.unwrap(), 1);

@@ -211,6 +211,13 @@ pub trait Index: Send + Sync {
         limit: usize,
     ) -> Result<Vec<PassageHit>, IndexError>;
 
+    /// Where texts have been embedded, and none of them by `model`: by which models. Nothing where one
+    /// was embedded by `model`, or none at all.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn other_models(&self, model: &str) -> Result<Vec<String>, IndexError>;
+
     /// Recordings with a text whose passages were not embedded by `model`, at most `limit`.
     ///
     /// # Errors

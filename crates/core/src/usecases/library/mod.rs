@@ -39,6 +39,18 @@ pub enum LibraryError {
     /// Copies of a deleted recording are still there.
     #[error(transparent)]
     Copies(#[from] CopiesError),
+    /// Nothing in the index can be compared with what is searched for.
+    #[error(
+        "the texts were embedded by {}, and queries are embedded by \"{mine}\" here: they can't be \
+         compared",
+        named(theirs)
+    )]
+    OtherModel {
+        /// The model that embeds queries.
+        mine: String,
+        /// Those that the index knows.
+        theirs: Vec<String>,
+    },
     /// Nothing to search for.
     #[error("the query is empty")]
     EmptyQuery,
@@ -59,6 +71,11 @@ pub enum LibraryError {
         /// Some of them, at most ten.
         candidates: Vec<RecordingId>,
     },
+}
+
+fn named(models: &[String]) -> String {
+    let names: Vec<_> = models.iter().map(|model| format!("\"{model}\"")).collect();
+    names.join(" and ")
 }
 
 fn short(candidates: &[RecordingId]) -> String {
