@@ -79,6 +79,7 @@ impl Embedder for WordEmbedder {
         if self.broken.load(Ordering::Relaxed) {
             return Err(EmbeddingError {
                 model: self.model.to_owned(),
+                away: false,
                 cause: "it is broken".into(),
             });
         }

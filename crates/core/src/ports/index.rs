@@ -52,6 +52,17 @@ pub enum IndexError {
         #[source]
         cause: BoxedCause,
     },
+    /// It doesn't take what it was given, and won't later.
+    #[error("the index {place} doesn't take what it was to {action}")]
+    Refused {
+        /// Which index.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        #[source]
+        cause: BoxedCause,
+    },
     /// The database failed.
     #[error("the index {place} failed to {action}")]
     Database {

@@ -404,6 +404,7 @@ impl Library {
         }
         Err(LibraryError::Embedding(EmbeddingError {
             model: self.embedder.model_id().to_owned(),
+            away: false,
             cause: format!(
                 "it gave {} vectors for {} texts",
                 vectors.len(),
@@ -411,6 +412,12 @@ impl Library {
             )
             .into(),
         }))
+    }
+
+    /// Whether vectors can be made at all: of one word. Where they can, and not of a text, that text
+    /// is what the model can't read.
+    pub async fn can_embed(&self) -> bool {
+        self.embed_texts(&["speech".to_owned()]).await.is_ok()
     }
 
     /// Recordings that pass `filter`, newest first, at most `limit`.
