@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use speakr_contract::{
     AudioData,
     commands::{RecordingCancel, TranscriptionRun},
-    events::TranscriptionPartial,
+    events::{TranscriptionPartial, UNKNOWN_MODEL},
 };
 use speakr_core::{
     Recording, RecordingId, RecordingState, Segment, Transcript,
@@ -179,7 +179,14 @@ impl BusTranscription {
             };
             match told {
                 Told::Partial(event) => told_parts.hear(event, observer),
-                Told::Failed(reason) => return Err(TranscriptionError::Refused { reason }),
+                Told::Failed { reason, code } => {
+                    return Err(match (code.as_deref(), &request.options.model) {
+                        (Some(UNKNOWN_MODEL), Some(model)) => TranscriptionError::UnknownModel {
+                            model: model.clone(),
+                        },
+                        _ => TranscriptionError::Refused { reason },
+                    });
+                }
                 Told::Cancelled => {
                     return Err(TranscriptionError::Refused {
                         reason: "it was cancelled".to_owned(),

@@ -25,7 +25,7 @@ use crate::{
     ports::{
         archive::{Archive, ArchiveError},
         clock::Clock,
-        platform::{Announcer, BusFailure, Holders, Intents, SentSound},
+        platform::{Announcer, BusFailure, FailureKind, Holders, Intents, SentSound},
         sound::{Device, Microphone, SoundDecoder},
         speech::DecodeOptions,
     },
@@ -169,7 +169,7 @@ impl Recordings {
         Self { parts }
     }
 
-    /// Says that a command won't be served, and why; `id` is the recording whose text somebody
+    /// Says that a command won't be served, why, and of which kind that is; `id` is the recording whose text somebody
     /// waits for.
     ///
     /// # Errors
@@ -180,11 +180,12 @@ impl Recordings {
         occasion: u64,
         id: RecordingId,
         reason: &str,
+        kind: Option<FailureKind>,
     ) -> Result<(), BusFailure> {
         let recording = self.mark_failed(id, reason).await;
         asked
             .announcer
-            .failed(occasion, id, recording.as_ref(), reason)
+            .failed(occasion, id, recording.as_ref(), reason, kind)
             .await
     }
 
@@ -232,9 +233,10 @@ impl Recordings {
     fn check_options(&self, recording: &Recording) -> Result<(), Trouble> {
         let mine = &self.parts.model;
         match &recording.options.model {
-            Some(wanted) if wanted != mine => Err(Trouble::Refused(format!(
-                "the model \"{wanted}\" isn't here; this service has \"{mine}\""
-            ))),
+            Some(wanted) if wanted != mine => Err(Trouble::UnknownModel {
+                wanted: wanted.clone(),
+                mine: mine.clone(),
+            }),
             _ => Ok(self.parts.transcriber.accepts(&recording.options)?),
         }
     }
