@@ -224,6 +224,13 @@ pub struct Recording {
     /// What its speaker asked of the decoder, so that `retry` asks the same.
     #[serde(default)]
     pub options: DecodeOptions,
+    /// Who ended it wanted no text of it (for now).
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub without_text: bool,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 impl Recording {
@@ -245,6 +252,7 @@ impl Recording {
             state: RecordingState::Capturing,
             error: None,
             options,
+            without_text: false,
         }
     }
 }

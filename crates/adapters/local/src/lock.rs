@@ -157,6 +157,24 @@ impl TranscriptionLock {
             Err(LockError::Transcribing(id))
         }
     }
+
+    /// Whether a process makes the text of `id` right now.
+    ///
+    /// # Errors
+    /// [`LockError::Archive`] when the lock file can't be read.
+    pub fn is_held(home: &Home, id: RecordingId) -> Result<bool, LockError> {
+        let path = home.recording(id).join("transcribing.lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(fault::io("read", &path)(e).into()),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(e)) => Err(fault::io("lock", &path)(e).into()),
+        }
+    }
 }
 
 /// Held while what describes a recording is read and written anew.
@@ -345,13 +363,16 @@ mod tests {
         for each in [first, second] {
             atomic::create_private_folder(&home.recording(each)).unwrap();
         }
+        assert!(!TranscriptionLock::is_held(&home, first).unwrap());
         let lock = TranscriptionLock::acquire(&home, first).unwrap();
+        assert!(TranscriptionLock::is_held(&home, first).unwrap());
         assert!(matches!(
             TranscriptionLock::acquire(&home, first),
             Err(LockError::Transcribing(of)) if of == first
         ));
         TranscriptionLock::acquire(&home, second).unwrap();
         drop(lock);
+        assert!(!TranscriptionLock::is_held(&home, first).unwrap());
         TranscriptionLock::acquire(&home, first).unwrap();
         assert!(matches!(
             TranscriptionLock::acquire(&home, id()),

@@ -199,6 +199,7 @@ impl S3Archive {
             },
             error: None,
             options: DecodeOptions::default(),
+            without_text: false,
         }))
     }
 

@@ -117,7 +117,7 @@ impl Recordings {
             End::Cancelled => return Err(Trouble::Cancelled),
             End::Ending => return Err(Trouble::Ending),
         };
-        live.during(self.finish(asked, &mut recording, writer))
+        live.during(self.finish(asked, &mut recording, writer, transcribe))
             .await?;
         if !transcribe {
             return Ok(());
@@ -161,6 +161,7 @@ impl Recordings {
         asked: &Asked,
         recording: &mut Recording,
         mut writer: Box<dyn SoundWriter>,
+        transcribe: bool,
     ) -> Result<(), Trouble> {
         let id = recording.recording_id;
         writer.sync().await?;
@@ -172,6 +173,7 @@ impl Recordings {
         let captured = move |recording: &mut Recording| {
             recording.duration_ms = duration_ms;
             recording.metadata.extend(metadata.clone());
+            recording.without_text = !transcribe;
             // Another replica may have come further with it.
             if recording.state == RecordingState::Capturing {
                 recording.state = RecordingState::Captured;

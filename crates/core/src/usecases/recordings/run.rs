@@ -70,6 +70,7 @@ impl Recordings {
         let add = move |recording: &mut Recording| {
             recording.tags.extend(&tags);
             recording.metadata.extend(metadata.clone());
+            recording.without_text = false;
             if let Some(options) = &options {
                 recording.options = options.clone();
             }

@@ -220,7 +220,7 @@ impl Session<'_> {
                 Err(failure) => Err(failure),
             };
             match picked_up {
-                Ok(entry) => output.say(&list::line(&entry.into())),
+                Ok(entry) => output.say(&list::line(&entry.into(), None)),
                 Err(failure) => {
                     output.warn(&format!(
                         "{}: {failure}; `speakr retry` tries again",
