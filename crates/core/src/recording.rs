@@ -225,12 +225,8 @@ pub struct Recording {
     #[serde(default)]
     pub options: DecodeOptions,
     /// Who ended it wanted no text of it (for now).
-    #[serde(default, skip_serializing_if = "is_not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_text: bool,
-}
-
-fn is_not(flag: &bool) -> bool {
-    !flag
 }
 
 impl Recording {

@@ -15,7 +15,6 @@ use speakr_contract::{
 };
 use speakr_core::{
     RecordingId,
-    ports::{archive::ArchiveError, index::IndexError},
     usecases::{
         library::{Library, LibraryError, Refreshed},
         recordings::chain,
@@ -213,14 +212,7 @@ impl Worker {
     }
 
     async fn failed(&self, error: LibraryError) -> Outcome {
-        let outage = match &error {
-            LibraryError::Archive(ArchiveError::Damaged { .. })
-            | LibraryError::Index(IndexError::Refused { .. }) => false,
-            // An embedder that reads another text can't read this one. (It has to be asked: a server
-            // may stumble over a text, or say nothing to it, as one does that isn't well.)
-            LibraryError::Embedding(error) => error.away || !self.library.can_embed().await,
-            _ => true,
-        };
+        let outage = !self.library.is_of_the_recording(&error).await;
         Outcome::Failed { error, outage }
     }
 }

@@ -1,6 +1,6 @@
 //! What keeps archive and index in agreement, and both small.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::atomic::Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use speakr_core::{
@@ -316,4 +316,25 @@ async fn another_model_is_told_that_it_finds_nothing_of_the_old_ones_until_it_ha
         ids(&bench.search("alpha", SearchMode::Semantic).await),
         [id]
     );
+}
+
+#[tokio::test]
+async fn a_text_that_the_embedder_can_not_read_does_not_keep_the_rest_from_being_found() {
+    let bench = Bench::new().await;
+    let unread = bench.speak("alpha unreadable", &[]).await;
+    let read = bench.speak("alpha plain", &[]).await;
+    bench.index.close().await;
+    let bench = Bench::open(bench.folder, WordEmbedder::new("words-2")).await;
+    *bench.embedder.unreadable.lock().unwrap() = Some("unreadable");
+    assert_eq!(bench.library.embed_pending(10, &|_| ()).await.unwrap(), 1);
+    let report = bench.library.reindex(&|_| ()).await.unwrap();
+    assert_eq!((report.recordings, report.failed.len()), (2, 1));
+    let (failed, error) = &report.failed[0];
+    assert_eq!(*failed, unread);
+    assert!(matches!(error, LibraryError::Embedding(_)), "{error:?}");
+    assert_eq!(ids(&bench.search("alpha", SearchMode::Semantic).await), [read]);
+    assert_eq!(ids(&bench.search("unreadable", SearchMode::Keyword).await), [unread]);
+    // One that reads nothing at all is another thing.
+    bench.embedder.broken.store(true, Ordering::Relaxed);
+    bench.library.reindex(&|_| ()).await.unwrap_err();
 }

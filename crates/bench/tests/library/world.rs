@@ -1,7 +1,7 @@
 //! A library in a scratch folder, and what is spoken into it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct WordEmbedder {
     model: &'static str,
     pub(crate) calls: AtomicUsize,
     pub(crate) broken: AtomicBool,
+    /// Texts that hold this can't be read.
+    pub(crate) unreadable: Mutex<Option<&'static str>>,
 }
 
 impl WordEmbedder {
@@ -38,6 +40,7 @@ impl WordEmbedder {
             model,
             calls: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            unreadable: Mutex::new(None),
         })
     }
 
@@ -76,7 +79,9 @@ impl Embedder for WordEmbedder {
 
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.broken.load(Ordering::Relaxed) {
+        let unreadable = *self.unreadable.lock().unwrap();
+        let refused = unreadable.is_some_and(|word| texts.iter().any(|text| text.contains(word)));
+        if refused || self.broken.load(Ordering::Relaxed) {
             return Err(EmbeddingError {
                 model: self.model.to_owned(),
                 away: false,

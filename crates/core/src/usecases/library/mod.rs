@@ -4,11 +4,13 @@
 //! every change reaches the archive first, and [`Library::reconcile`] mends an index that a crash
 //! left behind.
 
+mod error;
 mod search;
 mod upkeep;
 
 use std::sync::Arc;
 
+pub use error::LibraryError;
 pub use upkeep::{Progress, Reconciled, Refreshed, Reindexed};
 
 use crate::{
@@ -16,72 +18,13 @@ use crate::{
     ports::{
         archive::{Archive, ArchiveError, Change, Deleted},
         condemned::Condemned,
-        copies::{Copies, CopiesError},
+        copies::Copies,
         embedding::{Embedder, EmbeddingError},
-        index::{EmbeddedPassage, Entry, Filter, Index, IndexError, Passage},
+        index::{EmbeddedPassage, Entry, Filter, Index, Passage},
     },
     recording::{Recording, RecordingId, RecordingState, Tags},
     transcript::{Segment, Transcript},
 };
-
-/// Why the library didn't do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LibraryError {
-    /// The store of record failed.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The embedder failed.
-    #[error(transparent)]
-    Embedding(#[from] EmbeddingError),
-    /// Copies of a deleted recording are still there.
-    #[error(transparent)]
-    Copies(#[from] CopiesError),
-    /// Nothing in the index can be compared with what is searched for.
-    #[error(
-        "the texts were embedded by {}, and queries are embedded by \"{mine}\" here: they can't be \
-         compared",
-        named(theirs)
-    )]
-    OtherModel {
-        /// The model that embeds queries.
-        mine: String,
-        /// Those that the index knows.
-        theirs: Vec<String>,
-    },
-    /// Nothing to search for.
-    #[error("the query is empty")]
-    EmptyQuery,
-    /// Not the beginning of an id.
-    #[error("\"{0}\" is no recording id (hexadecimal digits, as `list` shows them)")]
-    NoId(String),
-    /// No recording's id begins so.
-    #[error("no recording's id begins with \"{0}\"")]
-    NoMatch(String),
-    /// Several recordings' ids begin so.
-    #[error(
-        "\"{prefix}\" is the beginning of several recordings' ids: {}",
-        short(candidates)
-    )]
-    Ambiguous {
-        /// What was typed.
-        prefix: String,
-        /// Some of them, at most ten.
-        candidates: Vec<RecordingId>,
-    },
-}
-
-fn named(models: &[String]) -> String {
-    let names: Vec<_> = models.iter().map(|model| format!("\"{model}\"")).collect();
-    names.join(" and ")
-}
-
-fn short(candidates: &[RecordingId]) -> String {
-    let names: Vec<_> = candidates.iter().map(ToString::to_string).collect();
-    names.join(", ")
-}
 
 /// The one recording among `candidates`, which are all whose id begins with `prefix`.
 ///
@@ -412,12 +355,6 @@ impl Library {
             )
             .into(),
         }))
-    }
-
-    /// Whether vectors can be made at all: of one word. Where they can, and not of a text, that text
-    /// is what the model can't read.
-    pub async fn can_embed(&self) -> bool {
-        self.embed_texts(&["speech".to_owned()]).await.is_ok()
     }
 
     /// Recordings that pass `filter`, newest first, at most `limit`.

@@ -43,8 +43,9 @@ pub struct Reindexed {
     pub unchanged: usize,
     /// Recordings taken out, for they are no longer in the archive.
     pub removed: usize,
-    /// Recordings, or texts of them, that can't be read.
-    pub failed: Vec<(RecordingId, ArchiveError)>,
+    /// Recordings, or texts of them, that can't be read, also not by the embedder. Those are found by
+    /// their words.
+    pub failed: Vec<(RecordingId, LibraryError)>,
 }
 
 /// What [`Library::refresh`] brought into the index.
@@ -276,8 +277,14 @@ impl Library {
             progress(Progress { done, total });
             match self.read(id).await {
                 Ok((recording, Some(transcript))) => {
-                    self.index_text(&recording, &transcript).await?;
-                    embedded += 1;
+                    match self.index_text(&recording, &transcript).await {
+                        Ok(_) => embedded += 1,
+                        // One text that can't be read doesn't keep the rest from being found.
+                        Err(error) if self.is_of_the_recording(&error).await => {
+                            tracing::warn!(%id, %error, "is found by its words alone");
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
                 Err(error) => tracing::warn!(%id, %error, "can't be indexed"),
@@ -291,8 +298,8 @@ impl Library {
     /// in the archive any more leave the index; damaged ones are told, and don't stop the rest.
     ///
     /// # Errors
-    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Embedding`];
-    /// [`LibraryError::Index`].
+    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Embedding`] when the
+    /// embedder can't read any text; [`LibraryError::Index`].
     pub async fn reindex(
         &self,
         progress: &(dyn Fn(Progress) + Send + Sync),
@@ -347,9 +354,12 @@ impl Library {
                 Ok(Refreshed::WithoutText) => {}
                 // Deleted by another process meanwhile.
                 Ok(Refreshed::Gone) => continue,
-                Err(LibraryError::Archive(error)) => {
+                Err(error @ LibraryError::Archive(_)) => {
                     report.failed.push((id, error));
                     continue;
+                }
+                Err(error) if self.is_of_the_recording(&error).await => {
+                    report.failed.push((id, error));
                 }
                 Err(error) => return Err(error),
             }
