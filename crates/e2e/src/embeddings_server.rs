@@ -106,7 +106,13 @@ async fn embed(State(mood): State<Arc<Mutex<Mood>>>, Json(request): Json<Value>)
     };
     let texts: Vec<String> = request["input"]
         .as_array()
-        .map(|texts| texts.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .map(|texts| {
+            texts
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
         .unwrap_or_default();
     let refused = mood
         .refuses

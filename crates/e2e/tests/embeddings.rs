@@ -17,7 +17,10 @@ use speakr_e2e::{
 };
 
 fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
-    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    settings
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
 }
 
 /// A platform that embeds by `server` and tries an event twice.
@@ -44,7 +47,9 @@ async fn whose_queries_another_model_embeds_than_the_index_is_of_is_told_both() 
     let mut platform = Platform::start();
     platform.transcribe("jfk.wav", &[("store", "true")]).await;
     let query = json!({"query_text": "country", "mode": "semantic"});
-    platform.query_until(&query, |answer| answer["count"] == 1).await;
+    platform
+        .query_until(&query, |answer| answer["count"] == 1)
+        .await;
 
     let server = EmbeddingsServer::start();
     platform.restart(Role::QuerySvc, &borrowed(&server.settings()));
@@ -75,7 +80,11 @@ async fn a_text_that_its_embedder_refuses_each_time_ends_among_the_dead_letters(
             if said.lines().count() == letters {
                 break said;
             }
-            assert!(began.elapsed() < PATIENCE, "{said}\n{}", platform.embedder.log());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{said}\n{}",
+                platform.embedder.log()
+            );
             thread::sleep(Duration::from_millis(500));
         };
         let letter: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
@@ -105,7 +114,9 @@ async fn an_embedder_that_is_away_is_waited_for_and_makes_no_dead_letter() {
         assert!(server.asked() > asked);
         server.be_away(None);
         let query = json!({"query_text": "country", "mode": "semantic"});
-        platform.query_until(&query, |answer| answer["count"] == texts).await;
+        platform
+            .query_until(&query, |answer| answer["count"] == texts)
+            .await;
     }
     let letters = platform
         .run_as("operator", Role::Transcriber, &["dead-letters", "list"])

@@ -151,10 +151,7 @@ async fn of_labels_that_many_give_at_once_none_is_lost() {
     let labels: Vec<String> = (0..12).map(|n| format!("label-{n:02}")).collect();
     let given = futures::future::join_all(labels.iter().map(|label| {
         let change = json!({"add": [label]});
-        platform
-            .request(Method::PATCH, &path)
-            .json(&change)
-            .send()
+        platform.request(Method::PATCH, &path).json(&change).send()
     }));
     for answer in given.await {
         let answer = answer.unwrap();
@@ -172,7 +169,11 @@ async fn of_labels_that_many_give_at_once_none_is_lost() {
     let path = format!("/api/v1/recordings/{id}/export?format=json");
     let text: Value = get(&platform, &path).await.json().await.unwrap();
     assert_eq!(text["tags"], json!(wanted));
-    let listed: Value = get(&platform, "/api/v1/recordings").await.json().await.unwrap();
+    let listed: Value = get(&platform, "/api/v1/recordings")
+        .await
+        .json()
+        .await
+        .unwrap();
     assert_eq!(listed["recordings"][0]["tags"], json!(wanted));
 }
 

@@ -90,7 +90,10 @@ async fn a_change_that_comes_between_the_reading_and_the_writing_of_another_stay
                 });
             }
         };
-        let amended = archive.amend_transcript(id, Box::new(change)).await.unwrap();
+        let amended = archive
+            .amend_transcript(id, Box::new(change))
+            .await
+            .unwrap();
         assert_eq!(amended, archive.transcript(id).await.unwrap());
         let amended = amended.unwrap();
         assert_eq!(amended.text, "new words");
@@ -120,13 +123,23 @@ async fn of_many_changes_at_once_none_is_lost() {
             let archive = S3Archive::open(&s3).await;
             let tag = format!("tag-{number:02}");
             archive.amend(id, label(&tag, of_recording)).await.unwrap();
-            archive.amend_transcript(id, label(&tag, of_text)).await.unwrap();
+            archive
+                .amend_transcript(id, label(&tag, of_text))
+                .await
+                .unwrap();
         })
     }));
     assert!(changes.await.iter().all(Result::is_ok));
-    let all = Tags::new((0..20).map(|n| format!("tag-{n:02}")).chain(["work".to_owned()]));
+    let all = Tags::new(
+        (0..20)
+            .map(|n| format!("tag-{n:02}"))
+            .chain(["work".to_owned()]),
+    );
     assert_eq!(place.archive.recording(id).await.unwrap().tags, all);
-    assert_eq!(place.archive.transcript(id).await.unwrap().unwrap().tags, all);
+    assert_eq!(
+        place.archive.transcript(id).await.unwrap().unwrap().tags,
+        all
+    );
 }
 
 #[tokio::test]
@@ -212,7 +225,9 @@ async fn a_store_that_takes_no_notice_of_conditions_or_refuses_them_is_told_by_t
             archive.begin(&recording()).await.map(drop),
         ] {
             let error = result.unwrap_err();
-            let cause = std::error::Error::source(&error).expect("a cause").to_string();
+            let cause = std::error::Error::source(&error)
+                .expect("a cause")
+                .to_string();
             assert!(cause.contains("bucket \"speakr\""), "{put}: {cause}");
             assert!(cause.contains("If-Match"), "{put}: {cause}");
         }

@@ -332,8 +332,14 @@ async fn a_text_that_the_embedder_can_not_read_does_not_keep_the_rest_from_being
     let (failed, error) = &report.failed[0];
     assert_eq!(*failed, unread);
     assert!(matches!(error, LibraryError::Embedding(_)), "{error:?}");
-    assert_eq!(ids(&bench.search("alpha", SearchMode::Semantic).await), [read]);
-    assert_eq!(ids(&bench.search("unreadable", SearchMode::Keyword).await), [unread]);
+    assert_eq!(
+        ids(&bench.search("alpha", SearchMode::Semantic).await),
+        [read]
+    );
+    assert_eq!(
+        ids(&bench.search("unreadable", SearchMode::Keyword).await),
+        [unread]
+    );
     // One that reads nothing at all is another thing.
     bench.embedder.broken.store(true, Ordering::Relaxed);
     bench.library.reindex(&|_| ()).await.unwrap_err();

@@ -383,7 +383,12 @@ pub async fn a_model_that_embedded_none_of_the_texts_is_told_which_did(index: &d
         let recording = recording_at(second, &[]);
         let passages = [passage(0, "words", vector.clone())];
         index
-            .upsert(&recording, Some(&transcript(&recording, "words")), &passages, model)
+            .upsert(
+                &recording,
+                Some(&transcript(&recording, "words")),
+                &passages,
+                model,
+            )
             .await
             .unwrap();
     }

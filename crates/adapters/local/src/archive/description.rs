@@ -22,7 +22,10 @@ impl FolderArchive {
         atomic::write(&path, &to_json(&path, document)?)
     }
 
-    pub(super) fn read_transcript(&self, id: RecordingId) -> Result<Option<Transcript>, ArchiveError> {
+    pub(super) fn read_transcript(
+        &self,
+        id: RecordingId,
+    ) -> Result<Option<Transcript>, ArchiveError> {
         let path = self.live_folder(id)?.join(TRANSCRIPT);
         let transcript: Option<Transcript> = read_json(&path)?;
         match transcript {

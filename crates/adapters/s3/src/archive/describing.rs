@@ -94,7 +94,10 @@ impl S3Archive {
     }
 
     /// The description with its tag; made again where it is damaged.
-    pub(super) async fn described(&self, id: RecordingId) -> Result<Tagged<Recording>, ArchiveError> {
+    pub(super) async fn described(
+        &self,
+        id: RecordingId,
+    ) -> Result<Tagged<Recording>, ArchiveError> {
         let keys = Keys { id };
         let mut tries = Tries::default();
         loop {
@@ -110,7 +113,10 @@ impl S3Archive {
                 return Err(damage.error);
             };
             let key = keys.recording();
-            if self.write_over(&key, damage.tag.as_deref(), &recording).await? {
+            if self
+                .write_over(&key, damage.tag.as_deref(), &recording)
+                .await?
+            {
                 keys.still_there(&self.store).await?;
                 let damage = damage.error;
                 tracing::warn!(%id, %damage, "made the description again from what lies beside it");

@@ -80,10 +80,7 @@ impl Store {
         body: Vec<u8>,
         content_type: &str,
     ) -> Result<(), ArchiveError> {
-        match self
-            .try_put(key, body.clone(), content_type, If::New)
-            .await
-        {
+        match self.try_put(key, body.clone(), content_type, If::New).await {
             Err(Fault::Precondition) if self.get(key).await?.as_ref() == Some(&body) => Ok(()),
             other => other.map_err(|fault| fault.at("write", &self.place(key))),
         }

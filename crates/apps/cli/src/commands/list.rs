@@ -9,10 +9,10 @@ use speakr_core::{
 
 use crate::{
     args::FilterArgs,
-    shelf::Work,
     compose::App,
     failure::Failure,
     output::{clock, local_time},
+    shelf::Work,
 };
 
 /// What to list.
