@@ -24,6 +24,10 @@ use crate::{
     fault::{Fault, S3Error, sort},
 };
 
+/// How often an object is read whose content and checksum don't fit, with this pause.
+const READ_TRIES: u32 = 10;
+const READ_PAUSE: Duration = Duration::from_millis(30);
+
 /// Most objects that one request deletes.
 const DELETE_BATCH: usize = 1_000;
 
@@ -181,16 +185,30 @@ impl Store {
         &self,
         key: &str,
     ) -> Result<Option<(Vec<u8>, String)>, ArchiveError> {
-        let Some(object) = self.open_object(key).await? else {
-            return Ok(None);
-        };
-        let tag = object.e_tag.clone().unwrap_or_default();
-        let body = object.body.collect().await.map_err(|e| ArchiveError::Io {
-            action: "read",
-            place: self.place(key),
-            cause: Box::new(e),
-        })?;
-        Ok(Some((body.to_vec(), tag)))
+        let mut tries = READ_TRIES;
+        loop {
+            let Some(object) = self.open_object(key).await? else {
+                return Ok(None);
+            };
+            let tag = object.e_tag.clone().unwrap_or_default();
+            tries -= 1;
+            match object.body.collect().await {
+                Ok(body) => return Ok(Some((body.to_vec(), tag))),
+                // A store may give the one version's content with the other's checksum while it is
+                // written over.
+                Err(error) if tries > 0 => {
+                    tracing::debug!(%error, key, "read again");
+                    tokio::time::sleep(READ_PAUSE).await;
+                }
+                Err(error) => {
+                    return Err(ArchiveError::Io {
+                        action: "read",
+                        place: self.place(key),
+                        cause: Box::new(error),
+                    });
+                }
+            }
+        }
     }
 
     /// The object's size; `None` when there is none. (A HEAD that fails says little of why, so the
