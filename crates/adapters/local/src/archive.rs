@@ -16,6 +16,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -41,6 +42,9 @@ const TRANSCRIPT: &str = "transcript.json";
 const RAW_SOUND: &str = "audio.pcm";
 const COMPACT_SOUND: &str = "audio.flac";
 
+/// File systems know times to so much or better: FAT to two seconds.
+const COARSEST_TIME: Duration = Duration::from_secs(3);
+
 /// Recordings in folders of the file system.
 #[derive(Clone)]
 pub struct FolderArchive {
@@ -58,8 +62,8 @@ impl std::fmt::Debug for FolderArchive {
 }
 
 impl FolderArchive {
-    /// Opens the archive in `home`, which is created where it isn't there yet. Deletions that a
-    /// crash broke off are finished first. Sound is compacted by `encoder` and read by `decoder`.
+    /// Opens the archive in `home`, which is created where it isn't there yet. Sound is compacted by
+    /// `encoder` and read by `decoder`.
     ///
     /// # Errors
     /// [`ArchiveError::Io`] naming the folder that can't be made or read.
@@ -74,8 +78,6 @@ impl FolderArchive {
             decoder,
         };
         archive.home.create()?;
-        archive.finish_deletions()?;
-        atomic::sweep(&archive.home.recordings());
         Ok(archive)
     }
 
@@ -97,21 +99,6 @@ impl FolderArchive {
             Ok(ids)
         })
         .await
-    }
-
-    fn finish_deletions(&self) -> Result<(), ArchiveError> {
-        let deleted = ids_in(&self.home.tombstones())?;
-        if deleted.is_empty() {
-            return Ok(());
-        }
-        let present: HashSet<_> = ids_in(&self.home.recordings())?.into_iter().collect();
-        for id in deleted {
-            if present.contains(&id) {
-                tracing::info!(%id, "finishing a deletion");
-                remove_folder(&self.home.recording(id))?;
-            }
-        }
-        Ok(())
     }
 
     /// Makes the folder of `recording` with its description in it: both are there, or neither.
@@ -349,12 +336,26 @@ impl Archive for FolderArchive {
         let home = self.home.clone();
         blocking(move || {
             // Two listings cost less than a look for each recording's tombstone.
-            let mut ids = ids_in(&home.recordings())?;
-            let deleted: HashSet<_> = ids_in(&home.tombstones())?.into_iter().collect();
-            ids.retain(|id| !deleted.contains(id));
+            let (deleted, _) = ids_in(&home.tombstones())?;
+            let deleted: HashSet<_> = deleted.into_iter().collect();
+            let (present, others) = ids_in(&home.recordings())?;
+            let (gone, ids): (Vec<_>, Vec<_>) =
+                present.into_iter().partition(|id| deleted.contains(id));
+            for id in gone {
+                tracing::info!(%id, "finishing a deletion");
+                remove_folder(&home.recording(id))?;
+            }
+            if others {
+                atomic::sweep(&home.recordings());
+            }
             Ok(ids)
         })
         .await
+    }
+
+    async fn ids_mark(&self) -> Result<Option<String>, ArchiveError> {
+        let home = self.home.clone();
+        blocking(move || mark_of(&[home.recordings(), home.tombstones()])).await
     }
 
     async fn delete(&self, id: RecordingId) -> Result<Deleted, ArchiveError> {
@@ -426,14 +427,35 @@ fn finish_file(unfinished: &Path, target: &Path) -> Result<(), ArchiveError> {
     atomic::sync_folder(target.parent().unwrap_or(Path::new(".")))
 }
 
-/// Ids that are names in `folder`; other names are none of ours.
-fn ids_in(folder: &Path) -> Result<Vec<RecordingId>, ArchiveError> {
-    let mut ids = Vec::new();
+/// When something came into or left one of `folders` last. `None` where that was a moment ago, or is
+/// still to come by our clock: more could come within what the file system takes for one time.
+fn mark_of(folders: &[PathBuf]) -> Result<Option<String>, ArchiveError> {
+    let mut marks = Vec::with_capacity(folders.len());
+    for folder in folders {
+        let changed = fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .map_err(fault::io("read", folder))?;
+        let settled = SystemTime::now()
+            .duration_since(changed)
+            .is_ok_and(|age| age > COARSEST_TIME);
+        if !settled {
+            return Ok(None);
+        }
+        let since = changed.duration_since(SystemTime::UNIX_EPOCH);
+        marks.push(since.unwrap_or_default().as_nanos().to_string());
+    }
+    Ok(Some(marks.join(" ")))
+}
+
+/// Ids that are names in `folder`, and whether there are other names, which are none of ours.
+fn ids_in(folder: &Path) -> Result<(Vec<RecordingId>, bool), ArchiveError> {
+    let (mut ids, mut others) = (Vec::new(), false);
     for entry in fs::read_dir(folder).map_err(fault::io("read", folder))? {
         let entry = entry.map_err(fault::io("read", folder))?;
         let name = entry.file_name();
         let Some(id) = name.to_str().and_then(|n| n.parse::<RecordingId>().ok()) else {
             tracing::debug!(name = %name.to_string_lossy(), "not an id");
+            others = true;
             continue;
         };
         // Only the spelling that we write: else two folders could bear one id.
@@ -441,7 +463,7 @@ fn ids_in(folder: &Path) -> Result<Vec<RecordingId>, ArchiveError> {
             ids.push(id);
         }
     }
-    Ok(ids)
+    Ok((ids, others))
 }
 
 fn folder_bytes(folder: &Path) -> u64 {

@@ -1,6 +1,11 @@
 //! What keeps archive and index in agreement, and both small.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    sync::atomic::Ordering,
+    time::{Duration, SystemTime},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use speakr_core::{
@@ -47,6 +52,51 @@ async fn deletion_takes_sound_text_and_vectors_and_nothing_brings_them_back() {
         error,
         LibraryError::Archive(ArchiveError::NotFound(_))
     ));
+}
+
+#[tokio::test]
+async fn archive_and_index_are_compared_when_something_came_or_went_and_not_before() {
+    let bench = Bench::new().await;
+    let first = bench.speak("alpha", &[]).await;
+    let home = bench.archive.home().clone();
+    let settle = |hours_ago: u64| {
+        for folder in [home.recordings(), home.tombstones()] {
+            let then = SystemTime::now() - Duration::from_secs(hours_ago * 3_600);
+            File::open(folder).unwrap().set_modified(then).unwrap();
+        }
+    };
+    // What came a moment ago may be followed by more within the same time stamp.
+    assert_eq!(bench.archive.ids_mark().await.unwrap(), None);
+    settle(2);
+    bench.library.reconcile().await.unwrap();
+
+    // Nobody takes a row away but us: so that is how a comparison is seen.
+    bench.index.remove(first).await.unwrap();
+    let mended = bench.library.reconcile().await.unwrap();
+    assert_eq!(mended.added, []);
+
+    let second = bench.record(&[]).await.recording_id;
+    bench.index.remove(second).await.unwrap();
+    let mut added = bench.library.reconcile().await.unwrap().added;
+    added.sort();
+    let mut both = vec![first, second];
+    both.sort();
+    assert_eq!(added, both);
+
+    // One that can't be read is tried again each time.
+    settle(1);
+    bench.index.remove(second).await.unwrap();
+    let description = home.recording(second).join("recording.json");
+    let kept = fs::read(&description).unwrap();
+    fs::remove_file(&description).unwrap();
+    fs::rename(
+        home.recording(second).join("audio.pcm"),
+        home.recording(second).join("sound"),
+    )
+    .unwrap();
+    assert_eq!(bench.library.reconcile().await.unwrap().added, []);
+    fs::write(&description, kept).unwrap();
+    assert_eq!(bench.library.reconcile().await.unwrap().added, [second]);
 }
 
 #[tokio::test]

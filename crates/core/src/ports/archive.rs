@@ -199,6 +199,16 @@ pub trait Archive: Send + Sync {
     /// [`ArchiveError`].
     async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError>;
 
+    /// A mark of what [`Archive::ids`] would give, that costs much less: where it is the same as
+    /// before, no recording has come or gone. `None` where there is none, or none yet: what came a
+    /// moment ago might be followed by more that leaves the mark as it is.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn ids_mark(&self) -> Result<Option<String>, ArchiveError> {
+        Ok(None)
+    }
+
     /// Deletes sound and text for good: a tombstone first, so that nothing brings it back.
     ///
     /// # Errors

@@ -190,6 +190,22 @@ pub trait Index: Send + Sync {
     /// [`IndexError`].
     async fn ids(&self) -> Result<Vec<RecordingId>, IndexError>;
 
+    /// The archive's mark at which the index agreed with it last, where it remembers one.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn agreed_mark(&self) -> Result<Option<String>, IndexError> {
+        Ok(None)
+    }
+
+    /// Remembers `mark`, where the index does so.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn remember_mark(&self, _mark: &str) -> Result<(), IndexError> {
+        Ok(())
+    }
+
     /// Ids that begin with these hexadecimal digits (dashes don't count), at most ten.
     ///
     /// # Errors

@@ -186,23 +186,17 @@ impl Library {
     /// # Errors
     /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Index`].
     pub async fn reconcile(&self) -> Result<Reconciled, LibraryError> {
-        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
-        let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
         let mut mended = Reconciled::default();
-        for &id in indexed.difference(&archived) {
-            self.index.remove(id).await?;
-            mended.removed.push(id);
-        }
-        for &id in archived.difference(&indexed) {
-            let (recording, transcript) = match self.read(id).await {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%id, %error, "can't be indexed");
-                    continue;
-                }
-            };
-            self.index_words(&recording, transcript.as_ref()).await?;
-            mended.added.push(id);
+        // Before the listing: what comes after it has another mark.
+        let mark = self.archive.ids_mark().await?;
+        if mark.is_none() || mark != self.index.agreed_mark().await? {
+            let agrees = self.agree_on_ids(&mut mended).await?;
+            if let Some(mark) = mark.filter(|_| agrees)
+                && let Err(error) = self.index.remember_mark(&mark).await
+            {
+                // Only a comparison more next time.
+                tracing::debug!(%error, "that archive and index agree isn't remembered");
+            }
         }
         for entry in self.unfinished().await? {
             let id = entry.recording.recording_id;
@@ -211,6 +205,31 @@ impl Library {
             }
         }
         Ok(mended)
+    }
+
+    /// Brings into the index what the archive has, and takes out what it hasn't; whether all that is
+    /// there could be read.
+    async fn agree_on_ids(&self, mended: &mut Reconciled) -> Result<bool, LibraryError> {
+        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
+        let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
+        for &id in indexed.difference(&archived) {
+            self.index.remove(id).await?;
+            mended.removed.push(id);
+        }
+        let mut agrees = true;
+        for &id in archived.difference(&indexed) {
+            let (recording, transcript) = match self.read(id).await {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::warn!(%id, %error, "can't be indexed");
+                    agrees = false;
+                    continue;
+                }
+            };
+            self.index_words(&recording, transcript.as_ref()).await?;
+            mended.added.push(id);
+        }
+        Ok(agrees)
     }
 
     /// Tells the index how far a recording has come that has no text by what it knows; whether
