@@ -104,6 +104,14 @@ impl S3Archive {
         self.store.check().await
     }
 
+    /// Whether it can be written to. Nothing is left of the try.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] that names the bucket and what it said.
+    pub async fn check_writable(&self) -> Result<(), ArchiveError> {
+        self.store.check_writable().await
+    }
+
     /// Deletes what deletions that a crash broke off have left; gives how many there were.
     ///
     /// # Errors

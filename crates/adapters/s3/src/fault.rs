@@ -23,6 +23,14 @@ pub enum S3Error {
         /// What the store calls it ("AccessDenied", "InvalidAccessKeyId", …).
         code: String,
     },
+    /// Whom to trust can't be read.
+    #[error("the certificates of {file} can't be used: {reason}")]
+    Authorities {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// Something is there that mustn't be written over.
     #[error("it is there already, from another writer")]
     Taken,

@@ -4,6 +4,7 @@ mod conditions;
 mod upload;
 
 use std::{
+    collections::HashSet,
     ops::Range,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -407,24 +408,32 @@ impl Store {
     }
 
     async fn abort_uploads(&self, prefix: &str) -> Result<(), Fault> {
-        let page = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .send()
-            .await
-            .map_err(sort(&self.bucket))?;
-        for upload in page.uploads() {
-            let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
-                continue;
-            };
-            match self.abort(key, id).await {
-                Ok(()) | Err(Fault::Missing) => {}
-                Err(fault) => return Err(fault),
+        let mut seen = HashSet::new();
+        // The first page again and again: a page that begins behind an upload wants it to be there.
+        loop {
+            let page = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .send()
+                .await
+                .map_err(sort(&self.bucket))?;
+            let mut news = false;
+            for upload in page.uploads() {
+                let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
+                    continue;
+                };
+                news |= seen.insert(id.to_owned());
+                match self.abort(key, id).await {
+                    Ok(()) | Err(Fault::Missing) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+            if page.is_truncated() != Some(true) || !news {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), Fault> {
