@@ -60,6 +60,9 @@ if wanted faults; then
     new_release 0.3.3 "sed -i '/^## \[0.3.3\]/d' CHANGELOG.md"
     release v0.3.3
     fault "no section in the changelog" check "no section" v0.3.3
+    new_release 0.3.6 "rm -r crates/contract/released/0.3.6"
+    release v0.3.6
+    fault "contract not kept" check "crates/contract/released/0.3.6 isn't there" v0.3.6
     new_release 0.3.4
     git -C "$source" push --quiet --force origin start:main
     release v0.3.4

@@ -1,4 +1,5 @@
-//! Labels that are changed while a text is made findable, on the library's real parts.
+//! Labels that are changed while a text is made findable, and by many at once, on the library's real
+//! parts.
 
 #![allow(clippy::unwrap_used, reason = "test code")]
 
@@ -7,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use speakr_core::{
-    CorrelationId, Recording, RecordingId, Segment, Tags, Transcript,
+    CorrelationId, Recording, RecordingId, RecordingState, Segment, Tags, Transcript,
     ports::{
         archive::Archive,
         embedding::{Embedder, EmbeddingError},
@@ -112,4 +113,81 @@ async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_
         let found = library.list(&filter, 10).await.unwrap();
         assert_eq!(found.len(), count, "{label}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn labels_that_many_give_and_take_at_once_all_hold() {
+    const MANY: usize = 24;
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let open = async || {
+        let ffmpeg = Ffmpeg::from_env();
+        let archive = FolderArchive::open(
+            &home,
+            Arc::new(FlacEncoder::new(ffmpeg.clone())),
+            Arc::new(FfmpegDecoder::new(ffmpeg)),
+        )
+        .unwrap();
+        let place = archive.home().clone();
+        let index = SqliteIndex::open(&place.index(), &place.backups())
+            .await
+            .unwrap();
+        let embedder = Arc::new(Interrupted::default());
+        Library::new(Arc::new(archive), Arc::new(index), embedder)
+    };
+    let library = open().await;
+    let old: Vec<String> = (0..MANY).map(|n| format!("old-{n:02}")).collect();
+    let recording = Recording::begin(
+        CorrelationId::random(),
+        Timestamp::now(),
+        Tags::new(&old),
+        DecodeOptions::default(),
+    );
+    let id = recording.recording_id;
+    drop(library.archive().begin(&recording).await.unwrap());
+    let text = Transcript {
+        recording_id: id,
+        created_at: recording.created_at,
+        duration_ms: 1_000,
+        language: None,
+        model: "test".to_owned(),
+        text: String::new(),
+        segments: Vec::new(),
+        tags: recording.tags.clone(),
+        metadata: serde_json::Map::new(),
+    };
+    library.archive().put_transcript(&text).await.unwrap();
+
+    let mut at_work = Vec::new();
+    for (number, old) in old.into_iter().enumerate() {
+        let library = open().await;
+        at_work.push(tokio::spawn(async move {
+            let add = Tags::new([format!("new-{number:02}")]);
+            library.tag(id, &add, &Tags::new([old])).await.unwrap();
+        }));
+    }
+    // Beside them whoever makes its text keeps it.
+    let (other, made) = (open().await, text.clone());
+    at_work.push(tokio::spawn(async move {
+        let made = Transcript {
+            text: "the words".to_owned(),
+            ..made
+        };
+        let kept = other.keep(&made).await.unwrap();
+        other.announce(&kept).await.unwrap();
+        other.refresh_description(id).await.unwrap();
+    }));
+    for each in at_work {
+        each.await.unwrap();
+    }
+
+    let wanted = Tags::new((0..MANY).map(|n| format!("new-{n:02}")));
+    let shown = library.show(id).await.unwrap();
+    assert_eq!(shown.recording.tags, wanted);
+    assert_eq!(shown.recording.state, RecordingState::Transcribed);
+    let transcript = shown.transcript.unwrap();
+    assert_eq!(transcript.tags, wanted);
+    assert_eq!(transcript.text, "the words");
+    let listed = library.list(&Filter::default(), 10).await.unwrap();
+    assert_eq!(listed[0].recording.tags, wanted);
 }

@@ -8,6 +8,8 @@ pub mod api_server;
 pub mod audio_server;
 #[cfg(unix)]
 pub mod display;
+#[cfg(unix)]
+pub mod embeddings_server;
 pub mod house;
 #[cfg(unix)]
 pub mod platform;

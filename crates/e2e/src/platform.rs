@@ -32,6 +32,15 @@ impl DerefMut for Platform {
     }
 }
 
+/// One without connections: those to a process that has ended are of no more use.
+fn new_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .expect("a client")
+}
+
 impl Platform {
     /// Starts all of it and waits until every service says that it is ready.
     ///
@@ -69,11 +78,7 @@ impl Platform {
         };
         // Another test of this process may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()
-            .expect("a client");
+        let client = new_client();
         let mut platform = Self {
             running,
             token: String::new(),
@@ -100,6 +105,7 @@ impl Platform {
     /// # Panics
     /// When a service can't be started.
     pub fn revive(&mut self) -> Vec<&'static str> {
+        self.client = new_client();
         self.running.revive().expect("a service starts")
     }
 
@@ -111,6 +117,7 @@ impl Platform {
         if let Err(error) = self.running.restart(role, settings) {
             panic!("{error}");
         }
+        self.client = new_client();
     }
 
     /// A new token that allows `scopes`.

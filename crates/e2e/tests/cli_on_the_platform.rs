@@ -278,6 +278,28 @@ fn a_killed_program_leaves_its_sound_here_and_a_retry_sends_all_of_it() {
 }
 
 #[test]
+fn what_is_being_transcribed_is_listed_as_that_and_nobody_is_asked_to_try_again() {
+    // An engine elsewhere that takes its time.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", silent.local_addr().unwrap());
+    let platform = Platform::start_with(&[("SPEAKR_ENGINE", "openai"), ("OPENAI_BASE_URL", &url)]);
+    let speakr = client(&platform);
+    let device = microphone("jfk.wav");
+    let speaking = speakr.start(["record", "--no-clipboard", "--device", &device]);
+    let began = Instant::now();
+    loop {
+        let listed = speakr.run(["list"]).success().stdout;
+        if listed.contains("(being transcribed)") {
+            assert!(!listed.contains("retry"), "{listed}");
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{listed}");
+        thread::sleep(Duration::from_millis(200));
+    }
+    speaking.signal("KILL");
+}
+
+#[test]
 fn what_is_cancelled_is_neither_here_nor_there() {
     let platform = Platform::start();
     let speakr = client(&platform);

@@ -264,6 +264,28 @@ fn kill_9_takes_no_more_than_the_last_quarter_second_and_retry_makes_the_text() 
 }
 
 #[test]
+fn what_is_recorded_is_listed_as_that_and_as_interrupted_once_its_process_is_gone() {
+    let speakr = Speakr::new();
+    let mut recording = record(&speakr, &clip("jfk.wav"), &[]);
+    recording.wait_for("Recording");
+    let says = |words: &str| {
+        let began = Instant::now();
+        loop {
+            let listed = speakr.run(["list"]).success().stdout;
+            if listed.contains(words) {
+                return listed;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{listed}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let listed = says("(being recorded)");
+    assert!(!listed.contains("retry"), "{listed}");
+    recording.signal("KILL");
+    let _ = says("(interrupted: speakr retry)");
+}
+
+#[test]
 fn the_next_start_picks_an_interrupted_recording_up() {
     let speakr = Speakr::new();
     let mut killed = record(&speakr, &clip("jfk.wav"), &[]);

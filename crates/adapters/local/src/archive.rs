@@ -5,8 +5,11 @@
 //!                   audio.pcm        sound as it came, until it is compacted
 //!                   audio.flac       sound for good
 //!                   transcript.json  its text
+//!                   change.lock      held by who changes one of the two
 //! tombstones/<uuid>                  it was deleted
 //! ```
+
+mod description;
 
 use std::{
     collections::HashSet,
@@ -17,20 +20,20 @@ use std::{
 };
 
 use async_trait::async_trait;
-use serde::{Serialize, de::DeserializeOwned};
 use speakr_core::{
     Recording, RecordingId, Transcript,
     ports::{
-        archive::{Archive, ArchiveError, Deleted, SoundFile, SoundWriter},
+        archive::{Archive, ArchiveError, Change, Deleted, SoundFile, SoundWriter},
         sound::{SoundDecoder, SoundEncoder, SoundError, SoundInput, SoundSource},
     },
 };
 
+use self::description::to_json;
 use crate::{
     Home, atomic, fault,
     fault::blocking,
     kept_file::KeptFile,
-    rebuild::rebuild,
+    lock::ChangeLock,
     sound::{PcmSource, PcmWriter},
 };
 
@@ -127,59 +130,6 @@ impl FolderArchive {
         }
     }
 
-    fn put<T: Serialize>(
-        &self,
-        id: RecordingId,
-        name: &str,
-        document: &T,
-    ) -> Result<(), ArchiveError> {
-        let path = self.live_folder(id)?.join(name);
-        atomic::write(&path, &to_json(&path, document)?)
-    }
-
-    fn read_transcript(&self, id: RecordingId) -> Result<Option<Transcript>, ArchiveError> {
-        let path = self.live_folder(id)?.join(TRANSCRIPT);
-        let transcript: Option<Transcript> = read_json(&path)?;
-        match transcript {
-            Some(t) if t.recording_id != id => Err(fault::damaged(
-                &path,
-                format!("it belongs to recording {}", t.recording_id),
-            )),
-            other => Ok(other),
-        }
-    }
-
-    fn read_recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
-        let path = self.live_folder(id)?.join(RECORDING);
-        let damage = match read_json::<Recording>(&path) {
-            Ok(Some(recording)) if recording.recording_id == id => return Ok(recording),
-            Ok(Some(other)) => fault::damaged(
-                &path,
-                format!("it describes recording {}", other.recording_id),
-            ),
-            Ok(None) => fault::damaged(&path, "it is missing"),
-            Err(damage @ ArchiveError::Damaged { .. }) => damage,
-            Err(error) => return Err(error),
-        };
-        // A transcript that is damaged too is no help, and no reason to give up on the sound.
-        let transcript = self.read_transcript(id).ok().flatten();
-        let Some(recording) = rebuild(
-            id,
-            transcript.as_ref(),
-            &self.file(id, RAW_SOUND),
-            &self.file(id, COMPACT_SOUND),
-        ) else {
-            return Err(damage);
-        };
-        tracing::warn!(%id, %damage, "made the description again from what lies beside it");
-        let aside = self.file(id, "recording.json.damaged");
-        if path.exists() && !aside.exists() {
-            fs::rename(&path, &aside).map_err(fault::io("set aside", &path))?;
-        }
-        self.put(id, RECORDING, &recording)?;
-        Ok(recording)
-    }
-
     /// Where the sound is: a FLAC file, or raw samples as long as it isn't compacted.
     ///
     /// # Errors
@@ -250,10 +200,10 @@ impl Archive for FolderArchive {
                     return Err(fault::io("begin", present)(taken));
                 }
             }
-            if exists(&folder)? {
-                archive.put(id, RECORDING, &recording)?;
-            } else {
+            if !exists(&folder)? {
                 archive.create_folder(&recording)?;
+            } else if !exists(&folder.join(RECORDING))? {
+                archive.put(id, RECORDING, &recording)?;
             }
             // Never over sound that is there: a second `begin` of the same id fails here.
             let file = atomic::private_file()
@@ -283,14 +233,40 @@ impl Archive for FolderArchive {
         .await
     }
 
-    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {
-        let (archive, recording) = (self.clone(), recording.clone());
-        blocking(move || archive.put(recording.recording_id, RECORDING, &recording)).await
+    async fn amend(
+        &self,
+        id: RecordingId,
+        change: Change<Recording>,
+    ) -> Result<Recording, ArchiveError> {
+        let archive = self.clone();
+        blocking(move || {
+            let read = || archive.mend_recording(id).map(Some);
+            let amended = archive.amend_document(id, RECORDING, read, &change)?;
+            amended.ok_or(ArchiveError::NotFound(id))
+        })
+        .await
+    }
+
+    async fn amend_transcript(
+        &self,
+        id: RecordingId,
+        change: Change<Transcript>,
+    ) -> Result<Option<Transcript>, ArchiveError> {
+        let archive = self.clone();
+        blocking(move || {
+            let read = || archive.read_transcript(id);
+            archive.amend_document(id, TRANSCRIPT, read, &change)
+        })
+        .await
     }
 
     async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError> {
         let (archive, transcript) = (self.clone(), transcript.clone());
-        blocking(move || archive.put(transcript.recording_id, TRANSCRIPT, &transcript)).await
+        blocking(move || {
+            let _lock = archive.lock(transcript.recording_id)?;
+            archive.put(transcript.recording_id, TRANSCRIPT, &transcript)
+        })
+        .await
     }
 
     async fn compact_sound(&self, id: RecordingId) -> Result<(), ArchiveError> {
@@ -398,7 +374,12 @@ impl Archive for FolderArchive {
                 text: exists(&folder.join(TRANSCRIPT))?,
                 bytes: folder_bytes(&folder),
             };
-            atomic::write(&tombstone, b"")?;
+            {
+                // Who changes it at this moment ends before. What can't be locked (a full disk) goes
+                // all the same.
+                let _lock = ChangeLock::acquire(&folder);
+                atomic::write(&tombstone, b"")?;
+            }
             remove_folder(&folder)?;
             Ok(deleted)
         })
@@ -412,21 +393,6 @@ impl Archive for FolderArchive {
 
 fn exists(path: &Path) -> Result<bool, ArchiveError> {
     path.try_exists().map_err(fault::io("read", path))
-}
-
-fn to_json<T: Serialize>(path: &Path, document: &T) -> Result<Vec<u8>, ArchiveError> {
-    serde_json::to_vec_pretty(document).map_err(|e| fault::damaged(path, e.to_string()))
-}
-
-/// The document at `path`; `None` when there is no such file.
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ArchiveError> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| fault::damaged(path, e.to_string())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(fault::io("read", path)(e)),
-    }
 }
 
 /// Cuts off the half of a sample that a crash may have left, which encoders stumble over; gives

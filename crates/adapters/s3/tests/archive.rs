@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use futures::TryStreamExt;
 use speakr_core::{
-    RecordingState,
+    Recording, RecordingState,
     ports::archive::{Archive, ArchiveError, Deleted, SoundFile, SoundForm},
 };
 use speakr_s3::S3Archive;
@@ -103,7 +103,7 @@ async fn descriptions_and_texts_come_back_and_what_is_missing_is_told() {
         let mut recording = recording();
         let id = recording.recording_id;
         assert!(matches!(
-            archive.update(&recording).await,
+            archive.amend(id, Box::new(|_| ())).await,
             Err(ArchiveError::NotFound(_))
         ));
         assert!(matches!(
@@ -116,7 +116,9 @@ async fn descriptions_and_texts_come_back_and_what_is_missing_is_told() {
         let text = transcript(&recording, "some words");
         archive.put_transcript(&text).await.unwrap();
         recording.state = RecordingState::Transcribed;
-        archive.update(&recording).await.unwrap();
+        let transcribed = |recording: &mut Recording| recording.state = RecordingState::Transcribed;
+        let amended = archive.amend(id, Box::new(transcribed)).await.unwrap();
+        assert_eq!(amended, recording);
         assert_eq!(archive.recording(id).await.unwrap(), recording);
         assert_eq!(archive.transcript(id).await.unwrap(), Some(text));
         assert_eq!(archive.ids().await.unwrap(), [id]);
@@ -192,7 +194,7 @@ async fn a_deletion_takes_every_version_and_nothing_brings_it_back() {
         let late = transcript(&recording, "zucchini third");
         for result in [
             archive.put_transcript(&late).await,
-            archive.update(&recording).await,
+            archive.amend(id, Box::new(|_| ())).await.map(drop),
             archive.begin(&recording).await.map(drop),
             archive.recording(id).await.map(drop),
         ] {

@@ -450,6 +450,29 @@ impl Index for SqliteIndex {
         .await
     }
 
+    async fn other_models(&self, model: &str) -> Result<Vec<String>, IndexError> {
+        let model = model.to_owned();
+        self.read("look by which model it was embedded", |connection| {
+            Box::pin(async move {
+                let known: Option<i64> =
+                    sqlx::query_scalar("SELECT 1 FROM transcripts WHERE embedded_by = ? LIMIT 1")
+                        .bind(model)
+                        .fetch_optional(&mut *connection)
+                        .await?;
+                if known.is_some() {
+                    return Ok(Vec::new());
+                }
+                Ok(sqlx::query_scalar(
+                    "SELECT DISTINCT embedded_by FROM transcripts WHERE embedded_by <> '' \
+                     ORDER BY 1",
+                )
+                .fetch_all(connection)
+                .await?)
+            })
+        })
+        .await
+    }
+
     async fn not_embedded_by(
         &self,
         model: &str,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use speakr_contract::{
     AudioData,
     commands::{RecordingCancel, TranscriptionRun},
-    events::TranscriptionPartial,
+    events::{TranscriptionPartial, UNKNOWN_MODEL},
 };
 use speakr_core::{
     Recording, RecordingId, RecordingState, Segment, Transcript,
@@ -110,7 +110,7 @@ impl BusTranscription {
     async fn keep_sound(
         &self,
         request: &TranscriptionRequest,
-        mut recording: Recording,
+        recording: Recording,
     ) -> Result<(), TranscriptionError> {
         let unreadable = |error| sound_error(request, error);
         let input = SoundInput::File(request.file.clone());
@@ -124,11 +124,14 @@ impl BusTranscription {
             writer.write(&pcm).await.map_err(archive_error)?;
         }
         writer.sync().await.map_err(archive_error)?;
-        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
+        let duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
         drop(writer);
-        recording.state = RecordingState::Captured;
+        let captured = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            recording.state = RecordingState::Captured;
+        };
         self.archive()
-            .update(&recording)
+            .amend(recording.recording_id, Box::new(captured))
             .await
             .map_err(archive_error)?;
         self.archive()
@@ -176,7 +179,14 @@ impl BusTranscription {
             };
             match told {
                 Told::Partial(event) => told_parts.hear(event, observer),
-                Told::Failed(reason) => return Err(TranscriptionError::Refused { reason }),
+                Told::Failed { reason, code } => {
+                    return Err(match (code.as_deref(), &request.options.model) {
+                        (Some(UNKNOWN_MODEL), Some(model)) => TranscriptionError::UnknownModel {
+                            model: model.clone(),
+                        },
+                        _ => TranscriptionError::Refused { reason },
+                    });
+                }
                 Told::Cancelled => {
                     return Err(TranscriptionError::Refused {
                         reason: "it was cancelled".to_owned(),

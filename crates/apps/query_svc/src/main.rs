@@ -18,7 +18,7 @@ use speakr_platform::{
     database::{self, DatabaseCheck},
     embedder, openai,
     scratch::Scratch,
-    store::{self, StoreCheck},
+    store::{self, Needs, StoreCheck},
 };
 use speakr_postgres::Database;
 use speakr_s3::S3Archive;
@@ -96,7 +96,10 @@ async fn serve() -> Result<(), Failure> {
         .await
         .map_err(|source| ServiceError::Listen { address, source })?;
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
-    service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
+    service.needs(Arc::new(StoreCheck::new(
+        Arc::clone(&archive),
+        Needs::WriteOnce,
+    )));
 
     let model = embedder::until_loaded(&stop, config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;

@@ -179,10 +179,14 @@ impl Recordings {
             model: self.parts.model.clone(),
             created_at: recording.created_at,
             tags: labelled.tags,
-            metadata: recording.metadata.clone(),
+            metadata: labelled.metadata,
             segments: made.segments,
         };
-        library::keep(self.parts.archive.as_ref(), &transcript).await?;
+        let kept = library::keep(self.parts.archive.as_ref(), &transcript).await?;
+        let transcript = Transcript {
+            tags: kept.tags,
+            ..transcript
+        };
         Ok(asked.announcer.succeeded(&transcript).await?)
     }
 

@@ -93,7 +93,9 @@ async fn a_command_that_is_given_up_marks_its_recording_unless_its_text_is_there
     let (replica, asked) = (replica(&world), asked(&world));
     let id = asked.own_recording();
     let give_up = async || {
-        let given_up = replica.recordings.give_up(&asked, 1, id, "it is broken");
+        let given_up = replica
+            .recordings
+            .give_up(&asked, 1, id, "it is broken", None);
         given_up.await.unwrap();
     };
     give_up().await;

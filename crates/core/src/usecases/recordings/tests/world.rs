@@ -501,6 +501,7 @@ impl Announcer for Shared {
         _: RecordingId,
         _: Option<&Recording>,
         error: &str,
+        _: Option<FailureKind>,
     ) -> Result<(), BusFailure> {
         let told = Told::Failed(error.to_owned());
         self.0.told.lock().unwrap().push(told);
