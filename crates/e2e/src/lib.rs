@@ -7,6 +7,8 @@ pub mod api_server;
 #[cfg(unix)]
 pub mod audio_server;
 #[cfg(unix)]
+pub mod conformance;
+#[cfg(unix)]
 pub mod display;
 #[cfg(unix)]
 pub mod embeddings_server;

@@ -9,13 +9,24 @@ use reqwest::{Method, RequestBuilder, multipart};
 use serde_json::Value;
 pub use speakr_testkit::platform::{DATABASE, Options, Role};
 
-use crate::program::{PATIENCE, clip};
+use speakr_nats::{BusConfig, Identity, Renewed, TlsFiles};
 
-/// Everything, running, with a token that allows everything.
+use crate::{
+    conformance::{Heard, Listener},
+    program::{PATIENCE, clip},
+};
+
+/// The user of the bus who may hear everything.
+const OPERATOR: &str = "operator";
+
+/// Everything, running, with a token that allows everything. A test in which something is said on the bus
+/// that isn't as the contract has it fails when this is dropped.
 pub struct Platform {
     running: speakr_testkit::platform::Platform,
     token: String,
     client: reqwest::Client,
+    /// Whoever hears all that is said on the bus.
+    listener: Listener,
 }
 
 impl Deref for Platform {
@@ -39,6 +50,15 @@ fn new_client() -> reqwest::Client {
         .timeout(PATIENCE)
         .build()
         .expect("a client")
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let wrong = self.listener.end().wrong;
+        if !std::thread::panicking() {
+            assert!(wrong.is_empty(), "said on the bus: {wrong:#?}");
+        }
+    }
 }
 
 impl Platform {
@@ -79,13 +99,32 @@ impl Platform {
         // Another test of this process may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = new_client();
+        let listener = Listener::start(BusConfig {
+            identity: Identity::Password {
+                user: OPERATOR.to_owned(),
+                password: Renewed::fixed(running.password(OPERATOR)),
+            },
+            tls: TlsFiles {
+                ca: running.ca().map(ToOwned::to_owned),
+                client: None,
+            },
+            inbox_prefix: Some(format!("_INBOX_{OPERATOR}")),
+            ..BusConfig::new(&running.nats.url(), "conformance")
+        });
         let mut platform = Self {
             running,
             token: String::new(),
             client,
+            listener,
         };
         platform.token = platform.new_token("read,write,transcribe");
         platform
+    }
+
+    /// What was said on the bus so far.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        self.listener.heard()
     }
 
     /// What a program needs to use this platform, by the names of environment variables.

@@ -251,6 +251,12 @@ impl Platform {
         format!("http://127.0.0.1:{}", self.surroundings.api_port)
     }
 
+    /// Whom to trust of the bus, where it is encrypted.
+    #[must_use]
+    pub fn ca(&self) -> Option<&Path> {
+        self.surroundings.ca.as_deref()
+    }
+
     /// The password of `user` on the bus.
     #[must_use]
     pub fn password(&self, user: &str) -> &str {
@@ -370,6 +376,12 @@ impl Platform {
         let mut service = self.surroundings.service_on(role, port, settings, cpu)?;
         service.wait_until_ready(PATIENCE)?;
         Ok(service)
+    }
+
+    /// The program of `role` with its settings, for whoever wants to watch it or end it.
+    #[must_use]
+    pub fn command(&self, role: Role) -> Command {
+        self.surroundings.command(role, None)
     }
 
     /// Runs the program of `role` with `arguments`; gives what it printed.

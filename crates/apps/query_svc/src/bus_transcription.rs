@@ -25,7 +25,7 @@ use speakr_core::{
     },
 };
 use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, wire_options};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What errors call the platform's transcribers.
 const SERVICE: &str = "the transcriber";
@@ -41,18 +41,20 @@ pub(crate) struct BusTranscription {
     condemned: Arc<dyn Condemned>,
     sweep_after: Duration,
     decoder: Arc<dyn SoundDecoder>,
+    tasks: TaskTracker,
 }
 
 impl BusTranscription {
     /// Asks over `bus`; `library` has what comes of it, `condemned` what of that isn't to stay,
     /// for which others look after `sweep_after`. `decoder` reads files that are too large for a
-    /// message.
+    /// message. What is taken away after an answer is among `tasks`.
     pub(crate) fn new(
         bus: Bus,
         library: Library,
         condemned: Arc<dyn Condemned>,
         sweep_after: Duration,
         decoder: Arc<dyn SoundDecoder>,
+        tasks: TaskTracker,
     ) -> Self {
         Self {
             bus,
@@ -60,6 +62,7 @@ impl BusTranscription {
             condemned,
             sweep_after,
             decoder,
+            tasks,
         }
     }
 
@@ -271,6 +274,7 @@ impl Transcription for BusTranscription {
             id,
             request: Request::new(*request.correlation_id.as_uuid()),
             armed: !was_there,
+            tasks: self.tasks.clone(),
         };
         let mut told_parts = ToldParts::default();
         let transcript = tokio::select! {
@@ -340,6 +344,7 @@ struct Cleaner {
     id: RecordingId,
     request: Request,
     armed: bool,
+    tasks: TaskTracker,
 }
 
 impl Cleaner {
@@ -356,7 +361,7 @@ impl Drop for Cleaner {
         }
         let (bus, library, id) = (self.bus.clone(), self.library.clone(), self.id);
         let request = self.request.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let cancel = RecordingCancel {
                 recording_id: *id.as_uuid(),
             };

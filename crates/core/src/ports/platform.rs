@@ -163,6 +163,13 @@ pub trait SentSound: Send + Sync {
     /// # Errors
     /// [`BusFailure`].
     async fn waiting(&self) -> Result<Vec<Waiting>, BusFailure>;
+
+    /// Whether the bus has as good as no room for more: a client that sends is refused then, and isn't
+    /// heard.
+    ///
+    /// # Errors
+    /// [`BusFailure`].
+    async fn is_full(&self) -> Result<bool, BusFailure>;
 }
 
 /// What a stop asks for.

@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) told: Mutex<Vec<Told>>,
     pub(super) partials: Mutex<Vec<String>>,
     pub(super) bus_is_away: AtomicBool,
+    /// It refuses what clients send.
+    pub(super) bus_is_full: AtomicBool,
     pub(super) store_is_away: AtomicBool,
     pub(super) another_writes: AtomicBool,
     /// What a microphone of a replica has given so far.
@@ -385,6 +387,11 @@ impl SentSound for Shared {
                 last_at: Timestamp::now(),
             })
             .collect())
+    }
+
+    async fn is_full(&self) -> Result<bool, BusFailure> {
+        self.0.bus()?;
+        Ok(self.0.bus_is_full.load(Ordering::SeqCst))
     }
 }
 
