@@ -673,3 +673,61 @@ async fn another_model_finds_nothing_of_the_old_ones_until_it_has_embedded() {
         [id]
     );
 }
+
+/// Somebody labels a recording while its vectors are made.
+struct LabelledMeanwhile {
+    words: Arc<WordEmbedder>,
+    library: Library,
+    id: RecordingId,
+}
+
+#[async_trait]
+impl Embedder for LabelledMeanwhile {
+    fn model_id(&self) -> &str {
+        self.words.model_id()
+    }
+
+    fn dimensions(&self) -> usize {
+        self.words.dimensions()
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.words.max_tokens()
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.words.count_tokens(text)
+    }
+
+    async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let (add, remove) = (Tags::new(["new"]), Tags::new(["old"]));
+        self.library.tag(self.id, &add, &remove).await.unwrap();
+        self.words.embed(texts).await
+    }
+}
+
+#[tokio::test]
+async fn a_label_that_comes_while_vectors_are_made_has_the_last_word() {
+    let bench = Bench::new().await;
+    let id = bench.speak("alpha beta", &["old"]).await;
+    let slow = LabelledMeanwhile {
+        words: bench.embedder.clone(),
+        library: bench.library.clone(),
+        id,
+    };
+    let embedder = Library::new(bench.archive.clone(), bench.index.clone(), Arc::new(slow));
+    embedder.refresh(id).await.unwrap();
+    let found = bench.search("alpha", SearchMode::Semantic).await;
+    assert_eq!(found.results[0].tags, Tags::new(["new"]));
+    let request = |tag| SearchRequest {
+        filter: Filter {
+            tags: Tags::new([tag]),
+            ..Filter::default()
+        },
+        ..SearchRequest::new("alpha")
+    };
+    for (tag, count) in [("new", 1), ("old", 0)] {
+        let found = bench.library.search(&request(tag)).await.unwrap();
+        assert_eq!(found.count, count, "{tag}");
+    }
+}

@@ -87,10 +87,7 @@ fn folder(path: &Path) -> Seen<String> {
         let path = entry.path();
         let more = if path.is_dir() {
             folder(&path)
-        } else if path
-            .extension()
-            .is_none_or(|e| e == "log" || e == "json" || e == "jsonl")
-        {
+        } else if path.extension().is_some_and(is_text) {
             read(&path)
         } else {
             continue;
@@ -99,6 +96,10 @@ fn folder(path: &Path) -> Seen<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+fn is_text(ending: &std::ffi::OsStr) -> bool {
+    ["log", "json", "jsonl", "txt"].iter().any(|known| ending == *known)
 }
 
 /// What a shell prints when it runs `command`, which has to succeed.
