@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt bench fuzz soak k8s-test infra-test infra-faults build-native build-docker clean up validate
+.PHONY: help demo test lint fmt docs-test plan-evidence bench fuzz soak validate k8s-test infra-test infra-faults build-native build-docker images release-test clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,11 +12,17 @@ demo: ## install what is missing, build, transcribe the bundled speech and find 
 test: ## install what is missing, then run every test
 	@scripts/test.sh
 
-lint: ## formatting, clippy, licences, shell scripts, spelling, documentation
+lint: ## formatting, clippy, licences, shell scripts, spelling, documents and their links
 	@scripts/lint.sh
 
 fmt: ## format the code
 	@scripts/fmt.sh
+
+docs-test: ## run the commands of the documents with the program that was built
+	@scripts/docs-test.sh
+
+plan-evidence: ## run every evidence command of docs/plan.md again, and write what it prints
+	@scripts/plan-evidence.sh
 
 bench: ## measure accuracy, speed and search, side by side with a peer
 	@scripts/bench.sh
@@ -35,6 +41,13 @@ build-native: ## build the release binary for this machine
 
 build-docker: ## build the images of the platform with Nix, and load them into Docker
 	@scripts/build-docker.sh
+
+IMAGES_DIR ?= target/dist/images
+images: ## build the images of the platform with Nix, as files
+	@scripts/image-archives.sh $(IMAGES_DIR)
+
+release-test: ## rehearse a release: a good one twice, and each planted fault; takes half an hour
+	@scripts/release-test.sh $(RELEASE_TEST)
 
 clean: ## remove what was built, and the demo's scratch folder
 	@scripts/clean.sh

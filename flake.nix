@@ -41,16 +41,27 @@
         workspace.packages
         // {
           default = workspace.packages.speakr;
+          release-tools = import ./nix/release-tools.nix { inherit pkgs; };
         }
         // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux images
         // cross
       );
+
+      # `nix run .#up`: the platform of `make up`.
+      apps = eachSystem (pkgs: {
+        up = {
+          type = "app";
+          program = lib.getExe (speakrFor pkgs).up;
+          meta.description = "Starts the whole platform on this machine, until Ctrl-C";
+        };
+      });
 
       checks = eachSystem (
         pkgs:
         import ./nix/checks.nix {
           inherit pkgs lib;
           workspace = speakrFor pkgs;
+          baseline = self.packages.${pkgs.stdenv.hostPlatform.system}.speakr-x86_64-linux-musl-baseline;
         }
       );
 
@@ -58,6 +69,14 @@
         default = import ./nix/shell.nix {
           inherit pkgs lib;
           workspace = speakrFor pkgs;
+          # Its licence (BUSL) isn't a free one: the only such program, for those who develop.
+          inherit
+            (import nixpkgs {
+              inherit (pkgs.stdenv.hostPlatform) system;
+              config.allowUnfreePredicate = package: lib.getName package == "terraform";
+            })
+            terraform
+            ;
         };
       });
 

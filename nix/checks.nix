@@ -4,6 +4,7 @@
   pkgs,
   lib,
   workspace,
+  baseline,
 }:
 let
   inherit (workspace)
@@ -41,7 +42,28 @@ let
       touch $out
     '';
 in
-{
+# qemu-user is a program for Linux, and x86-64 has older processors.
+lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.isx86_64) {
+  # On a processor without AVX2 it says so and ends in order, and the build for it hears what is said.
+  older-processor =
+    pkgs.runCommand "older-processor"
+      {
+        nativeBuildInputs = [ pkgs.qemu-user ];
+        speech = ../assets/speech/jfk.wav;
+      }
+      ''
+        export SPEAKR_HOME=$TMPDIR/speakr
+        old="qemu-x86_64 -cpu Nehalem"
+        code=0
+        $old ${lib.getExe packages.speakr-unwrapped} transcribe --no-save $speech 2>said || code=$?
+        cat said
+        test $code -gt 0 -a $code -lt 128
+        grep -q "this processor lacks AVX.*speakr-x86_64-linux-musl-baseline" said
+        $old ${lib.getExe baseline} transcribe --no-save $speech | tee $out
+        grep -qi "ask not what your country can do for you" $out
+      '';
+}
+// {
   inherit (packages) speakr;
 
   clippy = craneLib.cargoClippy (over {

@@ -2,6 +2,7 @@
 { pkgs, lib }:
 lib.getBin (pkgs.ffmpeg-headless.override {
   # Pictures: encoders, decoders of films' pictures, screens and graphics cards.
+  withAmf = false;
   withAom = false;
   withAss = false;
   withBluray = false;

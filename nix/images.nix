@@ -9,12 +9,17 @@
 }:
 let
   inherit (workspace) version lean;
+  source = (lib.importTOML ../Cargo.toml).workspace.package.repository or null;
   models = import ./models.nix { inherit pkgs lib; };
 
   # Beside the closure: roots of trust, a name for the user, and a folder for what is in passing.
   base = [
     pkgs.cacert
-    pkgs.dockerTools.fakeNss
+    (pkgs.fakeNss.override {
+      # initdb, among others, asks who it is.
+      extraPasswdLines = [ "speakr:x:65532:65532:speakr:/tmp:/sbin/nologin" ];
+      extraGroupLines = [ "speakr:x:65532:" ];
+    })
   ];
 
   labels =
@@ -25,7 +30,9 @@ let
       "org.opencontainers.image.revision" = revision;
       "org.opencontainers.image.version" = version;
       "org.opencontainers.image.licenses" = licences;
-    };
+    }
+    # Where the source is, once Cargo.toml says it.
+    // lib.optionalAttrs (source != null) { "org.opencontainers.image.source" = source; };
 
   image =
     {
@@ -38,6 +45,8 @@ let
       ports ? [ ],
       contents ? [ ],
       folders ? [ ],
+      # What asks it to end in order.
+      stopSignal ? "SIGTERM",
       # Small files by their paths, as printf writes them.
       files ? { },
     }:
@@ -59,7 +68,7 @@ let
         Cmd = cmd;
         User = "65532:65532";
         WorkingDir = "/tmp";
-        StopSignal = "SIGTERM";
+        StopSignal = stopSignal;
         Env = lib.mapAttrsToList (name: value: "${name}=${value}") (
           { SSL_CERT_FILE = "/etc/ssl/certs/ca-bundle.crt"; } // environment
         );

@@ -43,6 +43,8 @@ in
     contents = [
       pkgs.dockerTools.binSh
     ];
+    # "Fast": at SIGTERM it waits until every client has gone.
+    stopSignal = "SIGINT";
     environment = {
       PGDATA = "/data/postgres";
       LANG = "C.UTF-8";

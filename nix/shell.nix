@@ -3,6 +3,7 @@
   pkgs,
   lib,
   workspace,
+  terraform,
 }:
 workspace.craneLib.devShell {
   # What whisper.cpp is built with, and how, is in .cargo/config.toml.
@@ -31,16 +32,28 @@ workspace.craneLib.devShell {
     pkgs.shellcheck
     pkgs.typos
 
-    # To place and release it.
+    # To place and release it, and to ask what was placed.
+    pkgs.curl
     pkgs.gh
+    pkgs.jq
     pkgs.kubectl
+    pkgs.openssl
+    pkgs.prometheus.cli
     pkgs.skopeo
-    pkgs.terraform
+    terraform
   ]
   ++ lib.optionals pkgs.stdenv.hostPlatform.isLinux [
+    # What scripts/setup.sh looks for in addition on Linux: displays, microphones, a keychain and clocks.
+    pkgs.alsa-utils
+    pkgs.dbus
+    pkgs.gnome-keyring
+    pkgs.iproute2
+    pkgs.libfaketime
     pkgs.pulseaudio
+    pkgs.sway
+    pkgs.util-linux
     pkgs.wl-clipboard
     pkgs.xclip
-    pkgs.xvfb-run
+    pkgs.xvfb
   ];
 }

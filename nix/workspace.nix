@@ -31,10 +31,13 @@ let
       binary ? package,
       description,
       features ? null,
+      environment ? { },
+      # How the speech engine is compiled, where not as .cargo/config.toml says.
+      engine ? { },
     }:
     let
-      args = commonArgs // {
-        pname = package;
+      args = commonArgs // engine // {
+        pname = binary;
         cargoExtraArgs = lib.concatStringsSep " " (
           [
             "--locked"
@@ -50,7 +53,11 @@ let
     in
     craneLib.buildPackage (
       args
+      // environment
       // {
+        # It carries the list of its crates, which scans read. Dependencies are built as without.
+        nativeBuildInputs = args.nativeBuildInputs ++ [ pkgs.pkgsBuildHost.cargo-auditable ];
+        cargoBuildCommand = "cargo auditable build --profile release";
         cargoArtifacts = craneLib.buildDepsOnly (
           args
           // {
@@ -74,7 +81,7 @@ let
     description = "Speak, and have text: on your clipboard, saved, and findable by meaning";
   };
 in
-{
+rec {
   inherit
     commonArgs
     craneLib
@@ -102,6 +109,30 @@ in
       package = "speakr-query-svc";
       description = "The API: finds, lists, exports, deletes, and transcribes over the bus";
     };
+
+    speakr-validate = program {
+      package = "speakr-e2e";
+      binary = "speakr-validate";
+      description = "Shows what a deployment of the platform is worth";
+    };
+  };
+
+  # Starts the whole platform on one machine: what `make up` starts.
+  up = import ./up.nix {
+    inherit pkgs lib packages;
+    unwrapped = program {
+      package = "speakr-e2e";
+      binary = "speakr-up";
+      description = "Starts the whole platform on this machine, until Ctrl-C";
+      environment.SPEAKR_BUS_CONFIG = "${../deploy/nats}/nats-server.conf";
+    };
+  };
+
+  # For x86-64 processors before AVX2: slower.
+  speakr-baseline = program {
+    package = "speakr";
+    description = "${speakr-unwrapped.meta.description} (for processors without AVX2)";
+    engine = lib.genAttrs [ "GGML_AVX" "GGML_AVX2" "GGML_FMA" "GGML_F16C" "GGML_BMI2" ] (_: "OFF");
   };
 
   # The services without models inside: the images have these as layers of their own.

@@ -29,6 +29,10 @@ scripts/setup.sh build
 deny_bin=$(scripts/tools.sh deny)
 shellcheck_bin=$(scripts/tools.sh shellcheck)
 typos_bin=$(scripts/tools.sh typos)
+actionlint_bin=$(scripts/tools.sh actionlint)
+zizmor_bin=$(scripts/tools.sh zizmor)
+nixparse_bin=$(scripts/tools.sh nixparse)
+deadnix_bin=$(scripts/tools.sh deadnix)
 
 check "rustfmt" cargo fmt --all --check
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
@@ -48,8 +52,22 @@ if has_advisory_db; then
 else
     not_run="advisories (there is no copy of RustSec's database here; 'cargo deny fetch' gets it)"
 fi
-check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run
+check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run \
+    .github/scripts/*.sh scripts/release/stand-ins/*
+check "workflows" "$actionlint_bin/actionlint" -shellcheck "$shellcheck_bin/shellcheck" -pyflakes ""
+# What could be made of them by somebody who means ill; without asking GitHub.
+check "safety of workflows" "$zizmor_bin/zizmor" --offline --no-progress --quiet --persona pedantic .github
+check "Nix files" "$nixparse_bin/python" scripts/nix/check.py .
+check "dead Nix code" "$deadnix_bin/deadnix" --fail flake.nix nix
+if has nix; then
+    check "evaluation of the flake" nix --extra-experimental-features "nix-command flakes" flake check --no-build --all-systems
+else
+    not_run="${not_run:+$not_run; }evaluation and builds of the flake (there is no Nix here; 'nix flake check' does it)"
+fi
 check "spelling" "$typos_bin/typos" --format brief
+check "the checks of the documents" python3 -m unittest discover --start-directory scripts/docs --quiet
+check "links, paths and names in the documents" scripts/check-links.sh
+check "form of the plan" scripts/plan-evidence.sh --form
 
 if [ -n "$not_run" ]; then say "Not run: $not_run."; fi
 [ -z "$failed" ] || die "failed:${failed%;}."

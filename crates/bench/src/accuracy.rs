@@ -25,7 +25,7 @@ use crate::{
     manifest::{Clip, ManifestError},
     normaliser::{BasicNormaliser, EnglishNormaliser, NormaliserError},
     process_cpu,
-    wer::{WordErrors, word_errors},
+    wer::{WordErrors, longest_gap, word_errors},
 };
 
 /// Why there is no figure.
@@ -61,6 +61,8 @@ pub struct ClipResult {
     pub seconds: f64,
     /// Wrong words.
     pub errors: WordErrors,
+    /// Words left out in a row, at most.
+    pub longest_gap: usize,
     /// Processor seconds.
     pub cpu_s: f64,
     /// Seconds by the clock.
@@ -185,6 +187,7 @@ pub async fn measure(
             heard_language: sound.language.map(|l| l.to_string()),
             seconds,
             errors: word_errors(&reference, &hypothesis),
+            longest_gap: longest_gap(&reference, &hypothesis),
             cpu_s,
             wall_s: clock.elapsed().as_secs_f64(),
             reference,

@@ -1,4 +1,4 @@
-//! From Enter to text: how long the last words take when the speaker stops.
+//! Sound as it comes from a speaker, and the middle of several figures.
 
 use std::{
     sync::{Arc, Mutex},
@@ -6,24 +6,9 @@ use std::{
 };
 
 use futures::{Stream, stream};
-use serde::Serialize;
-use speakr_core::{
-    ports::speech::DecodeOptions,
-    usecases::transcribe::{Pace, TranscribeError, Transcriber},
-};
-use tokio_util::sync::CancellationToken;
 
 /// Samples in one chunk: 32 ms, as a microphone gives them.
 pub(crate) const CHUNK: usize = 512;
-
-/// One stop.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Stop {
-    /// After so many seconds of speech.
-    pub after_s: f64,
-    /// Milliseconds from the end of the sound to the whole text.
-    pub latency_ms: f64,
-}
 
 /// `pcm` in chunks, each when it has been spoken and not before; tells `ended` when the last one is
 /// out.
@@ -47,30 +32,6 @@ pub fn as_spoken(pcm: &[i16], ended: Arc<Mutex<Instant>>) -> impl Stream<Item = 
                 }
             }
         }
-    })
-}
-
-/// Plays `pcm` in real time into `transcriber` and tells how long after its end the text was whole.
-///
-/// # Errors
-/// [`TranscribeError`].
-pub async fn measure(transcriber: &Transcriber, pcm: &[i16]) -> Result<Stop, TranscribeError> {
-    let began = Instant::now();
-    let ended = Arc::new(Mutex::new(began));
-    transcriber
-        .run(
-            Box::pin(as_spoken(pcm, Arc::clone(&ended))),
-            Pace::Live,
-            &DecodeOptions::default(),
-            &(),
-            &CancellationToken::new(),
-        )
-        .await?;
-    let done = Instant::now();
-    let end = ended.lock().map_or(began, |end| *end);
-    Ok(Stop {
-        after_s: pcm.len() as f64 / 16_000.0,
-        latency_ms: done.duration_since(end).as_secs_f64() * 1_000.0,
     })
 }
 

@@ -16,13 +16,15 @@ struct Cli {
 enum Command {
     /// Word error rate over a folder of speech, as files and live.
     Accuracy(commands::accuracy::Args),
-    /// From the end of the sound to the whole text, as a speaker waits for it.
+    /// From the stop of a recording to its text, as a speaker waits for it.
     Latency(commands::latency::Args),
+    /// Hours of speech in one file: memory must not grow with length.
+    Length(commands::length::Args),
     /// A program that has just been called, against the decode alone.
     FirstText(commands::first_text::Args),
     /// Processor time and memory, side by side with a peer.
     Speed(commands::speed::Args),
-    /// Searches of a large index by processes that have just started.
+    /// Searches and listings of a large library by processes that have just started.
     Index(commands::index_speed::Args),
     /// Paraphrase queries among distractors, in every mode.
     Recall(commands::recall::Args),
@@ -38,6 +40,7 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Accuracy(args) => commands::accuracy::run(&args),
         Command::Latency(args) => commands::latency::run(&args),
+        Command::Length(args) => commands::length::run(&args),
         Command::FirstText(args) => commands::first_text::run(&args),
         Command::Speed(args) => commands::speed::run(&args),
         Command::Index(args) => commands::index_speed::run(&args),

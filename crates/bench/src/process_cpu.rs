@@ -18,7 +18,13 @@ pub fn seconds() -> f64 {
 /// Most memory that was in use at once, in megabytes; 0 where the system doesn't tell.
 #[must_use]
 pub fn peak_rss_mb() -> f64 {
-    std::fs::read_to_string("/proc/self/status")
+    peak_rss_mb_of("self")
+}
+
+/// The same of the process with this number.
+#[must_use]
+pub fn peak_rss_mb_of(process: &str) -> f64 {
+    std::fs::read_to_string(format!("/proc/{process}/status"))
         .ok()
         .and_then(|status| {
             let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;

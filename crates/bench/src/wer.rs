@@ -82,6 +82,39 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> WordErrors {
     total
 }
 
+/// How many words of the reference in a row are missing from the hypothesis, at most. A sentence
+/// that was dropped shows here, where a rate over minutes hides it.
+#[must_use]
+pub fn longest_gap(reference: &str, hypothesis: &str) -> usize {
+    let r: Vec<&str> = reference.split_whitespace().collect();
+    let h: Vec<&str> = hypothesis.split_whitespace().collect();
+    // costs[i][j]: wrong words between the first i of the one and the first j of the other.
+    let mut costs = vec![vec![0_usize; h.len() + 1]; r.len() + 1];
+    for i in 0..=r.len() {
+        for j in 0..=h.len() {
+            costs[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => (costs[i - 1][j - 1] + usize::from(r[i - 1] != h[j - 1]))
+                    .min(costs[i - 1][j] + 1)
+                    .min(costs[i][j - 1] + 1),
+            };
+        }
+    }
+    let (mut i, mut j) = (r.len(), h.len());
+    let (mut gap, mut longest) = (0, 0);
+    while i > 0 {
+        if j > 0 && costs[i][j] == costs[i - 1][j - 1] + usize::from(r[i - 1] != h[j - 1]) {
+            (i, j, gap) = (i - 1, j - 1, 0);
+        } else if costs[i][j] == costs[i - 1][j] + 1 {
+            (i, gap) = (i - 1, gap + 1);
+            longest = longest.max(gap);
+        } else {
+            (j, gap) = (j - 1, 0);
+        }
+    }
+    longest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +138,19 @@ mod tests {
     #[test]
     fn the_rate_is_of_the_reference() {
         assert!((word_errors("a b c d", "a x c").rate() - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_sentence_that_was_dropped_is_a_gap_and_scattered_words_are_none() {
+        let said = "the period was extended later it was said that he was a young man so it ended";
+        assert_eq!(longest_gap(said, said), 0);
+        let without_a_sentence = "the period was extended later so it ended";
+        assert_eq!(longest_gap(said, without_a_sentence), 9);
+        let scattered = "period was later it said that he was young man so it ended";
+        assert_eq!(longest_gap(said, scattered), 1);
+        assert_eq!(longest_gap(said, ""), 17);
+        assert_eq!(longest_gap("", "something"), 0);
+        // Words that are wrong are words: nothing is missing.
+        assert_eq!(longest_gap("one two three", "1 2 3"), 0);
     }
 }

@@ -10,6 +10,8 @@ const INTRODUCTION: &str = "\
 
 # The contract
 
+> Stable for v1.0: within 1.x it only grows.
+
 What programs say to each other over NATS. Any client that keeps to this page can have speech made
 into text; `crates/contract` holds the same as Rust types, JSON Schemas (`schemas/`) and examples
 (`golden/`), and `asyncapi.yaml` is for tools.

@@ -111,7 +111,7 @@ pub struct SearchResult {
     /// Its tags.
     pub tags: Tags,
     /// What travels with it.
-    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    #[serde(default)]
     pub metadata: Metadata,
     /// Its whole text.
     pub text: String,
@@ -377,7 +377,7 @@ mod tests {
             serde_json::json!({
                 "results": [{
                     "recording_id": id, "similarity": null,
-                    "created_at": "2026-01-02T03:04:05Z", "tags": ["a"], "text": "t",
+                    "created_at": "2026-01-02T03:04:05Z", "tags": ["a"], "metadata": {}, "text": "t",
                     "passages": [{"start_ms": 1, "end_ms": 2, "text": "p", "score": 0.5}],
                 }],
                 "count": 1,

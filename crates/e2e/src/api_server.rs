@@ -130,3 +130,34 @@ impl Drop for ApiServer {
         self.child.wait().ok();
     }
 }
+
+/// A server, and the id of the clip of a president that it has stored.
+///
+/// # Panics
+/// When it doesn't store it.
+pub async fn with_a_recording(speakr: &Speakr) -> (ApiServer, String) {
+    let server = ApiServer::start(speakr, &[]);
+    let fields = [("store", "true"), ("tags", "speech,history")];
+    let stored = server.transcribe("jfk.wav", &fields).await;
+    assert_eq!(stored.status(), 200);
+    let stored: Value = stored.json().await.expect("JSON");
+    let id = stored["recording_id"].as_str().expect("the recording's id");
+    (server, id.to_owned())
+}
+
+/// The body of a response that tells a problem of this `kind`.
+///
+/// # Panics
+/// When it tells another, or none.
+pub async fn problem(response: Response, status: u16, kind: &str) -> Value {
+    assert_eq!(response.status(), status);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let body: Value = response.json().await.expect("JSON");
+    assert_eq!(body["type"], format!("urn:speakr:problem:{kind}"), "{body}");
+    assert_eq!(body["status"], status);
+    assert!(body["error"]["message"].is_string(), "{body}");
+    body
+}

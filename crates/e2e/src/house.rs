@@ -66,6 +66,8 @@ pub enum Place {
     Core,
     /// One technology.
     Adapter,
+    /// What adapters share of running programs; knows nothing of ours.
+    Programs,
     /// What every service's `main` shares: knows nothing of what a service does.
     Service,
     /// A composition root.
@@ -92,6 +94,7 @@ impl Package {
             ["contract"] => Ok(Place::Contract),
             ["core"] => Ok(Place::Core),
             ["service"] => Ok(Place::Service),
+            ["programs"] => Ok(Place::Programs),
             ["testkit"] => Ok(Place::Testkit),
             ["adapters", _] => Ok(Place::Adapter),
             ["apps", "platform"] => Ok(Place::Composition),
@@ -211,8 +214,8 @@ impl House {
 /// is no app: a test may take another adapter to feed its own.
 fn may_know(place: Place) -> &'static [Place] {
     match place {
-        Place::Contract | Place::Core | Place::Service | Place::Testkit => &[],
-        Place::Adapter => &[Place::Contract, Place::Core],
+        Place::Contract | Place::Core | Place::Programs | Place::Service | Place::Testkit => &[],
+        Place::Adapter => &[Place::Contract, Place::Core, Place::Programs],
         Place::Composition => &[Place::Contract, Place::Core, Place::Adapter, Place::Service],
         Place::App => &[
             Place::Contract,

@@ -15,6 +15,8 @@ pub mod program;
 pub mod requirement;
 #[cfg(unix)]
 pub mod soak;
+#[cfg(target_os = "linux")]
+pub mod terminal;
 #[cfg(unix)]
 pub mod validate;
 pub mod wav;

@@ -50,6 +50,18 @@ impl Finished {
         self
     }
 
+    /// This, after checking that it succeeded, or found nothing.
+    ///
+    /// # Panics
+    /// When it failed; the message is what it said.
+    #[must_use]
+    pub fn answered(self) -> Self {
+        if self.code == Some(3) {
+            return self.failure(3);
+        }
+        self.success()
+    }
+
     /// This, after checking that it failed with `code`.
     ///
     /// # Panics
@@ -218,7 +230,12 @@ impl Running {
     /// When it can't be started.
     #[must_use]
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("the program starts");
+        Self::of(command.spawn().expect("the program starts"))
+    }
+
+    /// A program that was started already, with its output piped.
+    #[must_use]
+    pub fn of(mut child: Child) -> Self {
         let (lines_in, lines) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
             thread::spawn(move || {

@@ -55,3 +55,31 @@ pub fn fetched(tool: &str, program: &str) -> Option<PathBuf> {
     );
     found.pop()
 }
+
+/// A command that runs what follows with mounts of its own, which go with it; `None` where
+/// `SPEAKR_TEST_SKIP` lists `mount`.
+///
+/// # Panics
+/// When this system lets its user mount nothing, not even for itself.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn own_mounts() -> Option<std::process::Command> {
+    let skipped = std::env::var("SPEAKR_TEST_SKIP").unwrap_or_default();
+    if skipped.split(',').any(|name| name.trim() == "mount") {
+        return None;
+    }
+    let with_mounts = || {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--map-root-user"]);
+        command
+    };
+    let mounts = with_mounts()
+        .args(["mount", "-t", "tmpfs", "tmpfs", "/tmp"])
+        .output();
+    assert!(
+        mounts.is_ok_and(|done| done.status.success()),
+        "this test needs a small disk of its own, and this system lets its user mount none: run it \
+         as root, or list mount in SPEAKR_TEST_SKIP (make test does where it has to)"
+    );
+    Some(with_mounts())
+}

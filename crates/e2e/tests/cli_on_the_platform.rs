@@ -35,7 +35,7 @@ fn count(speakr: &Speakr, arguments: &[&str]) -> u64 {
 fn until(speakr: &Speakr, arguments: &[&str], done: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
-        let answer = speakr.run(arguments).success().json();
+        let answer = speakr.run(arguments).answered().json();
         if done(&answer) {
             return answer;
         }

@@ -16,7 +16,9 @@ use std::{
 };
 
 use serde_json::Value;
-use speakr_e2e::{Speakr, clip, program, wav};
+use speakr_e2e::{Speakr, clip, program};
+#[cfg(target_os = "linux")]
+use speakr_e2e::{requirement, wav};
 
 fn transcribe(speakr: &Speakr, name: &str) -> Value {
     speakr
@@ -86,8 +88,12 @@ fn a_lost_index_is_made_anew_to_the_same_results() {
     assert_eq!(speakr.run(search).success().stdout, before);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_while_recording_keeps_what_was_written_and_says_so() {
+    let Some(mut command) = requirement::own_mounts() else {
+        return;
+    };
     let speakr = Speakr::new();
     let sound = speakr.scratch().join("long.wav");
     wav::write(&sound, &wav::read(&clip("jfk.wav")).repeat(3));
@@ -107,10 +113,10 @@ set -e
 stat -c %s "$SPEAKR_HOME"/recordings/*/audio.pcm >"$OUT/pcm-bytes"
 rm "$SPEAKR_HOME/ballast"
 "$SPEAKR" retry --json >"$OUT/retry" 2>"$OUT/retry-stderr"
+"$SPEAKR" list --json >"$OUT/list-after"
 "#;
-    let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--map-root-user", "sh", "-c", script])
+        .args(["sh", "-c", script])
         .env("SPEAKR", program::binary())
         .env("SPEAKR_HOME", &home)
         .env("SPEAKR_CONFIG", speakr.scratch().join("config.toml"))
@@ -127,9 +133,11 @@ rm "$SPEAKR_HOME/ballast"
     assert!(said.contains("kept"), "{said}");
     let bytes: u64 = read("pcm-bytes").trim().parse().unwrap();
     assert!(bytes > 100_000, "only {bytes} bytes of sound are kept");
-    let retried: Value = serde_json::from_str(&read("retry")).unwrap();
-    assert_eq!(retried["count"], 1, "{retried} {}", read("retry-stderr"));
-    let text = retried["recordings"][0]["text"]
+    // Where the last kilobytes were enough for the text, there is none to make.
+    let after: Value = serde_json::from_str(&read("list-after")).unwrap();
+    assert_eq!(after["count"], 1, "{after} {}", read("retry-stderr"));
+    assert_eq!(after["recordings"][0]["state"], "transcribed", "{after}");
+    let text = after["recordings"][0]["text"]
         .as_str()
         .unwrap()
         .to_lowercase();
@@ -317,7 +325,9 @@ fn any_text_is_a_query() {
         "'; DROP TABLE",
     ] {
         let done = speakr.run(["search", "--json", "--", query]);
-        assert_eq!(done.code, Some(0), "{query}: {}", done.stderr);
+        let count = done.json()["count"].as_u64().unwrap();
+        let code = if count == 0 { 3 } else { 0 };
+        assert_eq!(done.code, Some(code), "{query}: {}", done.stderr);
     }
     let _ = speakr.run(["search", "--json", "  "]).failure(2);
 }

@@ -65,6 +65,67 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
     );
 }
 
+/// A connection that is closed on unread bytes is reset, and the reset overtakes the answer.
+#[test]
+fn who_is_refused_while_sending_still_hears_why() {
+    let platform = Platform::start();
+    let address = platform.url().replace("http://", "");
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: {address}\r\nContent-Length: 8388608\r\n\
+             Content-Type: multipart/form-data; boundary=b\r\nAuthorization: Bearer wrong\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..128 {
+            stream.write_all(&[0; 65_536]).unwrap();
+        }
+        // Not read before all is sent, as many clients do.
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        assert!(answer.contains("problem+json"), "{answer}");
+    }
+}
+
+/// A load balancer keeps connections, and uses one as long as it takes it for open.
+#[test]
+fn who_says_nothing_is_sent_away_and_who_has_asked_may_ask_again_later() {
+    let platform = Platform::start();
+    let address = platform.url().replace("http://", "");
+    let mut mute = TcpStream::connect(&address).unwrap();
+    mute.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut asks = TcpStream::connect(&address).unwrap();
+    asks.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut ask = || {
+        asks.write_all(format!("GET /docs HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut answer = Vec::new();
+        let mut piece = [0; 65_536];
+        while !answer.ends_with(b"</html>\n") && !answer.ends_with(b"</html>") {
+            let read = asks.read(&mut piece).unwrap();
+            assert_ne!(read, 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&piece[..read]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    };
+    ask();
+    let began = Instant::now();
+    // Half a head is none.
+    mute.write_all(b"GET /docs HTTP/1.1\r\n").unwrap();
+    let end = mute.read(&mut [0; 64]);
+    assert!(
+        !matches!(end, Ok(1..)),
+        "nothing was asked, and yet: {end:?}"
+    );
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(25), "{waited:?}");
+    std::thread::sleep(Duration::from_secs(20).saturating_sub(waited));
+    ask();
+}
+
 #[tokio::test]
 async fn a_token_that_has_run_out_and_one_of_another_scope_allow_nothing() {
     let platform = Platform::start();

@@ -82,7 +82,7 @@ fn a_transcript_conforms_wherever_it_is_printed_and_kept() {
 }
 
 #[test]
-fn a_recording_tells_its_latency() {
+fn a_recording_tells_its_latency_and_is_found_with_all_that_is_promised() {
     let speakr = Speakr::new();
     let device = format!("file:{}", path_of("jfk.wav"));
     let transcript = speakr
@@ -91,6 +91,11 @@ fn a_recording_tells_its_latency() {
         .json();
     conforms("transcript", &transcript);
     assert!(transcript["latency_ms"].is_u64(), "{transcript:#}");
+
+    // Nothing was given with it; the field is there all the same.
+    let found = speakr.run(["search", "--json", "country"]).success().json();
+    conforms("search", &found);
+    assert_eq!(found["results"][0]["metadata"], json!({}));
 }
 
 #[test]

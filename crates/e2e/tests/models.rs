@@ -8,17 +8,18 @@ mod server;
 use std::{fs, path::PathBuf, time::Duration};
 
 use server::{Answer, Server};
-use speakr_e2e::{Finished, Speakr};
+use speakr_e2e::{Finished, Speakr, clip};
 
 /// A published model whose bytes are in the repository.
 const MODEL: &str = "silero-vad-v6.2.0";
 const FILE: &str = "ggml-silero-v6.2.0.bin";
 
+fn assets() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../assets/models")
+}
+
 fn model_bytes() -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../../assets/models")
-        .join(FILE);
-    fs::read(path).unwrap()
+    fs::read(assets().join(FILE)).unwrap()
 }
 
 fn speakr(server: &Server) -> Speakr {
@@ -245,9 +246,8 @@ fn a_folder_of_the_user_is_searched_by_digest_and_left_alone() {
     let speakr = Speakr::new();
     let folder = speakr.scratch().join("mine");
     fs::create_dir_all(&folder).unwrap();
-    let assets = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../assets/models");
     fs::copy(
-        assets.join("ggml-tiny.en-q8_0.bin"),
+        assets().join("ggml-tiny.en-q8_0.bin"),
         folder.join("anything"),
     )
     .unwrap();
@@ -264,4 +264,91 @@ fn a_folder_of_the_user_is_searched_by_digest_and_left_alone() {
         .run(["models", "rm", "tiny.en-q8_0-speakr"])
         .failure(1);
     assert!(folder.join("anything").exists());
+}
+
+#[test]
+fn sound_is_captured_while_a_large_model_is_read_for_the_first_time() {
+    let speakr = Speakr::new();
+    let folder = speakr.home().join("models");
+    fs::create_dir_all(&folder).unwrap();
+    // As long as the real one, and nothing in it: to be found wrong it has to be read whole.
+    let large = fs::File::create(folder.join("ggml-medium.bin")).unwrap();
+    large.set_len(1_533_763_059).unwrap();
+    let device = format!("file:{}", clip("jfk.wav").display());
+    let args = ["record", "--json", "--no-clipboard", "--model", "medium"];
+    let mut recording = speakr.start(args.into_iter().chain(["--device", &device]));
+    recording.wait_for("Recording");
+    recording.wait_for("there will be no text");
+    let ended = recording.wait().failure(1);
+    assert!(ended.stderr.contains("SHA-256"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("The sound is kept"),
+        "{}",
+        ended.stderr
+    );
+    let args = ["retry", "--json", "--model", "tiny.en-q8_0"];
+    let text = speakr.run(args).success().json()["recordings"][0]["text"].to_string();
+    assert!(text.contains("fellow Americans"), "{text}");
+
+    // One that isn't there at all is told before anybody speaks.
+    let args = ["record", "--model", "small", "--device", &device];
+    let refused = speakr.run(args).failure(4);
+    assert!(!refused.stderr.contains("Recording"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("models pull small"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// An embedding model of another name than the bundled one, whose files are those of that one.
+fn another_embedder(speakr: &Speakr, id: &str) {
+    let folder = speakr.home().join("models").join(id);
+    fs::create_dir_all(&folder).unwrap();
+    let bundled = assets().join("all-minilm-l6-v2");
+    for entry in fs::read_dir(bundled).unwrap() {
+        let path = entry.unwrap().path();
+        let name = match path.file_name().unwrap().to_str().unwrap() {
+            "model_int8.onnx" => "model.onnx",
+            other => other,
+        };
+        fs::copy(&path, folder.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_setting_chooses_the_model_that_finds_meaning() {
+    const OTHER: &str = "paraphrase-multilingual-minilm-l12-v2";
+    let speakr = Speakr::new();
+    let path = clip("jfk.wav");
+    let _ = speakr.run(["transcribe", path.to_str().unwrap()]).success();
+    let search = |model: &str, args: &[&str]| {
+        let query = ["search", "--json", "duty of Americans to their nation"];
+        let mut command = speakr.command(query.iter().chain(args));
+        command.env("SPEAKR_EMBEDDING_MODEL", model);
+        speakr.run_command(command)
+    };
+    // It isn't here: told with the way to get it, and words are found without.
+    let missing = search(OTHER, &[]).failure(4);
+    let pull = format!("models pull {OTHER}");
+    assert!(missing.stderr.contains(&pull), "{}", missing.stderr);
+    assert_eq!(search(OTHER, &["--mode", "keyword"]).json()["count"], 1);
+    let unknown = search("tiny.en", &[]).failure(4);
+    assert!(unknown.stderr.contains("tiny.en"), "{}", unknown.stderr);
+    let speech = search("tiny.en-q8_0-speakr", &[]).failure(2);
+    assert!(
+        speech.stderr.contains("no embedding model"),
+        "{}",
+        speech.stderr
+    );
+
+    another_embedder(&speakr, OTHER);
+    let args = ["--mode", "semantic", "--allow-unverified"];
+    let by_other = search(OTHER, &args).success().json();
+    assert_eq!(by_other["count"], 1, "{by_other}");
+    // And back again.
+    let by_bundled = search("", &["--mode", "semantic"]).success().json();
+    assert_eq!(by_bundled["count"], 1, "{by_bundled}");
+    let shown = speakr.run(["doctor", "--json"]).stdout;
+    assert!(shown.contains("all-minilm-l6-v2"), "{shown}");
 }

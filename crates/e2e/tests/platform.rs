@@ -1,32 +1,22 @@
 //! The services together: from sound over the API and the bus to text that is found, and gone.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "test code"
+)]
 
-use std::path::Path;
+#[path = "common/files.rs"]
+mod files;
 
+use files::files_with;
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 use speakr_e2e::platform::{Platform, Role};
 
 async fn get(platform: &Platform, path: &str) -> reqwest::Response {
     platform.request(Method::GET, path).send().await.unwrap()
-}
-
-/// Files below `folder` that hold `words`.
-fn files_with(folder: &Path, words: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_with(&path, words));
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            let text = String::from_utf8_lossy(&bytes);
-            if text.contains(words) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
 }
 
 #[tokio::test]

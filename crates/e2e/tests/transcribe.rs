@@ -338,7 +338,7 @@ fn a_kill_while_a_file_is_transcribed_leaves_a_library_that_goes_on() {
     }
     let found = speakr
         .run(["search", "--json", "civic duty"])
-        .success()
+        .answered()
         .json();
     assert_eq!(found["count"], list["count"]);
 }

@@ -150,7 +150,7 @@ fn the_platform_comes_up_is_used_looked_after_and_keeps_what_it_was_given() {
                     "semantic",
                     "--json",
                 ])
-                .success()
+                .answered()
                 .json();
             if answer["count"] == 1 {
                 return;

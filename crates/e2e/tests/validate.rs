@@ -262,7 +262,12 @@ async fn each_lie_of_an_api_turns_its_check_red() {
         ),
     ] {
         let url = lie(&platform, what).await;
-        let arguments = ["--url", &url, "--group", group, "--patience", "15"];
+        // Where what is waited for never comes, the wait is a short one.
+        let patience = match what {
+            Lie::FindsNothing | Lie::ForgetsToDelete => "30",
+            _ => "120",
+        };
+        let arguments = ["--url", &url, "--group", group, "--patience", patience];
         let seen = tokio::task::block_in_place(|| {
             let mut command = program(&platform, &[]);
             // The later patience counts for the slow; here nothing comes that is waited for.

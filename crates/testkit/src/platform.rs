@@ -32,11 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[cfg(unix)]
 const ENDING: Duration = Duration::from_secs(40);
 
-/// The shipped config of the bus.
-const BUS_CONFIG: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../deploy/nats/nats-server.conf"
-);
+/// The shipped config of the bus. A build that is installed names where it lies then; else it is that of
+/// the checkout.
+const BUS_CONFIG: &str = match option_env!("SPEAKR_BUS_CONFIG") {
+    Some(installed) => installed,
+    None => concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/nats/nats-server.conf"
+    ),
+};
 
 /// One of the three services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -218,6 +218,11 @@ mod tests {
         let proxy = Proxy::to(echo()).unwrap();
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
         through(&mut stream).unwrap();
+        // They are counted after they have gone on.
+        let until = Instant::now() + Duration::from_secs(5);
+        while proxy.carried_bytes() < 8 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
         assert_eq!(proxy.carried_bytes(), 8);
         proxy.slow_down(Duration::from_millis(100));
         assert!(through(&mut stream).unwrap() >= Duration::from_millis(200));

@@ -44,7 +44,7 @@ variable "deploy" {
       subnet_ids                = list(string)
       cluster_security_group_id = string
       log_key_arn               = string
-      workflow_names            = optional(list(string), ["release", "deploy"])
+      workflow_names            = optional(list(string), ["release", "ci"])
     }))
   })
   default = null

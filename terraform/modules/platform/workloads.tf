@@ -28,7 +28,7 @@ locals {
       Effect    = "Allow"
       Action    = "s3:ListBucket"
       Resource  = local.bucket_arn
-      Condition = { StringLikeIfExists = { "s3:prefix" = ["recordings/*", "tombstones/*"] } }
+      Condition = { StringLikeIfExists = { "s3:prefix" = ["recordings/*", "tombstones/*", "condemned/*"] } }
     },
     {
       Sid       = "ListVersionsOfRecordings"
@@ -60,6 +60,23 @@ locals {
     Action   = "s3:PutObject"
     Resource = "${local.bucket_arn}/tombstones/*"
   }
+
+  # What is to go, listed until nothing of it is left.
+  keep_list_of_condemned = [
+    {
+      Sid      = "KeepListOfCondemned"
+      Effect   = "Allow"
+      Action   = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObjectVersion"]
+      Resource = "${local.bucket_arn}/condemned/*"
+    },
+    {
+      Sid       = "ListVersionsOfCondemned"
+      Effect    = "Allow"
+      Action    = "s3:ListBucketVersions"
+      Resource  = local.bucket_arn
+      Condition = { StringLike = { "s3:prefix" = ["condemned/*"] } }
+    },
+  ]
 
   # By S3 alone, for this bucket alone.
   use_recordings_key = {
@@ -136,7 +153,7 @@ locals {
       local.erase_recordings,
       local.write_tombstones,
       local.use_recordings_key,
-    ])
+    ], local.keep_list_of_condemned)
 
     speakr-otel-collector = [
       {

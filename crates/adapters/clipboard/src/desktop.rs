@@ -7,8 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use speakr_core::ports::clipboard::{Clipboard, ClipboardError};
+use speakr_programs::{install_line_in, on_path_in};
 
-use crate::program::{Program, ProgramError, on_path};
+use crate::program::{Program, ProgramError};
 
 /// The session whose clipboard is meant: the environment's variables of these names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +79,10 @@ impl Desktop {
         }
         let installed: Vec<_> = candidates
             .iter()
-            .filter_map(|&program| Some((program, on_path(&self.path, program.name())?)))
+            .filter_map(|&program| {
+                let path = on_path_in(&self.path, OsStr::new(program.name()))?;
+                Some((program, path))
+            })
             .collect();
         if installed.is_empty() {
             let (program, package) = if candidates.contains(&Program::WlCopy) {
@@ -88,26 +92,10 @@ impl Desktop {
             };
             return Err(unavailable(&format!(
                 "{program} isn't installed; install it with: {}",
-                self.install_line(package)
+                install_line_in(&self.path, package)
             )));
         }
         Ok(installed)
-    }
-
-    /// The line that installs `package` with the package manager found here.
-    fn install_line(&self, package: &str) -> String {
-        let managers = [
-            ("apt-get", "sudo apt-get install"),
-            ("dnf", "sudo dnf install"),
-            ("pacman", "sudo pacman -S"),
-            ("zypper", "sudo zypper install"),
-            ("apk", "sudo apk add"),
-        ];
-        let line = managers
-            .iter()
-            .find(|(program, _)| on_path(&self.path, program).is_some())
-            .map_or("sudo apt-get install", |(_, line)| line);
-        format!("{line} {package}")
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{
     ffi::OsStr,
     io::{self, Read as _, Seek as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
+use speakr_programs::on_path_in;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// How long a program may take to accept a text. They take some 10 ms; a compositor that hangs
@@ -83,7 +84,7 @@ impl Program {
         environment: &[(&'static str, &OsStr)],
     ) -> Result<(), ProgramError> {
         let (name, arguments) = self.look();
-        let Some(path) = on_path(search, name) else {
+        let Some(path) = on_path_in(search, OsStr::new(name)) else {
             return Ok(());
         };
         let (status, said) = run(&path, arguments, environment, b"")
@@ -186,16 +187,4 @@ async fn run(
     complaints.rewind()?;
     complaints.take(4096).read_to_end(&mut said)?;
     Ok((status, String::from_utf8_lossy(&said).into_owned()))
-}
-
-/// The first program of that name in `search` (a `PATH`).
-pub(crate) fn on_path(search: &OsStr, name: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    std::env::split_paths(search)
-        .map(|folder| folder.join(name))
-        .find(|path| {
-            path.metadata()
-                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        })
 }

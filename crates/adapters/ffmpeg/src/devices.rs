@@ -3,13 +3,10 @@
 use std::{ffi::OsStr, process::Command, time::Duration};
 
 use speakr_core::ports::sound::{DeviceInfo, SoundError};
+use speakr_programs::{install_line, on_path};
 
 use crate::{
-    complaint::last_words,
-    microphone::no_device,
-    process::run,
-    program::{Ffmpeg, install_line, on_path},
-    sandbox::Bounds,
+    complaint::last_words, microphone::no_device, process::run, program::Ffmpeg, sandbox::Bounds,
 };
 
 mod parse;

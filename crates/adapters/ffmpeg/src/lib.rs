@@ -20,4 +20,5 @@ mod sandbox;
 pub use decoder::{DecodeLimits, FfmpegDecoder};
 pub use encoder::FlacEncoder;
 pub use microphone::FfmpegMicrophone;
-pub use program::{FFMPEG_VARIABLE, Ffmpeg, install_line, on_path};
+pub use program::{FFMPEG_VARIABLE, Ffmpeg};
+pub use speakr_programs::{install_line, on_path};

@@ -2,12 +2,13 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     time::Duration,
 };
 
 use speakr_core::ports::sound::SoundError;
+use speakr_programs::{install_line, is_program, on_path};
 
 use crate::{process::run, sandbox::Bounds};
 
@@ -134,61 +135,6 @@ fn missing(program: &OsStr) -> SoundError {
         program: program.to_string_lossy().into_owned(),
         mend: format!("install it with: {}", install_line("ffmpeg")),
     }
-}
-
-/// The line that installs `package` with the package manager found here.
-#[must_use]
-pub fn install_line(package: &str) -> String {
-    if cfg!(target_os = "macos") {
-        return format!("brew install {package}");
-    }
-    if cfg!(windows) {
-        return format!("winget install {package}");
-    }
-    let managers = [
-        ("apt-get", "sudo apt-get install"),
-        ("dnf", "sudo dnf install"),
-        ("pacman", "sudo pacman -S"),
-        ("zypper", "sudo zypper install"),
-        ("apk", "sudo apk add"),
-        ("nix-env", "nix-env -iA nixpkgs."),
-    ];
-    let line = managers
-        .iter()
-        .find(|(program, _)| on_path(OsStr::new(program)).is_some())
-        .map_or("sudo apt-get install", |(_, line)| line);
-    if line.ends_with('.') {
-        format!("{line}{package}")
-    } else {
-        format!("{line} {package}")
-    }
-}
-
-/// The first program of that name on `PATH`; on Windows with or without `.exe`.
-#[must_use]
-pub fn on_path(name: &OsStr) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).find_map(|folder| {
-        let candidate = folder.join(name);
-        if is_program(&candidate) {
-            return Some(candidate);
-        }
-        let with_suffix = candidate.with_extension("exe");
-        (cfg!(windows) && is_program(&with_suffix)).then_some(with_suffix)
-    })
-}
-
-fn is_program(path: &Path) -> bool {
-    let Ok(metadata) = path.metadata() else {
-        return false;
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
-    }
-    #[cfg(not(unix))]
-    metadata.is_file()
 }
 
 #[cfg(test)]

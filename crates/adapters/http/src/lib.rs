@@ -9,6 +9,7 @@ mod api;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
+mod linger;
 mod observe;
 mod openapi;
 mod operations;

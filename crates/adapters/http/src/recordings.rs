@@ -12,6 +12,8 @@ use speakr_core::{
     usecases::library::LibraryError,
 };
 
+use tracing::Instrument;
+
 use crate::{
     api::Api,
     problem::Problem,
@@ -130,7 +132,13 @@ pub(crate) async fn delete(
     State(api): State<Api>,
     OfRecording(id): OfRecording,
 ) -> Result<StatusCode, Problem> {
-    api.library().delete(id).await?;
+    // Whoever asked may hang up; it goes on.
+    let library = api.library().clone();
+    let deletion = async move { library.delete(id).await };
+    match tokio::spawn(deletion.in_current_span()).await {
+        Ok(removed) => removed?,
+        Err(error) => return Err(Problem::hidden("the deletion broke off", &error)),
+    };
     tracing::info!("deleted");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use axum::{Router, extract::ConnectInfo, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -12,11 +12,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use crate::api::Api;
+use crate::{api::Api, linger::Rest};
 
 /// How long a client may take to say what it wants: who opens connections and says nothing would
 /// keep them from others.
-const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+const FIRST_HEAD_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a client that has asked may be silent. Longer than the minute for which load balancers
+/// keep connections that are idle, so that theirs is never closed as they use it.
+const NEXT_HEAD_WITHIN: Duration = Duration::from_secs(75);
 
 /// Pause after the system had no connection to give, or no room for one.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -57,19 +61,38 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: Router, open: &GracefulSh
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "answers may wait for each other");
     }
+    let asked = CancellationToken::new();
+    let has_asked = asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        has_asked.cancel();
+        let (head, body) = request.into_parts();
+        let (rest, body) = Rest::of(&head.headers, body);
+        let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        let answer = router.clone().call(request);
+        async move {
+            let answer = answer.await;
+            rest.drain();
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
+        .header_read_timeout(NEXT_HEAD_WITHIN)
         .serve_connection(TokioIo::new(stream), service);
     let connection = open.watch(connection);
+    let nobody_asks = async move {
+        let first = tokio::time::timeout(FIRST_HEAD_WITHIN, asked.cancelled()).await;
+        if first.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection broke off");
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection broke off");
+            },
+            () = nobody_asks => tracing::debug!("a connection on which nobody asked is closed"),
         }
     });
 }

@@ -82,9 +82,27 @@ impl FolderArchive {
         &self.home
     }
 
+    /// Recordings whose sound is still as it came.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] naming the folder that can't be read.
+    pub async fn uncompacted(&self) -> Result<Vec<RecordingId>, ArchiveError> {
+        let mut ids = self.ids().await?;
+        let archive = self.clone();
+        blocking(move || {
+            ids.retain(|&id| archive.file(id, RAW_SOUND).is_file());
+            Ok(ids)
+        })
+        .await
+    }
+
     fn finish_deletions(&self) -> Result<(), ArchiveError> {
+        let deleted = ids_in(&self.home.tombstones())?;
+        if deleted.is_empty() {
+            return Ok(());
+        }
         let present: HashSet<_> = ids_in(&self.home.recordings())?.into_iter().collect();
-        for id in ids_in(&self.home.tombstones())? {
+        for id in deleted {
             if present.contains(&id) {
                 tracing::info!(%id, "finishing a deletion");
                 remove_folder(&self.home.recording(id))?;

@@ -88,12 +88,16 @@ pub(crate) fn sweep(folder: &Path) {
             .file_name()
             .to_str()
             .is_some_and(|name| name.starts_with(UNFINISHED_PREFIX));
+        // The name first: to look at every recording would take longer than a search.
+        if !unfinished {
+            continue;
+        }
         let abandoned = entry.metadata().and_then(|m| m.modified()).is_ok_and(|at| {
             SystemTime::now()
                 .duration_since(at)
                 .is_ok_and(|age| age > ABANDONED_AFTER)
         });
-        if unfinished && abandoned {
+        if abandoned {
             let path = entry.path();
             let removed = if path.is_dir() {
                 fs::remove_dir_all(&path)

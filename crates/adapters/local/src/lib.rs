@@ -15,5 +15,5 @@ mod tokens;
 
 pub use archive::FolderArchive;
 pub use home::Home;
-pub use lock::{Holder, LockError, RecordingLock, TranscriptionLock};
+pub use lock::{Beginning, Holder, LockError, RecordingLock, TranscriptionLock};
 pub use tokens::FileTokenStore;

@@ -153,6 +153,41 @@ impl TranscriptionLock {
     }
 }
 
+/// Held while a recording is begun and the lock of its text isn't taken yet, so that nobody takes
+/// it for one that was interrupted.
+#[derive(Debug)]
+pub struct Beginning {
+    _file: File,
+}
+
+impl Beginning {
+    /// A recording begins. Many may at a time.
+    ///
+    /// # Errors
+    /// [`LockError::Archive`] when the lock file can't be made.
+    pub fn hold(home: &Home) -> Result<Self, LockError> {
+        let (file, path) = Self::open(home)?;
+        file.lock_shared().map_err(fault::io("lock", &path))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Waits until every recording that has begun by now has the lock of its text, or no process
+    /// any more. Soon: beginning takes no longer than making a file.
+    ///
+    /// # Errors
+    /// [`LockError::Archive`] when the lock file can't be made.
+    pub fn wait(home: &Home) -> Result<(), LockError> {
+        let (file, path) = Self::open(home)?;
+        file.lock().map_err(fault::io("lock", &path))?;
+        Ok(())
+    }
+
+    fn open(home: &Home) -> Result<(File, PathBuf), ArchiveError> {
+        let path = home.run().join("begin.lock");
+        Ok((open(&path)?, path))
+    }
+}
+
 fn lock_path(home: &Home) -> PathBuf {
     home.run().join("record.lock")
 }
@@ -238,6 +273,26 @@ mod tests {
         });
         RecordingLock::acquire(&home, wanted).unwrap();
         looker.join().unwrap();
+    }
+
+    #[test]
+    fn who_waits_for_beginnings_goes_on_when_the_last_of_them_is_done() {
+        let (_folder, home) = home();
+        let (one, other) = (
+            Beginning::hold(&home).unwrap(),
+            Beginning::hold(&home).unwrap(),
+        );
+        let (sender, done) = std::sync::mpsc::channel();
+        let place = home.clone();
+        let waits = thread::spawn(move || {
+            Beginning::wait(&place).unwrap();
+            sender.send(()).unwrap();
+        });
+        drop(one);
+        done.recv_timeout(PAUSE * 5).unwrap_err();
+        drop(other);
+        waits.join().unwrap();
+        done.recv().unwrap();
     }
 
     #[test]

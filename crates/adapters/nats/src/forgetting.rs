@@ -14,7 +14,7 @@ use speakr_core::{
 };
 use uuid::Uuid;
 
-use crate::{audio, bus::Bus, error::BusError, streams};
+use crate::{audio, bus::Bus, error::BusError, intents::Intents, streams};
 
 /// Streams whose messages bear text or sound of a recording, beside that of sound itself, from
 /// which a whole recording is purged at once.
@@ -139,6 +139,12 @@ impl Copies for StreamCopies {
                 .await
                 .map_err(|cause| failed(name, cause))?;
         }
+        let of_stop = Intents::open(&self.bus).await;
+        let of_stop = match of_stop {
+            Ok(intents) => intents.forget(*id.as_uuid()).await,
+            Err(error) => Err(error),
+        };
+        forgotten += u64::from(of_stop.map_err(|cause| failed(streams::RECORDINGS, cause))?);
         audio::purge(&self.bus, *id.as_uuid())
             .await
             .map_err(|cause| failed(streams::AUDIO, cause))?;

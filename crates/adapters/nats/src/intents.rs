@@ -65,6 +65,30 @@ impl Intents {
             .await
     }
 
+    /// Takes away what a stop said of a recording that is deleted. That it was cancelled stays: a
+    /// command may still be on its way.
+    ///
+    /// # Errors
+    /// [`BusError::Server`].
+    pub async fn forget(&self, recording_id: Uuid) -> Result<bool, BusError> {
+        let (intent, revision) = self.read(recording_id).await?;
+        if revision.is_none() || intent.stop.is_none() {
+            return Ok(false);
+        }
+        // A bucket lets nobody overwrite a single message, so the bytes stay in the server's file,
+        // where nobody can ask for them, until it tidies.
+        if intent.cancelled {
+            self.change(recording_id, |intent| intent.stop = None)
+                .await?;
+        } else {
+            self.0
+                .purge(recording_id.to_string())
+                .await
+                .map_err(BusError::server("forget", place(recording_id)))?;
+        }
+        Ok(true)
+    }
+
     async fn read(&self, id: Uuid) -> Result<(Intent, Option<u64>), BusError> {
         let entry = self
             .0

@@ -142,8 +142,9 @@ fn jwt(issuer: &nkeys::KeyPair, subject: &str, claims: serde_json::Value) -> Str
 
 #[tokio::test]
 async fn a_credentials_file_opens_the_door() {
-    let (operator, account, user) = (
+    let (operator, system, account, user) = (
         nkeys::KeyPair::new_operator(),
+        nkeys::KeyPair::new_account(),
         nkeys::KeyPair::new_account(),
         nkeys::KeyPair::new_user(),
     );
@@ -171,6 +172,12 @@ async fn a_credentials_file_opens_the_door() {
         &account.public_key(),
         claims("account", serde_json::json!({"limits": any})),
     );
+    let of_system = jwt(
+        &operator,
+        &system.public_key(),
+        // JetStream isn't allowed in it.
+        claims("account", serde_json::json!({})),
+    );
     let of_user = jwt(
         &account,
         &user.public_key(),
@@ -182,10 +189,11 @@ async fn a_credentials_file_opens_the_door() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jwt.conf");
     let text = format!(
-        "port: 0\nhttp: 0\noperator: {of_operator}\nresolver: MEMORY\n\
-         resolver_preload: {{ {}: {of_account} }}\n\
+        "port: 0\nhttp: 0\noperator: {of_operator}\nsystem_account: {1}\nresolver: MEMORY\n\
+         resolver_preload: {{ {0}: {of_account}, {1}: {of_system} }}\n\
          jetstream {{ store_dir: $SPEAKR_NATS_STORE, max_file_store: 32GB }}\n",
-        account.public_key()
+        account.public_key(),
+        system.public_key()
     );
     std::fs::write(&file, text).unwrap();
     let nats = Nats::start_shipped(&file, Vec::new()).unwrap();

@@ -22,6 +22,7 @@ use speakr_core::{RecordingId, ports::copies::Copies};
 use speakr_nats::{
     Bus, Queue, Request, StreamCopies,
     audio::{self, AudioSender},
+    intents::{Intents, Stop},
     streams,
 };
 use uuid::Uuid;
@@ -106,6 +107,30 @@ async fn a_deleted_recording_leaves_every_stream_and_others_stay() {
 
     assert_eq!(saying(&bus, &secret(&kept_request)).await, 3);
     assert!(audio::exists(&bus, kept).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_stop_told_of_a_deleted_recording_goes_and_that_it_was_cancelled_stays() {
+    let (_nats, bus) = platform().await;
+    let intents = Intents::open(&bus).await.unwrap();
+    let copies = StreamCopies::new(bus.clone());
+    for cancelled in [false, true] {
+        let id = Uuid::new_v4();
+        let mut metadata = Metadata::default();
+        metadata.insert("note".to_owned(), format!("walrus {id}").into());
+        let stop = Stop {
+            transcribe: true,
+            metadata,
+        };
+        intents.stop(id, stop).await.unwrap();
+        if cancelled {
+            intents.cancel(id).await.unwrap();
+        }
+        assert_eq!(copies.forget(RecordingId::from(id)).await.unwrap(), 1);
+        let left = intents.get(id).await.unwrap();
+        assert_eq!((left.stop, left.cancelled), (None, cancelled));
+        assert_eq!(copies.forget(RecordingId::from(id)).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]

@@ -31,28 +31,17 @@ impl OpenAiEngine {
         }
     }
 
-    async fn ask(
-        &self,
-        pcm: &[i16],
-        options: &DecodeOptions,
-        preceding_text: Option<&str>,
-    ) -> Result<Decoded, OpenAiError> {
+    async fn ask(&self, pcm: &[i16], options: &DecodeOptions) -> Result<Decoded, OpenAiError> {
         let wav = wav(pcm);
         let path = match options.task {
             Task::Transcribe => "audio/transcriptions",
             Task::Translate => "audio/translations",
         };
-        // The API knows one text before the sound: what was just said tells more than the words
-        // to expect, which come first.
-        let prompt = [options.prompt.as_deref(), preceding_text]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let prompt = options.prompt.as_deref().unwrap_or_default();
         let answer: Transcribed = self
             .client
             .post(path, &|request| {
-                let form = transcription::fields(Form::new(), &self.model.id, options, &prompt);
+                let form = transcription::fields(Form::new(), &self.model.id, options, prompt);
                 let filled = Part::bytes(wav.clone())
                     .file_name("piece.wav")
                     .mime_str("audio/wav")
@@ -90,12 +79,11 @@ impl SpeechEngine for OpenAiEngine {
         &self,
         pcm: Vec<i16>,
         options: &DecodeOptions,
-        preceding_text: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Decoded, SpeechError> {
         tokio::select! {
             () = cancel.cancelled() => Err(SpeechError::Cancelled),
-            decoded = self.ask(&pcm, options, preceding_text) => {
+            decoded = self.ask(&pcm, options) => {
                 decoded.map_err(|error| failure(self.model.id.clone(), error))
             }
         }

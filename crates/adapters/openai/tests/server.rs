@@ -290,12 +290,7 @@ async fn a_piece_of_sound_becomes_segments_within_it() {
     let engine = OpenAiEngine::new(client(&url), "whisper-1");
     let token = CancellationToken::new();
     let decoded = engine
-        .decode(
-            vec![0; 16_000 * 3 / 2],
-            &DecodeOptions::default(),
-            None,
-            &token,
-        )
+        .decode(vec![0; 16_000 * 3 / 2], &DecodeOptions::default(), &token)
         .await
         .unwrap();
     assert_eq!(decoded.language.unwrap().as_str(), "en");
@@ -318,7 +313,7 @@ async fn a_cancelled_piece_ends_at_once() {
     let token = CancellationToken::new();
     token.cancel();
     let error = engine
-        .decode(vec![0; 16_000], &DecodeOptions::default(), None, &token)
+        .decode(vec![0; 16_000], &DecodeOptions::default(), &token)
         .await
         .unwrap_err();
     assert!(matches!(error, SpeechError::Cancelled));

@@ -82,7 +82,7 @@ impl Keys {
 /// sound is written by one at a time.
 #[derive(Debug, Clone)]
 pub struct S3Archive {
-    store: Store,
+    pub(crate) store: Store,
 }
 
 impl S3Archive {
@@ -271,7 +271,7 @@ impl S3Archive {
 }
 
 /// The id that is spelt so; other names are none of ours.
-fn id_of(name: &str) -> Option<RecordingId> {
+pub(crate) fn id_of(name: &str) -> Option<RecordingId> {
     let id: RecordingId = name.parse().ok()?;
     (id.to_string() == name).then_some(id)
 }

@@ -94,7 +94,13 @@ impl Fault {
                 };
             }
             Self::Other(error) => error.into(),
-            Self::Precondition => S3Error::Taken.into(),
+            // It won't go better later.
+            Self::Precondition => {
+                return ArchiveError::Damaged {
+                    place: place.to_owned(),
+                    reason: S3Error::Taken.to_string(),
+                };
+            }
             Self::Missing => "it isn't there".into(),
             Self::Unknown => "the store doesn't know how".into(),
         };

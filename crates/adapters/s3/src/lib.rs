@@ -8,9 +8,11 @@
 //!                   audio.wav             sound for good
 //!                   transcript.json       its text
 //! tombstones/<uuid>                       it was deleted
+//! condemned/<uuid>                        it is to go, and something of it may be left
 //! ```
 
 mod archive;
+mod condemned;
 mod config;
 mod fault;
 mod file;

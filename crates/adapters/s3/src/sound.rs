@@ -56,6 +56,9 @@ pub(crate) struct PieceWriter {
     /// Samples in the store.
     kept: u64,
     pending: Vec<u8>,
+    /// How much of `pending` a write that failed was of. The store may have it all the same, so it is
+    /// written again as it was, and what came since after it.
+    tried: usize,
 }
 
 impl PieceWriter {
@@ -66,21 +69,26 @@ impl PieceWriter {
             keys,
             kept,
             pending: Vec::new(),
+            tried: 0,
         }
     }
 
     async fn flush(&mut self) -> Result<(), ArchiveError> {
-        if self.pending.is_empty() {
-            return Ok(());
+        while !self.pending.is_empty() {
+            if self.tried == 0 {
+                self.tried = self.pending.len();
+            }
+            let piece = self.pending[..self.tried].to_vec();
+            // Never over another's piece: two replicas that believe to hold one recording would mix
+            // their sound.
+            let key = self.keys.raw_piece(self.kept);
+            self.store
+                .put_new(&key, piece, "application/octet-stream")
+                .await?;
+            self.pending.drain(..self.tried);
+            self.kept += self.tried as u64 / SAMPLE_BYTES;
+            self.tried = 0;
         }
-        // Never over another's piece: two replicas that believe to hold one recording would mix
-        // their sound.
-        let key = self.keys.raw_piece(self.kept);
-        self.store
-            .put_new(&key, self.pending.clone(), "application/octet-stream")
-            .await?;
-        self.kept += self.pending.len() as u64 / SAMPLE_BYTES;
-        self.pending.clear();
         Ok(())
     }
 }

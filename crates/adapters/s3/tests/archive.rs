@@ -89,7 +89,7 @@ async fn another_process_goes_on_where_the_first_left_off() {
         // The first isn't dead after all: it may not mix its sound into the other's.
         writer.write(&[7; 200]).await.unwrap();
         let error = writer.sync().await.unwrap_err();
-        assert!(matches!(error, ArchiveError::Io { .. }), "{error:?}");
+        assert!(matches!(error, ArchiveError::Damaged { .. }), "{error:?}");
         assert!(heard(archive, id).await == pcm);
         assert!(archive.begin(&recording).await.is_err(), "begun twice");
     })

@@ -7,19 +7,27 @@
 pub fn missing_features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
-        // The list in .cargo/config.toml that whisper.cpp is compiled with.
-        let needed = [
-            ("SSE4.2", std::arch::is_x86_feature_detected!("sse4.2")),
-            ("AVX", std::arch::is_x86_feature_detected!("avx")),
-            ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
-            ("FMA", std::arch::is_x86_feature_detected!("fma")),
-            ("F16C", std::arch::is_x86_feature_detected!("f16c")),
-            ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
-        ];
-        needed
-            .into_iter()
-            .filter_map(|(name, there)| (!there).then_some(name))
-            .collect()
+        // What whisper.cpp is compiled with: .cargo/config.toml, or the environment of the build.
+        macro_rules! needed {
+            ($($variable:literal, $name:literal, $feature:tt;)*) => {
+                [$((
+                    $name,
+                    option_env!($variable) != Some("OFF"),
+                    std::arch::is_x86_feature_detected!($feature),
+                )),*]
+            };
+        }
+        needed! {
+            "GGML_SSE42", "SSE4.2", "sse4.2";
+            "GGML_AVX", "AVX", "avx";
+            "GGML_AVX2", "AVX2", "avx2";
+            "GGML_FMA", "FMA", "fma";
+            "GGML_F16C", "F16C", "f16c";
+            "GGML_BMI2", "BMI2", "bmi2";
+        }
+        .into_iter()
+        .filter_map(|(name, compiled_in, there)| (compiled_in && !there).then_some(name))
+        .collect()
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

@@ -13,7 +13,6 @@ use speakr_core::{
     Language,
     audio::{SAMPLE_RATE_HZ, to_f32},
     ports::speech::{DecodeOptions, Decoded, SpeechEngine, SpeechError, SpeechModel, Task},
-    transcript::join_texts,
 };
 use tokio_util::sync::CancellationToken;
 use whisper_rs::{
@@ -35,11 +34,22 @@ const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 /// Where the temperature begins when a decode ended in a loop.
 const LOOP_TEMPERATURE: f32 = 0.4;
 
+/// What to do where the processor is too old.
+const FOR_OLDER_PROCESSORS: &str = if cfg!(target_os = "linux") {
+    "take the build for older ones, speakr-x86_64-linux-musl-baseline (docs/nix.md)"
+} else {
+    "build speakr with GGML_AVX2 and its neighbours OFF (.cargo/config.toml)"
+};
+
 /// What goes wrong inside the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The processor is too old for this build.
-    #[error("this processor lacks {}, which the speech engine needs", .0.join(", "))]
+    #[error(
+        "this processor lacks {}, which the speech engine of this build needs: {}",
+        .0.join(", "),
+        FOR_OLDER_PROCESSORS
+    )]
     Processor(Vec<&'static str>),
     /// The model's file can't be read.
     #[error("can't read the speech model \"{model}\"")]
@@ -199,7 +209,6 @@ impl Inner {
         &self,
         pcm: &[i16],
         options: &DecodeOptions,
-        preceding: Option<&str>,
         abort: &AtomicBool,
     ) -> Result<Decoded, EngineError> {
         let mut sound = to_f32(pcm);
@@ -207,7 +216,7 @@ impl Inner {
         if sound.len() < SHORTEST_SAMPLES {
             sound.resize(SHORTEST_SAMPLES, 0.0);
         }
-        let prompt = prompt::tokens(&self.context, options.prompt.as_deref(), preceding)?;
+        let prompt = prompt::tokens(&self.context, options.prompt.as_deref())?;
         let threads = self.threads.min(self.free_cores.count());
         let readings = AtomicU32::new(0);
         let mut settings = Settings {
@@ -237,17 +246,11 @@ impl Inner {
         readings.store(0, Ordering::Relaxed);
         let mut decoded = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
         let guessed = readings.load(Ordering::Relaxed) > 1;
-        let ratio = repetition::compression_ratio(&join_texts(&decoded.segments));
-        if ratio > repetition::LIMIT {
-            tracing::debug!(ratio, "a repetition loop: decoding again");
+        if repetition::is_loop(&decoded.segments) {
+            tracing::debug!("a repetition loop: decoding again");
             settings.temperature = LOOP_TEMPERATURE;
             let again = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
-            if repetition::compression_ratio(&join_texts(&again.segments)) < ratio {
-                decoded = again;
-            }
-            decoded
-                .segments
-                .retain(|s| repetition::compression_ratio(&s.text) <= repetition::LIMIT);
+            decoded = repetition::of_two(decoded, again);
         }
         repetition::drop_echoes(&mut decoded.segments);
         decoded.language = Some(Language::new(settings.language));
@@ -354,7 +357,6 @@ impl SpeechEngine for WhisperEngine {
         &self,
         pcm: Vec<i16>,
         options: &DecodeOptions,
-        preceding_text: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Decoded, SpeechError> {
         self.accepts(options)?;
@@ -365,9 +367,8 @@ impl SpeechEngine for WhisperEngine {
         let guard = AbortOnDrop(Arc::clone(&abort));
         let inner = Arc::clone(&self.inner);
         let options = options.clone();
-        let preceding = preceding_text.map(str::to_owned);
         let mut work = tokio::task::spawn_blocking(move || {
-            let result = inner.decode(&pcm, &options, preceding.as_deref(), &abort);
+            let result = inner.decode(&pcm, &options, &abort);
             if abort.load(Ordering::Relaxed) {
                 return Err(SpeechError::Cancelled);
             }

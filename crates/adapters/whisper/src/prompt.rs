@@ -1,4 +1,4 @@
-//! What the decoder is told before it listens: names to expect, and what was said before.
+//! What the decoder is told before it listens: words and names to expect.
 
 use whisper_rs::WhisperContext;
 
@@ -29,28 +29,16 @@ pub(crate) fn tokenize(context: &WhisperContext, text: &str) -> Result<Vec<i32>,
         .map_err(EngineError::Prompt)
 }
 
-/// The tokens to put before a piece: as much of `preceding` as fits beside `prompt`, whose last
-/// tokens count.
+/// The tokens to put before a piece: the last of `prompt`, as many as the model takes.
 pub(crate) fn tokens(
     context: &WhisperContext,
     prompt: Option<&str>,
-    preceding: Option<&str>,
 ) -> Result<Vec<i32>, EngineError> {
-    let limit = limit(context);
-    let mut all = match prompt {
-        Some(text) => last(tokenize(context, text.trim())?, limit),
-        None => Vec::new(),
+    let Some(text) = prompt else {
+        return Ok(Vec::new());
     };
-    if let Some(text) = preceding {
-        // A word begins with its space, as in running text.
-        let text = format!(" {}", text.trim());
-        all.extend(last(tokenize(context, &text)?, limit - all.len()));
-    }
-    Ok(all)
-}
-
-fn last(mut tokens: Vec<i32>, limit: usize) -> Vec<i32> {
-    let drop = tokens.len().saturating_sub(limit);
+    let mut tokens = tokenize(context, text.trim())?;
+    let drop = tokens.len().saturating_sub(limit(context));
     tokens.drain(..drop);
-    tokens
+    Ok(tokens)
 }

@@ -2,16 +2,88 @@
 
 use std::io::Write;
 
-use speakr_core::Segment;
+use speakr_core::{Segment, ports::speech::Decoded, transcript::join_texts};
 
 use flate2::{Compression, write::ZlibEncoder};
 
 /// Above this, text is a loop (Whisper's `compression_ratio_threshold`).
-pub(crate) const LIMIT: f64 = 2.4;
+const LIMIT: f64 = 2.4;
+
+/// So often in a row within half a minute nobody says the same. A verse that is said three or four
+/// times is above [`LIMIT`], too, and is what was said: it stays.
+const LOOP_TIMES: usize = 5;
+
+/// So many segments in half a minute, and above [`LIMIT`], are a loop even where no two are equal.
+const MANY_SEGMENTS: usize = 12;
+
+/// Whether the text of `segments` is that of a decoder that is lost.
+pub(crate) fn is_loop(segments: &[Segment]) -> bool {
+    compression_ratio(&join_texts(segments)) > LIMIT
+}
+
+/// What is kept of two readings of the same sound, the first of which was a loop: the one that is
+/// less of a loop, and of that no more than isn't one.
+pub(crate) fn of_two(first: Decoded, again: Decoded) -> Decoded {
+    let ratio = |decoded: &Decoded| compression_ratio(&join_texts(&decoded.segments));
+    let mut decoded = if ratio(&again) < ratio(&first) {
+        again
+    } else {
+        first
+    };
+    break_loops(&mut decoded.segments);
+    decoded
+}
+
+/// Takes out of `segments` what makes their text a loop.
+fn break_loops(segments: &mut Vec<Segment>) {
+    segments.retain(|s| compression_ratio(&s.text) <= LIMIT);
+    // A loop that is spread over many segments: each is harmless by itself.
+    for period in 1..=segments.len() / 2 {
+        if !is_loop(segments) {
+            return;
+        }
+        collapse(segments, period);
+    }
+    // One that never says quite the same. It goes on to the end of the sound.
+    while segments.len() >= MANY_SEGMENTS && is_loop(segments) {
+        segments.pop();
+    }
+}
+
+/// Leaves one of each run of equal groups of `period` segments. It takes the time of all of them:
+/// what was said there was heard, and isn't worth another try.
+fn collapse(segments: &mut Vec<Segment>, period: usize) {
+    let mut begin = 0;
+    while begin + period <= segments.len() {
+        let (said, rest) = segments[begin..].split_at(period);
+        let equal = |group: &[Segment]| group.iter().zip(said).all(|(a, b)| same_words(a, b));
+        let echoes = rest.chunks_exact(period).take_while(|g| equal(g)).count();
+        if echoes + 1 < LOOP_TIMES {
+            begin += 1;
+            continue;
+        }
+        let after = begin + (echoes + 1) * period;
+        let end_ms = segments[after - 1].end_ms;
+        segments.drain(begin + period..after);
+        segments[begin + period - 1].end_ms = end_ms;
+        begin += period;
+    }
+}
+
+fn same_words(a: &Segment, b: &Segment) -> bool {
+    let letters = |s: &Segment| {
+        s.text
+            .chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+    };
+    letters(a) == letters(b)
+}
 
 /// How much smaller zlib makes `text`, as Whisper defines it: length of the UTF-8 text by length
 /// of its compressed form.
-pub(crate) fn compression_ratio(text: &str) -> f64 {
+fn compression_ratio(text: &str) -> f64 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     // Writing to memory doesn't fail; if it did, the text would count as harmless.
     let compressed = encoder
@@ -65,6 +137,78 @@ mod tests {
         drop_echoes(&mut segments);
         let starts: Vec<_> = segments.iter().map(|s| s.start_ms).collect();
         assert_eq!(starts, [0, 4_000, 7_000, 7_500]);
+    }
+
+    /// A reading whose segments take a second each.
+    fn reading(texts: &[&str]) -> Decoded {
+        let segments = texts.iter().zip(0..);
+        let segments = segments.map(|(text, n)| segment(n * 1_000, n * 1_000 + 1_000, text));
+        Decoded {
+            segments: segments.collect(),
+            ..Decoded::default()
+        }
+    }
+
+    fn texts(decoded: &Decoded) -> Vec<&str> {
+        decoded.segments.iter().map(|s| s.text.as_str()).collect()
+    }
+
+    const SPEECH: &str = "And so my fellow Americans, ask not what your country can do for you.";
+    const LOOP: &str = "I'm going to be there.";
+
+    #[test]
+    fn a_second_reading_that_is_no_loop_is_kept_as_it_is() {
+        let first = reading(&[LOOP; 20]);
+        let again = reading(&[SPEECH, "No.", "No."]);
+        assert_eq!(of_two(first, again.clone()), again);
+    }
+
+    #[test]
+    fn a_loop_over_many_segments_is_said_once() {
+        let mut said = vec![SPEECH];
+        said.extend([LOOP; 20]);
+        let again: Vec<_> = [SPEECH].into_iter().chain([LOOP; 25]).collect();
+        let kept = of_two(reading(&said), reading(&again));
+        assert_eq!(texts(&kept), [SPEECH, LOOP]);
+        assert!(!is_loop(&kept.segments));
+        // What was heard there isn't decoded again.
+        assert_eq!(kept.segments[1].start_ms, 1_000);
+        assert_eq!(kept.segments[1].end_ms, 21_000);
+    }
+
+    #[test]
+    fn a_loop_of_two_sentences_is_said_once() {
+        let turns = [LOOP, "We'll see."].repeat(12);
+        let kept = of_two(reading(&turns), reading(&turns));
+        assert_eq!(texts(&kept), [LOOP, "We'll see."]);
+        assert_eq!(kept.segments[1].end_ms, 24_000);
+    }
+
+    #[test]
+    fn a_verse_that_is_said_a_few_times_is_kept_as_often() {
+        let verse = [SPEECH, "Ask what you can do for your country."].repeat(4);
+        let said = reading(&verse);
+        assert!(is_loop(&said.segments), "by its ratio alone it is one");
+        assert_eq!(of_two(said.clone(), said.clone()), said);
+    }
+
+    #[test]
+    fn a_loop_in_one_long_segment_is_dropped_and_what_was_said_before_is_kept() {
+        let long = [LOOP; 20].join(" ");
+        let said = [SPEECH, long.as_str()];
+        let kept = of_two(reading(&said), reading(&said));
+        assert_eq!(texts(&kept), [SPEECH]);
+    }
+
+    #[test]
+    fn a_loop_that_counts_is_cut_off() {
+        let counted: Vec<String> = (0..40).map(|n| format!("I'm at number {n} now.")).collect();
+        let mut said = vec![SPEECH];
+        said.extend(counted.iter().map(String::as_str));
+        let kept = of_two(reading(&said), reading(&said));
+        assert_eq!(texts(&kept)[0], SPEECH);
+        assert!(kept.segments.len() < MANY_SEGMENTS);
+        assert!(kept.segments.len() > 1, "only what makes the loop goes");
     }
 
     #[test]

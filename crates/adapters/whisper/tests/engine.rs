@@ -39,12 +39,7 @@ async fn speech_becomes_text_with_times_inside_the_sound() {
     let pcm = clip("jfk.wav");
     let length = pcm.len() as u64 / 16;
     let decoded = engine()
-        .decode(
-            pcm,
-            &DecodeOptions::default(),
-            None,
-            &CancellationToken::new(),
-        )
+        .decode(pcm, &DecodeOptions::default(), &CancellationToken::new())
         .await
         .unwrap();
     let text = join_texts(&decoded.segments);
@@ -69,7 +64,7 @@ async fn words_have_their_own_times_in_order() {
         ..DecodeOptions::default()
     };
     let decoded = engine()
-        .decode(clip("jfk.wav"), &options, None, &CancellationToken::new())
+        .decode(clip("jfk.wav"), &options, &CancellationToken::new())
         .await
         .unwrap();
     let timed: Vec<_> = decoded
@@ -102,7 +97,6 @@ async fn pieces_shorter_than_a_spectrum_are_no_danger() {
             .decode(
                 vec![0; samples],
                 &DecodeOptions::default(),
-                None,
                 &CancellationToken::new(),
             )
             .await
@@ -125,7 +119,6 @@ async fn the_same_sound_becomes_the_same_text_whatever_came_before_it() {
             .decode(
                 foreign.clone(),
                 &DecodeOptions::default(),
-                None,
                 &CancellationToken::new(),
             )
             .await
@@ -145,7 +138,6 @@ async fn decodes_run_side_by_side_in_states_of_their_own() {
             .decode(
                 clip(name),
                 &DecodeOptions::default(),
-                None,
                 &CancellationToken::new(),
             )
             .await
@@ -171,7 +163,6 @@ async fn a_cancelled_decode_ends_soon_and_the_engine_goes_on_working() {
         .decode(
             pcm.clone(),
             &DecodeOptions::default(),
-            None,
             &CancellationToken::new(),
         )
         .await;
@@ -180,7 +171,7 @@ async fn a_cancelled_decode_ends_soon_and_the_engine_goes_on_working() {
 
     let began = Instant::now();
     let cancelled = engine()
-        .decode(pcm.clone(), &DecodeOptions::default(), None, &cancel)
+        .decode(pcm.clone(), &DecodeOptions::default(), &cancel)
         .await;
     assert!(matches!(cancelled, Err(SpeechError::Cancelled)));
     assert!(began.elapsed() < whole / 2 + Duration::from_millis(200));
@@ -191,16 +182,13 @@ async fn a_cancelled_decode_ends_soon_and_the_engine_goes_on_working() {
         tokio::time::sleep(Duration::from_millis(150)).await;
         later.cancel();
     });
-    let broken_off = engine()
-        .decode(pcm, &DecodeOptions::default(), None, &mid)
-        .await;
+    let broken_off = engine().decode(pcm, &DecodeOptions::default(), &mid).await;
     assert!(matches!(broken_off, Err(SpeechError::Cancelled)));
 
     let after = engine()
         .decode(
             clip("austen-0880.wav"),
             &DecodeOptions::default(),
-            None,
             &CancellationToken::new(),
         )
         .await
@@ -225,12 +213,7 @@ async fn a_prompt_is_heard_and_its_cap_is_told() {
         ..DecodeOptions::default()
     };
     let decoded = engine
-        .decode(
-            clip("austen-0880.wav"),
-            &options,
-            Some("It was said that"),
-            &CancellationToken::new(),
-        )
+        .decode(clip("austen-0880.wav"), &options, &CancellationToken::new())
         .await
         .unwrap();
     assert!(decoded.segments.len() < 10);
@@ -298,7 +281,6 @@ async fn silence_alone_is_no_text_even_without_a_detector() {
         .decode(
             silence(5.0),
             &DecodeOptions::default(),
-            None,
             &CancellationToken::new(),
         )
         .await

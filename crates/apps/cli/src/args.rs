@@ -17,7 +17,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    done
   1    something failed (of several inputs, at least one)
   2    the command line or the configuration is wrong
-  3    no such recording, model or result
+  3    no such recording or model, or nothing was found
   4    something needed is missing here (ffmpeg, a microphone, a model)
   5    another speakr is at it
   130  cancelled
@@ -74,7 +74,7 @@ pub(crate) struct GlobalArgs {
     /// only files from someone you trust
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) allow_unverified: bool,
-    /// Log more to standard error (-v info, -vv debug, -vvv trace)
+    /// Log more to standard error (-v info, -vv debug, -vvv all)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
     /// No messages but warnings and errors
@@ -227,6 +227,19 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
+/// A length of time that may be none: `off` and 0 mean that there is no limit.
+pub(crate) fn parse_limit(text: &str) -> Result<Duration, String> {
+    if text.trim().eq_ignore_ascii_case("off") {
+        return Ok(Duration::ZERO);
+    }
+    parse_duration(text)
+}
+
+/// The limit that holds: that of the command line, else the one that is set; none where it is 0.
+pub(crate) fn limit(asked: Option<Duration>, set: Option<Duration>) -> Option<Duration> {
+    asked.or(set).filter(|limit| !limit.is_zero())
+}
+
 /// A moment in a sound as `m:ss` or `h:mm:ss`, in milliseconds; fractions of seconds are taken.
 pub(crate) fn parse_clock(text: &str) -> Option<u64> {
     let parts: Vec<&str> = text.split(':').collect();
@@ -319,6 +332,20 @@ mod tests {
         for wrong in ["", "soon", "-2s", "-1", "1:99", "9e99"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_none_and_lifts_the_one_that_is_set() {
+        let hour = Some(Duration::from_secs(3_600));
+        for none in ["0", "0s", "off", "OFF"] {
+            assert_eq!(limit(parse_limit(none).ok(), hour), None, "{none}");
+        }
+        assert_eq!(limit(None, hour), hour);
+        assert_eq!(
+            limit(parse_limit("2s").ok(), hour),
+            Some(Duration::from_secs(2))
+        );
+        assert!(parse_limit("soon").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use speakr_core::{
     Recording, RecordingId, Transcript,
     ports::{
         BoxedCause,
-        archive::Archive,
+        archive::{Archive, SoundWriter},
         clipboard::Clipboard,
         index::IndexError,
         sound::SoundDecoder,
@@ -20,7 +20,7 @@ use speakr_core::{
     },
 };
 use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone, FlacEncoder};
-use speakr_local::{FolderArchive, Home};
+use speakr_local::{Beginning, FolderArchive, Home, LockError, TranscriptionLock};
 use speakr_models::{LocatedModel, ModelStore, Trust};
 use speakr_sqlite::SqliteIndex;
 use speakr_whisper::{SileroModel, WhisperEngine};
@@ -98,10 +98,11 @@ impl App {
             Err(OpenError::Other(failure)) => return Err(failure),
             Ok(opened) => opened,
         };
-        if !mended.added.is_empty() || !mended.removed.is_empty() {
+        if mended != Reconciled::default() {
             tracing::info!(
                 added = mended.added.len(),
                 removed = mended.removed.len(),
+                caught_up = mended.caught_up.len(),
                 "the index was brought into agreement with the recordings"
             );
         }
@@ -120,7 +121,7 @@ impl App {
     async fn open_agreeing_index(&self) -> Result<(Library, Reconciled), OpenError> {
         let archive = self.archive()?;
         let index = SqliteIndex::open(&self.home.index(), &self.home.backups()).await?;
-        let embedder = LazyEmbedder::new(EmbeddingModel::of(self.models()?));
+        let embedder = LazyEmbedder::new(self.embedding_model()?);
         let library = Library::new(archive, Arc::new(index), Arc::new(embedder));
         let mended = library.reconcile().await?;
         Ok((library, mended))
@@ -132,6 +133,19 @@ impl App {
             .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
         tracing::info!(?aside, "the damaged index is kept");
         Ok(())
+    }
+
+    /// Begins to keep the sound of `recording`, whose text this process makes at the same time: no
+    /// other takes it for one that was interrupted, as long as the lock is held.
+    pub(crate) async fn begin(
+        &self,
+        archive: &dyn Archive,
+        recording: &Recording,
+    ) -> Result<(Box<dyn SoundWriter>, TranscriptionLock), LockError> {
+        let _beginning = Beginning::hold(&self.home)?;
+        let writer = archive.begin(recording).await?;
+        let lock = TranscriptionLock::acquire(&self.home, recording.recording_id)?;
+        Ok((writer, lock))
     }
 
     /// Keeps `transcript` on disk, where nothing but the disk can fail.
@@ -362,6 +376,15 @@ impl Inner {
     /// The models of this machine.
     pub(crate) fn models(&self) -> Result<ModelStore, Failure> {
         weights::store(&self.home, &self.settings)
+    }
+
+    /// The model that finds meaning.
+    pub(crate) fn embedding_model(&self) -> Result<EmbeddingModel, Failure> {
+        Ok(EmbeddingModel::of(
+            self.models()?,
+            &self.settings,
+            self.trust,
+        ))
     }
 
     /// The ffmpeg program.

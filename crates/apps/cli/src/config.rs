@@ -21,14 +21,24 @@ use speakr_core::Tags;
 use self::value::Value;
 use crate::{
     args::GlobalArgs,
-    commands::transcribe::FormatArg,
+    commands::format::FormatArg,
     failure::{ExitCode, Failure},
 };
 
 pub(crate) use self::value::{LogFilter, Secret};
 
-/// The speech model that is part of the program, as the registry of models names it.
-const BUNDLED_MODEL: &str = "tiny.en-q8_0-speakr";
+/// The speech model where none is set.
+const DEFAULT_MODEL: &str = default_model(cfg!(feature = "bundled-models"));
+
+/// The same in a build with models, which takes the one that is part of it, and in one without,
+/// which takes the published one of the same name: that can be pulled.
+pub(crate) const fn default_model(bundled: bool) -> &'static str {
+    if bundled {
+        "tiny.en-q8_0-speakr"
+    } else {
+        "tiny.en-q8_0"
+    }
+}
 
 /// Where a value came from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -152,7 +162,11 @@ settings! {
     device: Option<String> = None, "\"file:speech.wav\"";
     /// The speech model, by a name that `speakr models list` lists. The bundled one, which knows
     /// English, where absent.
-    model: String = BUNDLED_MODEL.to_owned(), "\"base\"";
+    model: String = DEFAULT_MODEL.to_owned(), "\"base\"";
+    /// The model that search finds meaning with, by a name that `speakr models list` lists. The
+    /// bundled one, which knows English, where absent. After a change, the next search reads all
+    /// texts anew with it.
+    embedding_model: Option<String> = None, "\"paraphrase-multilingual-minilm-l12-v2\"";
     /// The language spoken, as a code such as "de". Detected where absent or "auto".
     language: Option<String> = None, "\"en\"";
     /// Tags of every new recording, unless the command line names others.
@@ -161,9 +175,9 @@ settings! {
     clipboard: bool = true, "true";
     /// How `speakr transcribe` prints text: txt, srt, vtt, json or tsv.
     format: Option<FormatArg> = None, "\"txt\"";
-    /// The silence that ends a recording, such as "2s". Off where absent.
+    /// The silence that ends a recording, such as "2s". Off where absent or "off".
     stop_on_silence: Option<Duration> = None, "\"2s\"";
-    /// The greatest length of a recording, such as "1h". No limit where absent.
+    /// The greatest length of a recording, such as "1h". No limit where absent or "off".
     max_duration: Option<Duration> = None, "\"1h\"";
     /// Recordings older than this many days are deleted: sound, text and vectors. 0 keeps
     /// everything, and so does leaving it out.

@@ -1,23 +1,25 @@
 //! How another shell (or a global shortcut) reaches a running recording: a socket in the data
 //! folder that only its owner can open, or a named pipe on Windows. One line in, one line of
 //! JSON out.
+//!
+//! Each recording has a socket of its own, for as long as it can be reached: while the text of one
+//! is still being made, the next may have begun, and neither may answer for the other.
+
+mod client;
+mod place;
+mod server;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use interprocess::local_socket::{
-    GenericFilePath, ListenerOptions, Name, ToFsName,
-    tokio::{Listener, Stream, prelude::*},
-};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    sync::mpsc,
-    task::JoinHandle,
-};
+use speakr_core::RecordingId;
+
+pub(crate) use self::{client::send, server::ControlServer};
 
 /// The longest wait for a recording to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,205 +77,65 @@ pub(crate) struct Status {
     pub(crate) duration_ms: u64,
 }
 
-/// The status that the recording keeps up to date and the socket tells.
-pub(crate) type SharedStatus = Arc<Mutex<Status>>;
+/// How far the recording is, kept up to date by it and told to whoever asks.
+pub(crate) struct Board(Mutex<Posted>);
 
-/// Where the socket is.
-///
-/// A socket's path may have some 100 bytes (`sun_path`); a deeper data folder gets one under the
-/// system's folder for temporary files, named after the data folder.
-fn socket_path(home: &Path) -> PathBuf {
-    if cfg!(windows) {
-        return PathBuf::from(format!(r"\\.\pipe\speakr-{}", fingerprint(home)));
-    }
-    let path = home.join("run").join("control.sock");
-    if path.as_os_str().len() < 100 {
-        return path;
-    }
-    std::env::temp_dir().join(format!("speakr-{}.sock", fingerprint(home)))
+struct Posted {
+    status: Status,
+    /// Whether requests are taken no more.
+    closed: bool,
 }
 
-fn fingerprint(home: &Path) -> String {
-    let whole = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
-    let namespace = uuid::Uuid::NAMESPACE_URL;
-    uuid::Uuid::new_v5(&namespace, whole.as_os_str().as_encoded_bytes())
-        .simple()
-        .to_string()
-}
-
-fn name(path: &Path) -> std::io::Result<Name<'_>> {
-    path.to_fs_name::<GenericFilePath>()
-}
-
-/// Listens for requests as long as it lives.
-pub(crate) struct ControlServer {
-    task: JoinHandle<()>,
-    path: PathBuf,
-}
-
-impl ControlServer {
-    /// Starts listening. The caller holds the recording lock, so a socket that is already there
-    /// was left behind by a process that is gone.
-    pub(crate) fn start(
-        home: &Path,
-        status: SharedStatus,
-        requests: mpsc::UnboundedSender<Request>,
-    ) -> std::io::Result<Self> {
-        let path = socket_path(home);
-        if let Some(folder) = path.parent().filter(|_| cfg!(unix)) {
-            std::fs::create_dir_all(folder)?;
-        }
-        let listener = ListenerOptions::new()
-            .name(name(&path)?)
-            .try_overwrite(true)
-            .create_tokio()?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        }
-        let task = tokio::spawn(serve(listener, status, requests));
-        Ok(Self { task, path })
-    }
-}
-
-impl Drop for ControlServer {
-    fn drop(&mut self) {
-        self.task.abort();
-        if cfg!(unix) {
-            std::fs::remove_file(&self.path).ok();
-        }
-    }
-}
-
-async fn serve(listener: Listener, status: SharedStatus, requests: mpsc::UnboundedSender<Request>) {
-    loop {
-        match listener.accept().await {
-            Ok(stream) => {
-                let answered =
-                    tokio::time::timeout(ANSWER_TIMEOUT, answer(stream, &status, &requests)).await;
-                if !matches!(answered, Ok(Ok(()))) {
-                    tracing::debug!("a control request went away unanswered");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control socket failed to accept");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-}
-
-async fn answer(
-    stream: Stream,
-    status: &SharedStatus,
-    requests: &mpsc::UnboundedSender<Request>,
-) -> std::io::Result<()> {
-    let mut reader = BufReader::new(&stream).take(64);
-    let mut line = String::new();
-    reader.read_line(&mut line).await?;
-    let answer = match Request::parse(&line) {
-        Some(request) => {
-            // The status is the one before the request has its effect.
-            let now = status
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            requests.send(request).ok();
-            serde_json::to_string(&now).map_err(std::io::Error::other)?
-        }
-        None => "{\"error\":\"unknown request\"}".to_owned(),
-    };
-    let mut writer = &stream;
-    writer.write_all(answer.as_bytes()).await?;
-    writer.write_all(b"\n").await?;
-    writer.flush().await
-}
-
-/// Sends `request` to the recording that runs over `home`; `None` when there is none.
-pub(crate) async fn send(home: &Path, request: Request) -> std::io::Result<Option<Status>> {
-    let path = socket_path(home);
-    let stream = match Stream::connect(name(&path)?).await {
-        Ok(stream) => stream,
-        Err(e)
-            if matches!(
-                e.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(e) => return Err(e),
-    };
-    let exchange = async {
-        let mut writer = &stream;
-        writer.write_all(request.word().as_bytes()).await?;
-        writer.write_all(b"\n").await?;
-        writer.flush().await?;
-        let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line).await?;
-        serde_json::from_str(&line).map_err(std::io::Error::other)
-    };
-    tokio::time::timeout(ANSWER_TIMEOUT, exchange)
-        .await
-        .map_err(|_| std::io::Error::new(std::io::ErrorKind::TimedOut, "it doesn't answer"))?
-        .map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status() -> SharedStatus {
-        Arc::new(Mutex::new(Status {
-            recording_id: "r".into(),
-            phase: Phase::Recording,
-            duration_ms: 42,
+impl Board {
+    /// A recording that begins.
+    pub(crate) fn new(id: RecordingId, phase: Phase) -> Self {
+        Self(Mutex::new(Posted {
+            status: Status {
+                recording_id: id.to_string(),
+                phase,
+                duration_ms: 0,
+            },
+            closed: false,
         }))
     }
 
-    #[tokio::test]
-    async fn a_request_reaches_the_recording_and_is_answered_with_its_status() {
-        let home = tempfile::tempdir().unwrap();
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let server = ControlServer::start(home.path(), status(), tx).unwrap();
-        let told = send(home.path(), Request::Stop).await.unwrap().unwrap();
-        assert_eq!(told.duration_ms, 42);
-        assert_eq!(rx.recv().await, Some(Request::Stop));
-        drop(server);
-        assert!(send(home.path(), Request::Stop).await.unwrap().is_none());
+    /// How far it is.
+    pub(crate) fn phase(&self) -> Phase {
+        self.posted().status.phase
     }
 
-    #[tokio::test]
-    async fn a_socket_left_behind_by_a_killed_process_is_taken_over() {
-        let home = tempfile::tempdir().unwrap();
-        let (tx, _rx) = mpsc::unbounded_channel();
-        let left = ControlServer::start(home.path(), status(), tx.clone()).unwrap();
-        left.task.abort();
-        std::mem::forget(left);
-        let _server = ControlServer::start(home.path(), status(), tx).unwrap();
-        assert!(send(home.path(), Request::Pause).await.unwrap().is_some());
+    /// It has come to `phase`.
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.posted().status.phase = phase;
     }
 
-    #[tokio::test]
-    async fn a_very_deep_data_folder_has_a_control_socket_too() {
-        let home = tempfile::tempdir().unwrap();
-        let deep = home.path().join("d".repeat(120));
-        let (tx, _rx) = mpsc::unbounded_channel();
-        let _server = ControlServer::start(&deep, status(), tx).unwrap();
-        assert!(send(&deep, Request::Cancel).await.unwrap().is_some());
+    /// Sound has come in.
+    pub(crate) fn set_captured(&self, duration_ms: u64, paused: bool) {
+        let mut posted = self.posted();
+        posted.status.duration_ms = duration_ms;
+        posted.status.phase = if paused {
+            Phase::Paused
+        } else {
+            Phase::Recording
+        };
     }
 
-    #[tokio::test]
-    async fn nonsense_on_the_socket_does_no_harm() {
-        let home = tempfile::tempdir().unwrap();
-        let (tx, mut rx) = mpsc::unbounded_channel();
-        let _server = ControlServer::start(home.path(), status(), tx).unwrap();
-        let path = socket_path(home.path());
-        let stream = Stream::connect(name(&path).unwrap()).await.unwrap();
-        (&stream).write_all(&[0xff; 500]).await.ok();
-        drop(stream);
-        assert!(send(home.path(), Request::Stop).await.unwrap().is_some());
-        assert_eq!(rx.recv().await, Some(Request::Stop));
+    /// Takes no request from here on: what was taken before has been done.
+    pub(crate) fn close(&self) {
+        self.posted().closed = true;
+    }
+
+    /// Does what is asked, and gives the status from before; nothing where it is too late to ask.
+    fn take(&self, request: Request, act: &(dyn Fn(Request) + Send + Sync)) -> Option<Status> {
+        let posted = self.posted();
+        if posted.closed {
+            return None;
+        }
+        act(request);
+        Some(posted.status.clone())
+    }
+
+    fn posted(&self) -> MutexGuard<'_, Posted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use speakr_keychain::KeychainError;
 use speakr_local::LockError;
 use speakr_models::ModelError;
 
-/// Exit codes, as documented in `speakr --help` and the README.
+/// Exit codes, as documented in `speakr --help` and `docs/cli.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ExitCode {
@@ -19,7 +19,7 @@ pub(crate) enum ExitCode {
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
-    /// There is no such recording, model or result.
+    /// There is no such recording or model, or nothing was found.
     NotFound = 3,
     /// Something that speakr needs is missing here (ffmpeg, a microphone, a model, …).
     Missing = 4,

@@ -126,7 +126,7 @@ fn start_log(filter: &config::LogFilter) -> Result<(), Failure> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| terminal::screen::LogWriter)
         .with_ansi(Output::new(false, false).has_colour())
         .init();
     Ok(())

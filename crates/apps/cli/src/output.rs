@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use crate::failure::{ExitCode, Failure};
+use crate::{
+    failure::{ExitCode, Failure},
+    terminal::screen,
+};
 
 /// How this process talks.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +24,7 @@ impl Output {
         Self {
             json,
             quiet,
-            colour: !no_colour && io::stderr().is_terminal(),
+            colour: !no_colour && !is_dumb() && io::stderr().is_terminal(),
         }
     }
 
@@ -30,11 +33,18 @@ impl Output {
         self.json
     }
 
+    /// Refuses `--json` where the result is `what`, which is of a form of its own.
+    pub(crate) fn refuse_json(self, what: &str) -> Result<(), Failure> {
+        if !self.json {
+            return Ok(());
+        }
+        let sentence = format!("this prints {what}, which there is no JSON of");
+        Err(Failure::new(ExitCode::Usage, sentence).hint("leave --json out"))
+    }
+
     /// Whether a person watches standard error (bars and meters make sense).
     pub(crate) fn is_watched(self) -> bool {
-        !self.quiet
-            && io::stderr().is_terminal()
-            && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+        !self.quiet && io::stderr().is_terminal() && !is_dumb()
     }
 
     /// Whether standard error may bear colours.
@@ -51,8 +61,10 @@ impl Output {
 
     /// Asks; the answer is typed on the same line.
     pub(crate) fn ask(self, question: &str) {
-        let mut err = io::stderr().lock();
-        write!(err, "{question}").and_then(|()| err.flush()).ok();
+        screen::above(&mut || {
+            let mut err = io::stderr().lock();
+            write!(err, "{question}").and_then(|()| err.flush()).ok();
+        });
     }
 
     /// Warns.
@@ -61,6 +73,19 @@ impl Output {
             Self::line(&format!("\u{1b}[33mwarning:\u{1b}[0m {message}"));
         } else {
             Self::line(&format!("warning: {message}"));
+        }
+    }
+
+    /// Warns that `what` failed, and why, and what to do next.
+    pub(crate) fn warn_of(self, what: &str, failure: &Failure) {
+        let sentence = failure.message();
+        if sentence.contains(what) {
+            self.warn(sentence);
+        } else {
+            self.warn(&format!("{what}: {sentence}"));
+        }
+        if let Some(hint) = failure.hint_text() {
+            Self::line(&format!("  {hint}"));
         }
     }
 
@@ -78,19 +103,24 @@ impl Output {
 
     // A closed standard error must not end the program.
     fn line(message: &str) {
-        writeln!(io::stderr().lock(), "{message}").ok();
+        screen::above(&mut || {
+            writeln!(io::stderr().lock(), "{message}").ok();
+        });
     }
 
     /// Prints a result for people.
     pub(crate) fn print(self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        written(writeln!(out, "{text}").and_then(|()| out.flush()))
+        self.print_raw(&format!("{text}\n"))
     }
 
     /// Prints a result byte for byte.
     pub(crate) fn print_raw(self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+        let mut printed = Ok(());
+        screen::above(&mut || {
+            let mut out = io::stdout().lock();
+            printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        });
+        written(printed)
     }
 
     /// Prints a result as one line of JSON.
@@ -99,6 +129,11 @@ impl Output {
             serde_json::to_string(value).map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
         self.print(&text)
     }
+}
+
+/// Whether the terminal can only print.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|kind| kind == "dumb")
 }
 
 // Who closes the pipe (`speakr list | head -1`) has read enough.

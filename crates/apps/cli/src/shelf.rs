@@ -6,7 +6,7 @@ use speakr_core::{
     RecordingId, Tags, Transcript,
     ports::index::Filter,
     search::{ListedRecording, SearchMode, SearchRequest, SearchResponse},
-    usecases::library::{self, Library, Removed},
+    usecases::library::{self, Library, Progress, Removed},
 };
 
 use crate::{
@@ -70,13 +70,18 @@ impl Shelf<'_> {
         }
     }
 
-    /// Searches.
-    pub(crate) async fn search(&self, request: &SearchRequest) -> Result<SearchResponse, Failure> {
+    /// Searches; tells how far it is with texts that have to be read for their meaning first.
+    pub(crate) async fn search(
+        &self,
+        request: &SearchRequest,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Result<SearchResponse, Failure> {
         match self {
             Self::Here(library) => {
                 if request.mode != SearchMode::Keyword {
-                    // What a crash left without vectors is found from now on.
-                    library.embed_pending(usize::MAX, &|_| ()).await?;
+                    // What a crash left without vectors is found from now on, and what another
+                    // model read.
+                    library.embed_pending(usize::MAX, progress).await?;
                 }
                 Ok(library.search(request).await?)
             }

@@ -3,9 +3,16 @@
 use futures::Stream;
 use speakr_core::{
     Recording, Transcript,
-    ports::speech::{DecodeOptions, SpeechModel},
+    ports::{
+        archive::SoundWriter,
+        sound::SoundSource,
+        speech::{DecodeOptions, SpeechModel},
+    },
     transcript::join_texts,
-    usecases::transcribe::{Pace, TranscribedSound, Transcriber, TranscriptionObserver},
+    usecases::{
+        capture::{Tee, TeeError},
+        transcribe::{Pace, TranscribedSound, Transcriber, TranscriptionObserver},
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +63,47 @@ impl Speech {
             sound,
             model: self.model.clone(),
         })
+    }
+
+    /// The same with the sound of `source`, as fast as it is taken, which goes through `writer`
+    /// where there is one.
+    pub(crate) async fn decode_from(
+        &self,
+        source: &mut (dyn SoundSource + 'static),
+        writer: Option<&mut (dyn SoundWriter + 'static)>,
+        options: &DecodeOptions,
+        observer: &dyn TranscriptionObserver,
+        cancel: &CancellationToken,
+    ) -> Result<Decoding, Unmade> {
+        let mut tee = Tee::new(source, writer);
+        let decoded = self
+            .decode(tee.stream(), Pace::File, options, observer, cancel)
+            .await;
+        match (tee.finish().await, decoded) {
+            // Why the sound ended early says more than what that did to the decoder; but who
+            // cancels ends both.
+            (Err(_), Err(failure)) if cancel.is_cancelled() => Err(Unmade::Text(failure)),
+            (Err(cut), _) => Err(Unmade::Cut(cut)),
+            (Ok(_), decoded) => decoded.map_err(Unmade::Text),
+        }
+    }
+}
+
+/// Why there is no text of a file.
+pub(crate) enum Unmade {
+    /// Its sound ended early.
+    Cut(TeeError),
+    /// Its sound was there.
+    Text(Failure),
+}
+
+impl From<Unmade> for Failure {
+    fn from(unmade: Unmade) -> Self {
+        match unmade {
+            Unmade::Cut(TeeError::Source(error)) => error.into(),
+            Unmade::Cut(TeeError::Archive(error)) => error.into(),
+            Unmade::Text(failure) => failure,
+        }
     }
 }
 

@@ -6,22 +6,23 @@ use async_trait::async_trait;
 use speakr_core::{
     Language, Recording, Transcript,
     ports::{
-        archive::{Archive, ArchiveError, SoundWriter},
+        archive::{ArchiveError, SoundWriter},
         sound::{SoundError, SoundInput, SoundSource},
         speech::DecodeOptions,
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
-    usecases::{
-        capture::{Tee, TeeError},
-        transcribe::{Pace, TranscriptionObserver},
-    },
+    usecases::{capture::TeeError, transcribe::TranscriptionObserver},
 };
-use speakr_local::{LockError, TranscriptionLock};
+use speakr_local::LockError;
 use speakr_models::ModelError;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::App, failure::Failure, speech::Speech};
+use crate::{
+    compose::App,
+    failure::Failure,
+    speech::{Speech, Unmade},
+};
 
 /// What errors call this program.
 const SERVICE: &str = "this speakr";
@@ -113,18 +114,16 @@ impl LocalTranscription {
         }
 
         let archive = self.app.archive().map_err(failed)?;
-        let mut writer = archive.begin(&recording).await.map_err(archive_error)?;
-        let unfinished = Unfinished::begun(&self.app, &recording);
-        let _lock = TranscriptionLock::acquire(self.app.home(), recording.recording_id).map_err(
-            |error| match error {
-                error @ (LockError::Transcribing(_) | LockError::Recording { .. }) => {
-                    TranscriptionError::Refused {
-                        reason: error.to_string(),
-                    }
+        let begun = self.app.begin(archive.as_ref(), &recording).await;
+        let (mut writer, _lock) = begun.map_err(|error| match error {
+            LockError::Archive(error) => archive_error(error),
+            error @ (LockError::Transcribing(_) | LockError::Recording { .. }) => {
+                TranscriptionError::Refused {
+                    reason: error.to_string(),
                 }
-                error => failed(error.into()),
-            },
-        )?;
+            }
+        })?;
+        let unfinished = Unfinished::begun(&self.app, &recording);
         let transcript = decoder
             .decode(source.as_mut(), Some(writer.as_mut()), &recording)
             .await?;
@@ -183,27 +182,19 @@ impl Decoder<'_> {
         writer: Option<&mut (dyn SoundWriter + 'static)>,
         recording: &Recording,
     ) -> Result<Transcript, TranscriptionError> {
-        let mut tee = Tee::new(source, writer);
         let decoded = self
             .speech
-            .decode(
-                tee.stream(),
-                Pace::File,
-                self.options,
-                self.observer,
-                self.cancel,
-            )
+            .decode_from(source, writer, self.options, self.observer, self.cancel)
             .await;
-        // Why the sound ended early says more than what that did to the decoder.
-        let passed = tee.finish().await;
         if self.cancel.is_cancelled() {
             return Err(TranscriptionError::Cancelled);
         }
-        passed.map_err(|error| match error {
-            TeeError::Source(error) => sound_error(self.request, error),
-            TeeError::Archive(error) => archive_error(error),
+        let decoding = decoded.map_err(|unmade| match unmade {
+            Unmade::Cut(TeeError::Source(error)) => sound_error(self.request, error),
+            Unmade::Cut(TeeError::Archive(error)) => archive_error(error),
+            Unmade::Text(failure) => failed(failure),
         })?;
-        Ok(decoded.map_err(failed)?.transcript(recording))
+        Ok(decoding.transcript(recording))
     }
 }
 

@@ -107,7 +107,8 @@ async fn serve() -> Result<(), Failure> {
             stop.clone(),
         ));
         let id = model.model_id().to_owned();
-        let library = Library::new(archive, Arc::new(database.index()), model);
+        let library = Library::new(archive.clone(), Arc::new(database.index()), model)
+            .with_condemned(archive);
         let open = || Queue::open(&bus, queue.clone());
         if let Some(queue) = bus::until_open(&stop, open).await {
             working.set();

@@ -34,7 +34,9 @@ pub(crate) async fn run(from_start: bool) -> Result<(), Failure> {
             "{unfinished} deletions that had been broken off are finished."
         ));
     }
-    let library = Library::new(Arc::new(archive), Arc::new(database.index()), model);
+    let archive = Arc::new(archive);
+    let library =
+        Library::new(archive.clone(), Arc::new(database.index()), model).with_condemned(archive);
     let told = AtomicUsize::new(0);
     let progress = |at: Progress| {
         let percent = at.done * 100 / at.total.max(1);

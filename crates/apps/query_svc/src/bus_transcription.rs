@@ -15,6 +15,7 @@ use speakr_core::{
     Recording, RecordingId, RecordingState, Segment, Transcript,
     ports::{
         archive::{Archive, ArchiveError},
+        condemned::Condemned,
         sound::{SoundDecoder, SoundError, SoundInput},
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
@@ -37,16 +38,27 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 pub(crate) struct BusTranscription {
     bus: Bus,
     library: Library,
+    condemned: Arc<dyn Condemned>,
+    sweep_after: Duration,
     decoder: Arc<dyn SoundDecoder>,
 }
 
 impl BusTranscription {
-    /// Asks over `bus`; `library` has what comes of it, `decoder` reads files that are too large
-    /// for a message.
-    pub(crate) fn new(bus: Bus, library: Library, decoder: Arc<dyn SoundDecoder>) -> Self {
+    /// Asks over `bus`; `library` has what comes of it, `condemned` what of that isn't to stay,
+    /// for which others look after `sweep_after`. `decoder` reads files that are too large for a
+    /// message.
+    pub(crate) fn new(
+        bus: Bus,
+        library: Library,
+        condemned: Arc<dyn Condemned>,
+        sweep_after: Duration,
+        decoder: Arc<dyn SoundDecoder>,
+    ) -> Self {
         Self {
             bus,
             library,
+            condemned,
+            sweep_after,
             decoder,
         }
     }
@@ -181,6 +193,17 @@ impl BusTranscription {
         }
     }
 
+    /// Keeps what isn't to stay from being swept away while its text is made. Comes back with an
+    /// error alone.
+    async fn look_after(&self, id: RecordingId) -> TranscriptionError {
+        loop {
+            tokio::time::sleep(self.sweep_after / 5).await;
+            if let Err(error) = self.condemned.condemn(id).await {
+                return archive_error(error);
+            }
+        }
+    }
+
     async fn look(&self, id: RecordingId) -> Result<Option<Transcript>, TranscriptionError> {
         match self.archive().transcript(id).await {
             Ok(transcript) => Ok(transcript),
@@ -208,12 +231,26 @@ impl Transcription for BusTranscription {
         if let Some(transcript) = self.look(id).await? {
             return Ok(transcript);
         }
-        // What was there before this request is not this request's to take away.
+        // What was there before this request is not this request's to take away, unless it is what
+        // such a request left.
+        let condemned = self
+            .condemned
+            .is_condemned(id)
+            .await
+            .map_err(archive_error)?;
         let was_there = match self.archive().recording(id).await {
-            Ok(_) => true,
+            Ok(_) => !condemned,
             Err(ArchiveError::NotFound(_)) => false,
             Err(error) => return Err(archive_error(error)),
         };
+        // What isn't to be kept goes even if this process is killed: another finds it on the list.
+        // What is to be kept is never on it, not even half an upload: a list that is out of date
+        // must not cost a word.
+        if request.keep && condemned {
+            self.condemned.release(id).await.map_err(archive_error)?;
+        } else if !request.keep && !was_there {
+            self.condemned.condemn(id).await.map_err(archive_error)?;
+        }
         // What is to go again can only come from now on.
         let copies = StreamCopies::from_now_on(self.bus.clone())
             .await
@@ -229,6 +266,7 @@ impl Transcription for BusTranscription {
         let transcript = tokio::select! {
             () = cancel.cancelled() => Err(TranscriptionError::Cancelled),
             transcript = self.ask(request, id, observer, &mut told_parts, &mut cleaner) => transcript,
+            error = self.look_after(id), if !request.keep && !was_there => Err(error),
         }?;
         told_parts.tell_the_rest(&transcript, observer);
         if cleaner.armed {

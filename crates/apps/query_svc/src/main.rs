@@ -2,6 +2,7 @@
 
 mod bus_transcription;
 mod settings;
+mod sweeping;
 mod tokens;
 
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
@@ -110,9 +111,18 @@ async fn serve() -> Result<(), Failure> {
             stop.clone(),
         ));
         let queries = Arc::new(RememberingEmbedder::new(model, REMEMBERED_QUERIES));
-        let library = Library::new(archive, Arc::new(database.index()), queries)
-            .with_copies(Arc::new(StreamCopies::new(bus.clone())));
-        let transcription = BusTranscription::new(bus.clone(), library.clone(), decoder);
+        let library = Library::new(archive.clone(), Arc::new(database.index()), queries)
+            .with_copies(Arc::new(StreamCopies::new(bus.clone())))
+            .with_condemned(archive.clone());
+        let sweep_after = settings::sweep_after(config)?;
+        let transcription =
+            BusTranscription::new(bus.clone(), library.clone(), archive, sweep_after, decoder);
+        service.tasks().spawn(sweeping::run(
+            library.clone(),
+            sweep_after,
+            settings::retention_days(config)?,
+            stop.clone(),
+        ));
         let api = Api::new(
             library,
             Arc::new(transcription),

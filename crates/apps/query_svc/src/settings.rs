@@ -80,6 +80,22 @@ const MAX_SOUND: Setting = Setting::new(
 )
 .default("24h");
 
+const RETENTION: Setting = Setting::new(
+    "SPEAKR_RETENTION_DAYS",
+    Kind::Number {
+        min: 1,
+        max: u32::MAX as u64,
+    },
+    "Recordings older than so many days are deleted, sound and text; none where it isn't set.",
+);
+
+const SWEEP_AFTER: Setting = Setting::new(
+    "SPEAKR_SWEEP_AFTER",
+    Kind::Duration,
+    "What is to go and is left by whoever was at it (a process that was killed) is deleted after so long.",
+)
+.default("5m");
+
 /// The settings of serving.
 pub(crate) const TABLE: &[Setting] = &[
     API_ADDR,
@@ -93,6 +109,8 @@ pub(crate) const TABLE: &[Setting] = &[
     SCRATCH,
     FFMPEG,
     MAX_SOUND,
+    RETENTION,
+    SWEEP_AFTER,
 ];
 
 /// How the API is limited.
@@ -123,6 +141,19 @@ pub(crate) fn scratch(config: &Config) -> PathBuf {
 /// The ffmpeg program, where one is named.
 pub(crate) fn ffmpeg(config: &Config) -> Option<PathBuf> {
     config.path(&FFMPEG)
+}
+
+/// After how many days recordings go, where they do.
+pub(crate) fn retention_days(config: &Config) -> Result<Option<u32>, Failure> {
+    if config.optional_text(&RETENTION).is_none() {
+        return Ok(None);
+    }
+    Ok(u32::try_from(config.number(&RETENTION)?).ok())
+}
+
+/// How long nobody has looked after what is to go before it is swept away.
+pub(crate) fn sweep_after(config: &Config) -> Result<Duration, Failure> {
+    Ok(at_least_a_second(config.duration(&SWEEP_AFTER)?))
 }
 
 /// Bounds of decoding an upload.

@@ -143,7 +143,6 @@ impl SpeechEngine for Bounded {
         &self,
         pcm: Vec<i16>,
         options: &DecodeOptions,
-        preceding_text: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Decoded, SpeechError> {
         let slot = tokio::select! {
@@ -152,8 +151,6 @@ impl SpeechEngine for Bounded {
         };
         // Nobody closes the semaphore; were it closed, there is no bound left to keep.
         let _slot = slot.ok();
-        self.engine
-            .decode(pcm, options, preceding_text, cancel)
-            .await
+        self.engine.decode(pcm, options, cancel).await
     }
 }

@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// Fail where a word error rate is above the limits of this file.
     #[arg(long)]
     thresholds: Option<PathBuf>,
+    /// Fail where more words than these are wrong in all clips together.
+    #[arg(long)]
+    most_wrong_words: Option<usize>,
     /// Longest piece.
     #[arg(long)]
     longest_ms: Option<u64>,
@@ -94,13 +97,20 @@ impl Args {
     }
 }
 
-/// Measures and prints. `true`: all was measured.
+/// Measures and prints. `false`: a limit is broken.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let clips: Vec<_> = manifest::read(&args.speech)?
         .into_iter()
         .filter(|c| args.languages.contains(&c.language))
         .filter(|c| args.clip.as_ref().is_none_or(|part| c.name.contains(part)))
         .collect();
+    if clips.is_empty() {
+        return Err(format!(
+            "not measured: there is no such clip in {}",
+            args.speech.display()
+        )
+        .into());
+    }
     let vad = bundled_models().join("ggml-silero-v6.2.0.bin");
     let vad = SileroModel::load(&ModelBytes::File(vad))?;
     let models = if args.model.is_empty() {
@@ -137,10 +147,19 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_vec_pretty(&all)?)?;
     }
-    let Some(path) = &args.thresholds else {
-        return Ok(true);
+    let mut breaches = match &args.thresholds {
+        Some(path) => thresholds::breaches(&thresholds::read(path)?, &all),
+        None => Vec::new(),
     };
-    let breaches = thresholds::breaches(&thresholds::read(path)?, &all);
+    for measured in &all {
+        let wrong = measured.errors.errors();
+        if args.most_wrong_words.is_some_and(|most| wrong > most) {
+            breaches.push(format!(
+                "{} ({}): {wrong} of {} words are wrong",
+                measured.model, measured.pace, measured.errors.words
+            ));
+        }
+    }
     for breach in &breaches {
         eprintln!("error: {breach}");
     }
@@ -150,19 +169,20 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
 fn print(result: &Accuracy, texts: bool) {
     println!("\n{} ({})", result.model, result.pace);
     println!(
-        "{:<28} {:>7} {:>5} {:>4} {:>4} {:>4} {:>7} {:>7}",
-        "clip", "seconds", "words", "sub", "del", "ins", "WER", "CPU/s"
+        "{:<28} {:>7} {:>5} {:>4} {:>4} {:>4} {:>4} {:>7} {:>7}",
+        "clip", "seconds", "words", "sub", "del", "ins", "gap", "WER", "CPU/s"
     );
     for c in &result.clips {
         let e = &c.errors;
         println!(
-            "{:<28} {:>7.2} {:>5} {:>4} {:>4} {:>4} {:>7.3} {:>7.3}",
+            "{:<28} {:>7.2} {:>5} {:>4} {:>4} {:>4} {:>4} {:>7.3} {:>7.3}",
             c.clip,
             c.seconds,
             e.words,
             e.substitutions,
             e.deletions,
             e.insertions,
+            c.longest_gap,
             e.rate(),
             c.cpu_s / c.seconds
         );
@@ -175,13 +195,19 @@ fn print(result: &Accuracy, texts: bool) {
     }
     let e = &result.errors;
     println!(
-        "{:<28} {:>7.2} {:>5} {:>4} {:>4} {:>4} {:>7.4} {:>7.3}",
+        "{:<28} {:>7.2} {:>5} {:>4} {:>4} {:>4} {:>4} {:>7.4} {:>7.3}",
         "all",
         result.seconds,
         e.words,
         e.substitutions,
         e.deletions,
         e.insertions,
+        result
+            .clips
+            .iter()
+            .map(|c| c.longest_gap)
+            .max()
+            .unwrap_or(0),
         result.word_error_rate,
         result.cpu_per_second
     );

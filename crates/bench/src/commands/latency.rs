@@ -1,58 +1,79 @@
 //! `speakr-bench latency`.
 
-use std::{path::PathBuf, sync::Arc};
-
-use speakr_bench::{
-    latency::{self, Stop},
-    manifest,
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
-use speakr_core::{ports::speech::SpeechEngine, usecases::transcribe::Transcriber};
-use speakr_whisper::{ModelBytes, SileroModel};
 
-use super::{Failure, bundled_models, load_engine};
+use serde::{Deserialize, Serialize};
+use speakr_bench::{latency::median, manifest, sound};
+
+use super::Failure;
 
 /// Seconds of speech that end every sound.
 const LAST_S: u64 = 30;
+/// Seconds that the speaker would go on, if nobody stopped the recording.
+const BEYOND_S: u64 = 5;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The program; the one beside this if absent.
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Folder with manifest.tsv and WAV files; they are played one after the other.
     #[arg(long, env = "SPEAKR_SPEECH_DIR")]
     speech: PathBuf,
-    /// Speech model (whisper.cpp's format); the bundled one if absent.
+    /// Speech model, by the name that the program knows it by; the bundled one if absent.
     #[arg(long)]
-    model: Option<PathBuf>,
+    model: Option<String>,
     /// Seconds of speech before the speaker stops.
     #[arg(long, value_delimiter = ',', default_value = "30,60,90")]
     after: Vec<u64>,
     /// Stops for each of them, each half a second later than the one before.
     #[arg(long, default_value_t = 5)]
     rounds: u64,
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
     /// Highest median in milliseconds; above, the command fails.
     #[arg(long)]
     limit_ms: Option<f64>,
+    /// Fail where the median after the longest speech is more than so much above that after the
+    /// shortest: the wait must not grow with what was said.
+    #[arg(long)]
+    growth_ms: Option<f64>,
     /// Write all figures as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// `after` seconds of speech. The last ones, in which the speaker stops, are the same whatever came
-/// before them, so that lengths can be compared: half a second more of them each round.
+/// One stop.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Stop {
+    /// After so many seconds of speech.
+    after_s: f64,
+    /// From the call of the program until it said that it records.
+    start_ms: f64,
+    /// From the stop to the text, as the program tells it.
+    latency_ms: f64,
+}
+
+/// `after` seconds of speech and some more. The last ones, in which the speaker stops, are the same
+/// whatever came before them, so that lengths can be compared: half a second more of them each
+/// round.
 fn spoken(pcm: &[i16], after: u64, round: u64) -> Vec<i16> {
     let seconds = |s: u64| (s * 16_000) as usize;
     let last = after.min(LAST_S);
     let end = seconds(last) + (round * 8_000) as usize;
     let before = pcm.iter().cycle().skip(end).take(seconds(after - last));
     before
-        .chain(pcm.iter().cycle().take(end))
+        .chain(pcm.iter().cycle().take(end + seconds(BEYOND_S)))
         .copied()
         .collect()
 }
 
-/// Measures and prints. `false`: a median is above the limit.
+/// Measures and prints. `false`: a median is above its limit.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let mut pcm = Vec::new();
     for clip in manifest::read(&args.speech)? {
@@ -63,48 +84,142 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if pcm.is_empty() {
         return Err("there is no English speech in that folder".into());
     }
-    let vad = bundled_models().join("ggml-silero-v6.2.0.bin");
-    let vad = SileroModel::load(&ModelBytes::File(vad))?;
-    let bundled = bundled_models().join("ggml-tiny.en-q8_0.bin");
-    let engine = Arc::new(load_engine(
-        args.model.as_ref().unwrap_or(&bundled),
-        args.threads,
-    )?);
-    let transcriber = Transcriber::new(
-        Arc::clone(&engine) as Arc<dyn SpeechEngine>,
-        Box::new(move || Ok(Box::new(vad.detector()))),
-    );
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_time()
-        .build()?;
+    let beside = std::env::current_exe()?.with_file_name("speakr");
+    let program = args.program.as_deref().unwrap_or(&beside);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("spoken.wav");
     let mut stops: Vec<Stop> = Vec::new();
-    let mut within = true;
+    let mut medians = Vec::new();
+    println!("from the stop to the text, as `speakr record` tells it");
     println!(
-        "{} from the end of the sound to the whole text, {} threads",
-        engine.model().id,
-        args.threads
-    );
-    println!(
-        "{:>9} {:>10} {:>10} {:>10}",
-        "after s", "median ms", "least ms", "most ms"
+        "{:>9} {:>10} {:>10} {:>10} {:>16}",
+        "after s", "median ms", "least ms", "most ms", "until it records"
     );
     for &after in &args.after {
-        let mut found = Vec::new();
+        let (mut found, mut starts) = (Vec::new(), Vec::new());
         for round in 0..args.rounds {
-            let sound = spoken(&pcm, after, round);
-            let stop = runtime.block_on(latency::measure(&transcriber, &sound))?;
+            std::fs::write(&file, sound::wav(&spoken(&pcm, after, round)))?;
+            let seconds = after as f64 + round as f64 / 2.0;
+            let recorder = Recorder {
+                program,
+                home: &folder.path().join("home"),
+                model: args.model.as_deref(),
+            };
+            let stop = recorder.stop_after(&file, seconds)?;
             found.push(stop.latency_ms);
+            starts.push(stop.start_ms);
             stops.push(stop);
         }
         let least = found.iter().copied().fold(f64::INFINITY, f64::min);
         let most = found.iter().copied().fold(0.0, f64::max);
-        let median = latency::median(found);
-        within &= args.limit_ms.is_none_or(|limit| median <= limit);
-        println!("{after:>9} {median:>10.0} {least:>10.0} {most:>10.0}");
+        let (median, start) = (median(found), median(starts));
+        medians.push(median);
+        println!("{after:>9} {median:>10.0} {least:>10.0} {most:>10.0} {start:>16.0}");
     }
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_vec_pretty(&stops)?)?;
     }
-    Ok(within)
+    Ok(keeps_limits(args, &medians))
+}
+
+fn keeps_limits(args: &Args, medians: &[f64]) -> bool {
+    let mut keeps = true;
+    for (after, median) in args.after.iter().zip(medians) {
+        if args.limit_ms.is_some_and(|limit| *median > limit) {
+            eprintln!("error: after {after} s of speech the text takes {median:.0} ms");
+            keeps = false;
+        }
+    }
+    if let (Some(growth), Some(first), Some(last)) =
+        (args.growth_ms, medians.first(), medians.last())
+        && last - first > growth
+    {
+        eprintln!("error: the wait grows with the speech: {first:.0} ms, then {last:.0} ms");
+        keeps = false;
+    }
+    keeps
+}
+
+/// The program, as it is called.
+struct Recorder<'a> {
+    program: &'a Path,
+    home: &'a Path,
+    model: Option<&'a str>,
+}
+
+/// A child that doesn't outlive the measurement.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Recorder<'_> {
+    fn command(&self, word: &str) -> Command {
+        let mut command = Command::new(self.program);
+        command
+            .args([word, "--json"])
+            .env("SPEAKR_HOME", self.home)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Records `sound`, and stops it from outside after `seconds`, as a global shortcut would. The
+    /// clipboard, which isn't this bench's, is left alone.
+    fn stop_after(&self, sound: &Path, seconds: f64) -> Result<Stop, Failure> {
+        #[derive(Deserialize)]
+        struct Told {
+            text: String,
+            latency_ms: f64,
+        }
+        let mut record = self.command("record");
+        record
+            .arg("--no-clipboard")
+            .arg(format!("--device=file:{}", sound.display()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if let Some(model) = self.model {
+            record.args(["--model", model]);
+        }
+        let called = Instant::now();
+        let mut child = Killed(record.spawn()?);
+        let stderr = child.0.stderr.take().ok_or("its messages can't be read")?;
+        let mut said = String::new();
+        let mut lines = BufReader::new(stderr);
+        while !said.contains("Recording") {
+            if lines.read_line(&mut said)? == 0 {
+                return Err(format!("{} didn't record: {said}", self.program.display()).into());
+            }
+        }
+        let start_ms = called.elapsed().as_secs_f64() * 1_000.0;
+        // Read on: a pipe that is full would hold it up.
+        let messages = thread::spawn(move || {
+            let mut rest = String::new();
+            lines.read_to_string(&mut rest).ok();
+            rest
+        });
+        thread::sleep(Duration::from_secs_f64(seconds));
+        let stopped = self.command("stop").stdout(Stdio::null()).status()?;
+        let mut printed = String::new();
+        if let Some(stdout) = &mut child.0.stdout {
+            stdout.read_to_string(&mut printed)?;
+        }
+        let status = child.0.wait()?;
+        let messages = messages.join().unwrap_or_default();
+        if !stopped.success() || !status.success() {
+            return Err(format!("it ended with {status}: {messages}").into());
+        }
+        let told: Told = serde_json::from_str(&printed)?;
+        if told.text.is_empty() {
+            return Err("it heard nothing".into());
+        }
+        Ok(Stop {
+            after_s: seconds,
+            start_ms,
+            latency_ms: told.latency_ms,
+        })
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) mod bus;
 pub(crate) mod first_text;
 pub(crate) mod index_speed;
 pub(crate) mod latency;
+pub(crate) mod length;
 pub(crate) mod query;
 pub(crate) mod recall;
 pub(crate) mod speed;

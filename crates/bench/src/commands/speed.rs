@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Speech model (whisper.cpp's format); the bundled one if absent.
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Larger ones, to be reported beside it.
+    #[arg(long)]
+    also: Vec<PathBuf>,
     /// A Python with faster-whisper.
     #[arg(long, env = "SPEAKR_PEER_PYTHON", requires = "peer_model")]
     peer_python: Option<PathBuf>,
@@ -51,22 +54,32 @@ struct Row {
 }
 
 /// Measures and prints. `false`: speakr took more processor time or memory than the peer at its
-/// first beam.
+/// first beam, or there was no peer to compare with.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let clips: Vec<Clip> = manifest::read(&args.speech)?
         .into_iter()
         .filter(|c| c.language == "en")
         .collect();
-    let mut rows = vec![ours(args, &clips)?];
+    if clips.is_empty() {
+        return Err("there is no English speech in that folder".into());
+    }
+    let bundled = bundled_models().join("ggml-tiny.en-q8_0.bin");
+    let mut rows = vec![ours(args.model.as_ref().unwrap_or(&bundled), &clips)?];
+    let mut first_peer = None;
     match (&args.peer_python, &args.peer_model) {
         (Some(python), Some(model)) => {
+            first_peer = Some(rows.len());
             for &beam in &args.beams {
                 rows.push(theirs(python, model, beam, &clips)?);
             }
         }
         _ => eprintln!(
-            "no peer: give --peer-python and --peer-model (crates/bench/peer tells how to get them)"
+            "not measured: the peer; give --peer-python and --peer-model (scripts/bench.sh gets them \
+             where it can)"
         ),
+    }
+    for model in &args.also {
+        rows.push(ours(model, &clips)?);
     }
     println!(
         "{:<40} {:>8} {:>8} {:>8}",
@@ -81,16 +94,15 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_vec_pretty(&rows)?)?;
     }
-    Ok(rows.get(1).is_none_or(|peer| {
+    Ok(first_peer.and_then(|at| rows.get(at)).is_some_and(|peer| {
         rows[0].cpu_per_second <= peer.cpu_per_second && rows[0].peak_rss_mb <= peer.peak_rss_mb
     }))
 }
 
-fn ours(args: &Args, clips: &[Clip]) -> Result<Row, Failure> {
+fn ours(model: &Path, clips: &[Clip]) -> Result<Row, Failure> {
     let vad = bundled_models().join("ggml-silero-v6.2.0.bin");
     let vad = SileroModel::load(&ModelBytes::File(vad))?;
-    let bundled = bundled_models().join("ggml-tiny.en-q8_0.bin");
-    let engine = load_engine(args.model.as_ref().unwrap_or(&bundled), 1)?;
+    let engine = load_engine(model, 1)?;
     let measurement = Measurement {
         engine: Arc::new(engine),
         vad: &vad,

@@ -55,7 +55,8 @@ pub trait SoundWriter: Send {
     /// gather a few seconds of them, which are kept once [`SoundWriter::sync`] has returned.
     ///
     /// # Errors
-    /// [`ArchiveError::Full`] or [`ArchiveError::Io`]; what was written before is kept.
+    /// [`ArchiveError::Full`] or [`ArchiveError::Io`]; what was written before is kept. Of these
+    /// samples those that [`SoundWriter::samples`] counts go with the next write or sync.
     async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError>;
 
     /// Makes what was written survive a power cut, and this process.
@@ -64,7 +65,7 @@ pub trait SoundWriter: Send {
     /// [`ArchiveError::Io`].
     async fn sync(&mut self) -> Result<(), ArchiveError>;
 
-    /// Samples written so far.
+    /// Samples taken so far, written or waiting to be.
     fn samples(&self) -> u64;
 }
 

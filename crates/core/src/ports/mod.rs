@@ -4,6 +4,7 @@ pub mod access;
 pub mod archive;
 pub mod clipboard;
 pub mod clock;
+pub mod condemned;
 pub mod copies;
 pub mod embedding;
 pub mod index;

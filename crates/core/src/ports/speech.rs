@@ -109,8 +109,7 @@ pub trait SpeechEngine: Send + Sync {
     /// [`SpeechError::UnknownLanguage`] when the model doesn't know the language.
     fn accepts(&self, options: &DecodeOptions) -> Result<(), SpeechError>;
 
-    /// Decodes `pcm` (16 kHz mono). `preceding_text` is what was said just before it in the same
-    /// recording; an engine may use it as context.
+    /// Decodes `pcm` (16 kHz mono), without regard to what was said before it.
     ///
     /// # Errors
     /// [`SpeechError::Cancelled`] soon after `cancel` is; else the engine's failure.
@@ -118,7 +117,6 @@ pub trait SpeechEngine: Send + Sync {
         &self,
         pcm: Vec<i16>,
         options: &DecodeOptions,
-        preceding_text: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Decoded, SpeechError>;
 }

@@ -71,6 +71,7 @@ run "each_pod_may_do_what_its_code_does_and_no_more" {
         "arn:aws:s3:::bucket-mock/recordings/*/recording.json",
         "arn:aws:s3:::bucket-mock/recordings/*/transcript.json",
         "arn:aws:s3:::bucket-mock/tombstones/*",
+        "arn:aws:s3:::bucket-mock/condemned/*",
         "arn:aws:s3:::bucket-mock/streams/*",
       ] : resource == allowed])]) if anytrue([for action in flatten([statement.Action]) : startswith(action, "s3:")])
     ]]))

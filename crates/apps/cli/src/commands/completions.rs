@@ -13,6 +13,7 @@ pub(crate) struct CompletionsArgs {
 
 /// Prints the shell's completion script.
 pub(crate) fn run(output: Output, args: &CompletionsArgs) -> Result<(), Failure> {
+    output.refuse_json("a script of the shell")?;
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "speakr", &mut script);
     output.print_raw(&String::from_utf8_lossy(&script))

@@ -63,7 +63,10 @@ pub(crate) fn run(output: Output, global: &GlobalArgs, args: &ConfigArgs) -> Res
     match args.action {
         Action::Show => show(output, global),
         Action::Path => print_path(output, &config::path(global)?),
-        Action::Example => output.print_raw(&config::example()),
+        Action::Example => {
+            output.refuse_json("an example of a configuration file")?;
+            output.print_raw(&config::example())
+        }
         Action::Init => init(output, &config::path(global)?),
     }
 }
@@ -172,5 +175,8 @@ fn init(output: Output, path: &Path) -> Result<(), Failure> {
     file.write_all(config::example().as_bytes())
         .map_err(failed)?;
     output.say(&format!("Wrote {}", path.display()));
+    if output.is_json() {
+        return print_path(output, path);
+    }
     Ok(())
 }

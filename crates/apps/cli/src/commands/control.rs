@@ -9,8 +9,7 @@ use crate::{
 
 /// Sends `request` to the running recording and tells what it did.
 pub(crate) async fn run(app: &App, request: Request) -> Result<(), Failure> {
-    let home = &app.settings.home;
-    let status = control::send(home, request)
+    let status = control::send(app.home(), request)
         .await
         .map_err(|e| {
             Failure::new(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use speakr_core::export;
 
-use super::transcribe::{FormatArg, write_whole};
+use super::format::{FormatArg, write_whole};
 use crate::{
     compose::App,
     failure::{ExitCode, Failure},
@@ -27,25 +27,19 @@ pub(crate) struct ExportArgs {
 
 /// Writes one recording's text.
 pub(crate) async fn run(app: &App, args: &ExportArgs) -> Result<(), Failure> {
+    let by_ending = || {
+        use clap::ValueEnum;
+        let ending = args.output.as_ref()?.extension()?.to_str()?;
+        FormatArg::from_str(ending, true).ok()
+    };
+    let format = FormatArg::choose(args.format.or_else(by_ending), None, app.output)?;
     let shelf = app.shelf().await?;
     let id = shelf.resolve(&args.id).await?;
     let transcript = shelf
         .transcript(id)
         .await?
         .ok_or_else(|| super::show::no_text(id))?;
-    let format = args
-        .format
-        .or_else(|| {
-            use clap::ValueEnum;
-            let ending = args.output.as_ref()?.extension()?.to_str()?;
-            FormatArg::from_str(ending, true).ok()
-        })
-        .unwrap_or(if app.output.is_json() {
-            FormatArg::Json
-        } else {
-            FormatArg::Txt
-        });
-    let text = export::export(&transcript, format.into())
+    let text = export::export(&transcript, format)
         .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
     match &args.output {
         None => app.output.print_raw(&text),

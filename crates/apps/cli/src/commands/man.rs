@@ -20,6 +20,7 @@ pub(crate) struct ManArgs {
 
 /// Prints the manual page, or writes all pages into a folder.
 pub(crate) fn run(output: Output, args: &ManArgs) -> Result<(), Failure> {
+    output.refuse_json("a manual page")?;
     let failed = |e: std::io::Error| Failure::new(ExitCode::Failed, format!("no manual page: {e}"));
     let Some(folder) = &args.output_dir else {
         let mut page = Vec::new();

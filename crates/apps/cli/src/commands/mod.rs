@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod format;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod models;

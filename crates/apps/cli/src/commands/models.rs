@@ -2,12 +2,12 @@
 
 use std::{
     fmt::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
 use serde::Serialize;
 use speakr_models::{
     Endpoint, ModelKind, ModelStatus, ModelStore, PullOptions, PullProgress, Pulled, Removed,
@@ -20,6 +20,7 @@ use crate::{
     failure::{ExitCode, Failure},
     output::Output,
     signals,
+    terminal::screen,
 };
 
 /// What to do with models.
@@ -326,26 +327,21 @@ fn verify(output: Output, store: &ModelStore, names: &[String]) -> Result<(), Fa
 /// What a person sees of a download: a bar on a terminal, a line for each event elsewhere.
 struct PullDisplay {
     output: Output,
-    bar: ProgressBar,
+    bar: Arc<ProgressBar>,
     /// The last thing that was said, so that it isn't said again.
     said: Mutex<String>,
 }
 
 impl PullDisplay {
     fn new(output: Output, name: &str) -> Self {
-        let bar = if output.is_watched() {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template(
-                "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left {msg}",
-            ) {
-                bar.set_style(style);
-            }
-            bar.set_prefix(name.to_owned());
+        let bar = screen::bar(
+            output,
+            "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left {msg}",
+        );
+        bar.set_prefix(name.to_owned());
+        if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        } else {
-            ProgressBar::hidden()
-        };
+        }
         Self {
             output,
             bar,
@@ -384,7 +380,7 @@ impl PullDisplay {
     fn say(&self, message: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if *said != message {
-            self.bar.suspend(|| self.output.say(message));
+            self.output.say(message);
             message.clone_into(&mut said);
         }
     }

@@ -1,6 +1,5 @@
 //! `speakr reindex`.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use speakr_core::{
     ports::index::IndexError,
@@ -10,6 +9,7 @@ use speakr_core::{
 use crate::{
     compose::App,
     failure::{ExitCode, Failure, chain},
+    terminal::screen,
 };
 
 #[derive(Serialize)]
@@ -23,14 +23,9 @@ struct ReindexJson {
 /// Makes the index anew from the folder of recordings.
 pub(crate) async fn run(app: &App) -> Result<(), Failure> {
     let output = app.output;
-    let bar = if output.is_watched() {
-        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-    } else {
+    let bar = screen::bar(output, "{bar:24} {pos}/{len} recordings, {eta} left");
+    if bar.is_hidden() {
         output.say("Reading the recordings…");
-        ProgressBar::hidden()
-    };
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len} recordings, {eta} left") {
-        bar.set_style(style);
     }
     let progress = |progress: Progress| {
         bar.set_length(progress.total as u64);

@@ -4,11 +4,17 @@ use std::io::{self, BufRead, IsTerminal};
 
 use clap::Args;
 use serde::Serialize;
-use speakr_core::{RecordingId, ports::archive::Deleted, usecases::library::Removed};
+use speakr_core::{
+    RecordingId,
+    ports::archive::{ArchiveError, Deleted},
+    usecases::library::Removed,
+};
+use speakr_local::{LockError, RecordingLock, TranscriptionLock};
 
 use crate::{
     compose::App,
     failure::{ExitCode, Failure},
+    shelf::Shelf,
 };
 
 /// Which recordings to delete.
@@ -51,6 +57,11 @@ pub(crate) async fn run(app: &App, args: &RmArgs) -> Result<(), Failure> {
     }
     if !args.yes && io::stdin().is_terminal() && !confirmed(app, &ids)? {
         return Err(Failure::new(ExitCode::Cancelled, "nothing was deleted"));
+    }
+    if matches!(shelf, Shelf::Here(_)) {
+        for id in &ids {
+            nobody_is_at(app, *id)?;
+        }
     }
     let mut done = Vec::new();
     for id in ids {
@@ -98,6 +109,23 @@ pub(crate) async fn run(app: &App, args: &RmArgs) -> Result<(), Failure> {
         })?;
     }
     Ok(())
+}
+
+/// Refuses to delete what a process is at work on: it would go on, and say that all is kept.
+fn nobody_is_at(app: &App, id: RecordingId) -> Result<(), Failure> {
+    let failure = if RecordingLock::is_recording(app.home(), id)? {
+        Failure::new(
+            ExitCode::Busy,
+            format!("recording {} is being captured", id.short()),
+        )
+    } else {
+        match TranscriptionLock::acquire(app.home(), id) {
+            // Its sound is gone, and the index still knows of it: `rm` takes it out.
+            Ok(_) | Err(LockError::Archive(ArchiveError::NotFound(_))) => return Ok(()),
+            Err(error) => error.into(),
+        }
+    };
+    Err(failure.hint("`speakr cancel` throws away what is being recorded; nothing was deleted"))
 }
 
 fn confirmed(app: &App, ids: &[RecordingId]) -> Result<bool, Failure> {

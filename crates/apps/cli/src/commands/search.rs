@@ -1,15 +1,26 @@
 //! `speakr search`.
 
+use std::sync::{Arc, OnceLock};
+
 use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
 use speakr_api::MOST_RESULTS;
-use speakr_core::search::{SearchMode, SearchRequest, SearchResult};
+use speakr_core::{
+    search::{SearchMode, SearchRequest, SearchResult},
+    usecases::library::Progress,
+};
 
 use crate::{
     args::FilterArgs,
     compose::App,
     failure::{ExitCode, Failure},
-    output::{clock, local_time},
+    output::{Output, clock, local_time},
+    shelf::Shelf,
+    terminal::screen,
 };
+
+/// Fewer texts are read before anybody wonders.
+const WORTH_TELLING: usize = 5;
 
 /// What to find.
 #[derive(Debug, Args)]
@@ -54,25 +65,74 @@ pub(crate) async fn run(app: &App, args: &SearchArgs) -> Result<(), Failure> {
     };
     let shelf = app.shelf().await?;
     shelf.warn_of_most(app.output, args.limit, MOST_RESULTS);
-    let response = shelf.search(&request).await?;
+    if matches!(shelf, Shelf::Here(_)) && request.mode != SearchMode::Keyword {
+        // A missing model is told with the way to get it.
+        app.embedding_model()?.locate()?;
+    }
+    let reading = Reading::new(app.output);
+    let response = shelf.search(&request, &|far| reading.show(far)).await?;
+    drop(reading);
     if app.output.is_json() {
-        return app.output.print_json(&response);
+        app.output.print_json(&response)?;
     }
     if response.results.is_empty() {
         return Err(Failure::new(ExitCode::NotFound, "nothing was found"));
     }
-    for result in &response.results {
-        app.output.print(&paragraph(result))?;
+    if !app.output.is_json() {
+        for result in &response.results {
+            app.output.print(&paragraph(result))?;
+        }
     }
     Ok(())
+}
+
+/// What a person sees while texts are read for their meaning: after a change of the model, all.
+struct Reading {
+    output: Output,
+    bar: OnceLock<Arc<ProgressBar>>,
+}
+
+impl Reading {
+    const fn new(output: Output) -> Self {
+        Self {
+            output,
+            bar: OnceLock::new(),
+        }
+    }
+
+    fn show(&self, far: Progress) {
+        if far.total < WORTH_TELLING {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| {
+            let bar = screen::bar(self.output, "{bar:24} {pos}/{len} texts read, {eta} left");
+            if bar.is_hidden() {
+                let texts = format!("Reading {} texts for their meaning…", far.total);
+                self.output.say(&texts);
+            }
+            bar.set_length(far.total as u64);
+            bar
+        });
+        bar.set_position(far.done as u64);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 fn paragraph(result: &SearchResult) -> String {
     let mut text = format!(
         "{}  {}  {}",
+        // What the order follows: the similarity is another number where words count too.
         result
-            .similarity
-            .map_or_else(|| "   -".to_owned(), |s| format!("{s:.2}")),
+            .passages
+            .first()
+            .map_or_else(|| "   -".to_owned(), |best| format!("{:.2}", best.score)),
         local_time(result.created_at),
         result.recording_id.short(),
     );

@@ -5,32 +5,35 @@ mod progress;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures::StreamExt;
 use jiff::Timestamp;
 use speakr_core::{
     CorrelationId, Recording, RecordingState, Tags, Transcript,
     export::{self, ExportFormat},
     ports::{
-        archive::{Archive, SoundWriter},
+        archive::Archive,
         sound::{SoundInput, SoundSource},
         speech::DecodeOptions,
     },
-    usecases::{
-        capture::{Tee, TeeError},
-        transcribe::Pace,
-    },
+    usecases::capture::{Tee, TeeError},
 };
-use speakr_local::TranscriptionLock;
 use tokio_util::sync::CancellationToken;
 
-use self::{inputs::Input, progress::Progress};
+use self::{
+    inputs::{Found, Input},
+    progress::Progress,
+};
 use crate::{
     args::DecodeArgs,
+    commands::{
+        format::{FormatArg, write_whole},
+        retry::note_original,
+    },
     compose::App,
     failure::{ExitCode, Failure},
     platform::{SpokenBy, sound_of},
-    speech::{Decoding, Speech},
+    speech::{Speech, Unmade},
 };
 
 /// The largest file that is looked at for going as it is: more than any server takes at once.
@@ -61,35 +64,9 @@ pub(crate) struct TranscribeArgs {
     decode: DecodeArgs,
 }
 
-/// A format of text with times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
-    /// The text alone
-    Txt,
-    /// SubRip subtitles
-    Srt,
-    /// WebVTT subtitles
-    Vtt,
-    /// Text, segments and all that is known of the recording
-    Json,
-    /// start, end (milliseconds) and text, tab-separated
-    Tsv,
-}
-
-impl From<FormatArg> for ExportFormat {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Txt => Self::Txt,
-            FormatArg::Srt => Self::Srt,
-            FormatArg::Vtt => Self::Vtt,
-            FormatArg::Json => Self::Json,
-            FormatArg::Tsv => Self::Tsv,
-        }
-    }
-}
-
 /// Transcribes every input; one that fails doesn't keep the rest from being done.
 pub(crate) async fn run(app: &App, args: &TranscribeArgs) -> Result<(), Failure> {
+    let format = FormatArg::choose(args.format, app.settings.format, app.output)?;
     let options = app.decode_options(&args.decode)?;
     app.check_model(&options)?;
     if args.no_save && app.has_platform() {
@@ -99,7 +76,17 @@ pub(crate) async fn run(app: &App, args: &TranscribeArgs) -> Result<(), Failure>
         )
         .hint("`--local --no-save` makes the text here and keeps nothing"));
     }
-    let (inputs, mut failures) = inputs::expand(&args.paths, args.recursive);
+    let Found {
+        inputs,
+        mut failures,
+        left_out,
+    } = inputs::expand(&args.paths, args.recursive);
+    for link in &left_out {
+        app.output.warn(&format!(
+            "{} is a link to a folder, and is left out; name it to have what is in it",
+            link.display()
+        ));
+    }
     if inputs.is_empty() && failures.is_empty() {
         return Err(Failure::new(
             ExitCode::NotFound,
@@ -126,6 +113,7 @@ pub(crate) async fn run(app: &App, args: &TranscribeArgs) -> Result<(), Failure>
         app,
         args,
         options,
+        format,
         cancel,
         speech: None,
         names: inputs::Names::default(),
@@ -153,12 +141,7 @@ fn summary(app: &App, mut failures: Vec<(String, Failure)>, tried: usize) -> Res
         return Ok(());
     }
     for (input, failure) in &failures {
-        let sentence = failure.message();
-        if sentence.contains(input.as_str()) {
-            app.output.warn(sentence);
-        } else {
-            app.output.warn(&format!("{input}: {sentence}"));
-        }
+        app.output.warn_of(input, failure);
     }
     let (n, s) = (failures.len(), if failures.len() == 1 { "" } else { "s" });
     Err(Failure::new(
@@ -171,6 +154,7 @@ struct Job<'a> {
     app: &'a App,
     args: &'a TranscribeArgs,
     options: DecodeOptions,
+    format: ExportFormat,
     cancel: CancellationToken,
     /// Loaded once, for all inputs.
     speech: Option<Speech>,
@@ -213,33 +197,35 @@ impl Job<'_> {
             Tags::new(&self.args.tags),
             self.options.clone(),
         );
-        if let Some(path) = input.absolute_path() {
-            recording
-                .metadata
-                .insert("source_path".to_owned(), path.into());
+        if let Some(path) = input.path() {
+            note_original(&mut recording.metadata, path);
         }
         if self.args.no_save {
-            let decoding = self
-                .decode(speech, source.as_mut(), None, progress)
-                .await
-                .map_err(|t| t.failure)?;
+            let decoding = speech
+                .decode_from(source.as_mut(), None, &self.options, progress, &self.cancel)
+                .await?;
             return self.deliver(input, decoding.doubt(), &decoding.transcript(&recording));
         }
 
         let archive = self.app.archive()?;
-        let mut writer = archive.begin(&recording).await?;
-        let lock = TranscriptionLock::acquire(self.app.home(), recording.recording_id)?;
-        let decoded = self
-            .decode(speech, source.as_mut(), Some(writer.as_mut()), progress)
+        let (mut writer, lock) = self.app.begin(archive.as_ref(), &recording).await?;
+        let decoded = speech
+            .decode_from(
+                source.as_mut(),
+                Some(writer.as_mut()),
+                &self.options,
+                progress,
+                &self.cancel,
+            )
             .await;
         let samples = writer.samples();
         drop(writer);
         let decoding = match decoded {
             Ok(decoding) => decoding,
-            Err(trouble) => {
+            Err(unmade) => {
                 let spoken = matches!(sound_input, SoundInput::Stdin) && samples > 0;
                 drop(lock);
-                return Err(self.give_up(recording, samples, spoken, trouble).await);
+                return Err(self.give_up(recording, samples, spoken, unmade).await);
             }
         };
         recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
@@ -272,9 +258,7 @@ impl Job<'_> {
             self.options.clone(),
         );
         // The path is this machine's own affair.
-        if let Some(path) = input.absolute_path()
-            && let Some(name) = Path::new(&path).file_name()
-        {
+        if let Some(name) = input.path().and_then(Path::file_name) {
             let name = name.to_string_lossy().into_owned();
             recording
                 .metadata
@@ -320,8 +304,7 @@ impl Job<'_> {
     ) -> Result<(), Failure> {
         let archive = self.app.archive()?;
         let id = recording.recording_id;
-        let mut writer = archive.begin(&recording).await?;
-        let lock = TranscriptionLock::acquire(self.app.home(), id)?;
+        let (mut writer, lock) = self.app.begin(archive.as_ref(), &recording).await?;
         let mut tee = Tee::new(source, Some(writer.as_mut()));
         {
             let mut sound = tee.stream();
@@ -350,47 +333,9 @@ impl Job<'_> {
             }
             Err(failure) => {
                 drop(lock);
-                let trouble = Trouble {
-                    failure,
-                    of_sound: false,
-                };
-                Err(self.give_up(recording, samples, samples > 0, trouble).await)
+                let unmade = Unmade::Text(failure);
+                Err(self.give_up(recording, samples, samples > 0, unmade).await)
             }
-        }
-    }
-
-    async fn decode(
-        &self,
-        speech: &Speech,
-        source: &mut (dyn SoundSource + 'static),
-        writer: Option<&mut (dyn SoundWriter + 'static)>,
-        progress: &Progress,
-    ) -> Result<Decoding, Trouble> {
-        let mut tee = Tee::new(source, writer);
-        let decoded = speech
-            .decode(
-                tee.stream(),
-                Pace::File,
-                &self.options,
-                progress,
-                &self.cancel,
-            )
-            .await;
-        // Why the sound ended early says more than what that did to the decoder.
-        let passed = tee.finish().await.map_err(|error| {
-            let of_sound = matches!(error, TeeError::Source(_));
-            let failure = match error {
-                TeeError::Source(error) => error.into(),
-                TeeError::Archive(error) => error.into(),
-            };
-            Trouble { failure, of_sound }
-        });
-        match passed {
-            Err(trouble) if !self.cancel.is_cancelled() => Err(trouble),
-            _ => decoded.map_err(|failure| Trouble {
-                failure,
-                of_sound: false,
-            }),
         }
     }
 
@@ -401,10 +346,11 @@ impl Job<'_> {
         mut recording: Recording,
         samples: u64,
         spoken: bool,
-        trouble: Trouble,
+        unmade: Unmade,
     ) -> Failure {
         let id = recording.recording_id;
-        let Trouble { failure, of_sound } = trouble;
+        let of_sound = matches!(unmade, Unmade::Cut(TeeError::Source(_)));
+        let failure = Failure::from(unmade);
         if !spoken {
             if let Err(error) = self.app.delete(id).await {
                 self.app.output.warn(error.message());
@@ -441,16 +387,7 @@ impl Job<'_> {
         } else if let Some(doubt) = doubt {
             output.warn(&format!("{input}: {doubt}"));
         }
-        let format = match self.args.format.or(self
-            .app
-            .settings
-            .format
-            .filter(|_| !output.is_json()))
-        {
-            Some(format) => format.into(),
-            None if output.is_json() => ExportFormat::Json,
-            None => ExportFormat::Txt,
-        };
+        let format = self.format;
         let text = export::export(transcript, format)
             .map_err(|e| Failure::from_error(ExitCode::Failed, &e))?;
         match &self.args.output_dir {
@@ -464,40 +401,4 @@ impl Job<'_> {
             }
         }
     }
-}
-
-struct Trouble {
-    failure: Failure,
-    of_sound: bool,
-}
-
-/// Writes the file so that it is there whole or not at all.
-pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".speakr-")
-            .tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // A temporary file is closed to others; a result is an ordinary file.
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| {
-        Failure::new(
-            ExitCode::Failed,
-            format!("can't write {}: {e}", path.display()),
-        )
-    })
 }

@@ -36,7 +36,7 @@ fn refused(file: &str) -> String {
 #[test]
 fn without_a_file_every_value_is_a_default() {
     let settings = load_with(None, &[], &GlobalArgs::default()).unwrap();
-    assert_eq!(settings.model, BUNDLED_MODEL);
+    assert_eq!(settings.model, DEFAULT_MODEL);
     assert_eq!(settings.home, PathBuf::from("/data/speakr"));
     assert!(settings.clipboard);
     for setting in TABLE {
@@ -79,6 +79,7 @@ fn every_setting_can_be_set_by_its_variable() {
     let values = HashMap::from([
         ("device", "file:a.wav"),
         ("model", "small"),
+        ("embedding_model", "all-minilm-l6-v2"),
         ("language", "de"),
         ("tags", "a,b"),
         ("clipboard", "no"),
@@ -257,7 +258,7 @@ fn a_file_that_an_option_names_must_exist() {
 fn a_variable_names_the_place_where_a_file_may_be() {
     let place = [("SPEAKR_CONFIG", "/no/such/file.toml")];
     let settings = load_with(Some("model = \"small\""), &place, &GlobalArgs::default()).unwrap();
-    assert_eq!(settings.model, BUNDLED_MODEL);
+    assert_eq!(settings.model, DEFAULT_MODEL);
 }
 
 #[test]

@@ -12,7 +12,10 @@ use speakr_core::Tags;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
-use crate::{args::parse_duration, commands::transcribe::FormatArg};
+use crate::{
+    args::{limit, parse_limit},
+    commands::format::FormatArg,
+};
 
 /// A type that a setting can have.
 pub(super) trait Value: Sized {
@@ -182,10 +185,7 @@ impl Value for Option<FormatArg> {
 impl Value for Option<Duration> {
     /// "off" and a length of nothing turn it off.
     fn from_text(text: &str) -> Result<Self, String> {
-        if text.trim().eq_ignore_ascii_case("off") {
-            return Ok(None);
-        }
-        Ok(Some(parse_duration(text)?).filter(|length| !length.is_zero()))
+        Ok(limit(Some(parse_limit(text)?), None))
     }
 
     fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
@@ -261,7 +261,8 @@ impl LogFilter {
         let level = match times {
             0 => return None,
             1 => "warn,speakr=info,speakr_core=info",
-            2 => "debug",
+            // The runtime of the embedder tells of each of its steps, hundreds of lines a second.
+            2 => "debug,tract_core=warn,tract_hir=warn,tract_onnx=warn,tract_nnef=warn",
             _ => "trace",
         };
         Some(Self(level.to_owned()))

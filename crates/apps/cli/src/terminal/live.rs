@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use speakr_core::{
     usecases::transcribe::{TranscriptionEvent, TranscriptionObserver},
 };
 
+use super::screen::{self, Drawn};
 use crate::output::{Output, clock};
 
 /// Redraws at most this often.
@@ -58,8 +59,8 @@ pub(crate) struct LiveView {
 
 impl LiveView {
     /// A view that shows `Connecting…` for `device`.
-    pub(crate) fn new(output: Output, device: &Device) -> Self {
-        let view = Self {
+    pub(crate) fn new(output: Output, device: &Device) -> Arc<Self> {
+        let view = Arc::new(Self {
             output,
             picture: Mutex::new(Picture {
                 state: State::Connecting,
@@ -71,8 +72,10 @@ impl LiveView {
                 drawn_at: None,
                 closed: false,
             }),
-        };
+        });
         if output.is_watched() {
+            let drawn: Arc<dyn Drawn> = view.clone();
+            screen::draw(&drawn);
             view.change(true, |_| {});
         } else {
             match device {
@@ -117,12 +120,8 @@ impl LiveView {
             return;
         }
         picture.closed = true;
-        if self.output.is_watched() && picture.drawn_lines > 0 {
-            let mut frame = String::new();
-            erase(&mut frame, picture.drawn_lines);
-            picture.drawn_lines = 0;
-            io::stderr().lock().write_all(frame.as_bytes()).ok();
-        }
+        let erased = picture.erased();
+        io::stderr().lock().write_all(erased.as_bytes()).ok();
     }
 
     fn change(&self, now: bool, change: impl FnOnce(&mut Picture)) {
@@ -134,22 +133,49 @@ impl LiveView {
         if !now && picture.drawn_at.is_some_and(|at| at.elapsed() < FRAME) {
             return;
         }
+        self.draw(&mut picture);
+    }
+
+    fn draw(&self, picture: &mut Picture) {
         let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        let mut frame = String::new();
-        erase(&mut frame, picture.drawn_lines);
-        let lines = lines(
-            &picture,
-            width.saturating_sub(1).max(20),
-            self.output.has_colour(),
-        );
-        picture.drawn_lines = lines.len();
-        frame.push_str(&lines.join("\n"));
-        frame.push('\n');
-        picture.drawn_at = Some(Instant::now());
+        let frame = picture.frame(width, self.output.has_colour());
         let mut err = io::stderr().lock();
         err.write_all(frame.as_bytes())
             .and_then(|()| err.flush())
             .ok();
+    }
+}
+
+impl Drawn for LiveView {
+    fn aside(&self, print: &mut dyn FnMut()) {
+        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        let erased = picture.erased();
+        let redraws = !erased.is_empty();
+        io::stderr().lock().write_all(erased.as_bytes()).ok();
+        print();
+        if redraws {
+            self.draw(&mut picture);
+        }
+    }
+}
+
+impl Picture {
+    /// What draws it in the place of its last frame, on a terminal of that many columns.
+    fn frame(&mut self, width: usize, colour: bool) -> String {
+        let mut frame = self.erased();
+        let lines = lines(self, width.saturating_sub(1).max(20), colour);
+        self.drawn_lines = lines.len();
+        self.drawn_at = Some(Instant::now());
+        frame.push_str(&lines.join("\n"));
+        frame.push('\n');
+        frame
+    }
+
+    /// What takes the last frame away.
+    fn erased(&mut self) -> String {
+        let mut frame = String::new();
+        erase(&mut frame, std::mem::take(&mut self.drawn_lines));
+        frame
     }
 }
 
@@ -275,14 +301,50 @@ mod tests {
         assert!(lines[TEXT_LINES - 1].ends_with("end"));
     }
 
+    fn picture() -> Picture {
+        Picture {
+            state: State::Recording,
+            level_dbfs: -20.0,
+            captured_ms: 61_000,
+            final_text: String::new(),
+            partial: String::new(),
+            drawn_lines: 0,
+            drawn_at: None,
+            closed: false,
+        }
+    }
+
     #[test]
-    fn wide_and_right_to_left_text_is_wrapped_without_harm() {
-        for text in [
-            "日本語のテキスト".repeat(20),
-            "שלום עולם ".repeat(20),
-            "👩‍👩‍👧 ".repeat(60),
+    fn growing_text_of_any_script_is_drawn_and_erased_without_a_trace() {
+        const COLUMNS: u16 = 40;
+        let cells = |n| std::num::NonZeroU16::new(n).unwrap();
+        for word in [
+            "word",
+            "日本語のテキスト",
+            "שלום עולם",
+            "👩‍👩‍👧",
+            "e\u{301}te\u{301}",
+            "ab—cd",
         ] {
-            assert!(!text_lines(&text, &text, 20, true).is_empty());
+            let mut terminal = vt100::Parser::new(cells(24), cells(COLUMNS), 0);
+            // As a terminal's line discipline sends it on.
+            let mut show = |text: &str| terminal.process(text.replace('\n', "\r\n").as_bytes());
+            let mut picture = picture();
+            show("before\n");
+            for _ in 0..60 {
+                picture
+                    .final_text
+                    .push_str(&std::mem::take(&mut picture.partial));
+                picture.partial = format!(" {word}");
+                show(&picture.frame(usize::from(COLUMNS), true));
+            }
+            let drawn = terminal.screen().contents();
+            assert!(drawn.starts_with("before\n"), "{word}: {drawn}");
+            assert_eq!(drawn.lines().count(), 2 + TEXT_LINES, "{word}: {drawn}");
+            let last = word.split(' ').next_back().unwrap();
+            assert!(drawn.contains(last), "{word}: {drawn}");
+            terminal.process(picture.erased().as_bytes());
+            assert_eq!(terminal.screen().contents().trim_end(), "before", "{word}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod keys;
 mod live;
+pub(crate) mod screen;
 
 pub(crate) use keys::{Key, Keys};
 pub(crate) use live::{LiveView, State};

@@ -15,6 +15,7 @@ use crate::{
     passages,
     ports::{
         archive::{Archive, ArchiveError, Deleted},
+        condemned::Condemned,
         copies::{Copies, CopiesError},
         embedding::{Embedder, EmbeddingError},
         index::{EmbeddedPassage, Entry, Filter, Index, IndexError, Passage},
@@ -154,6 +155,7 @@ pub struct Library {
     index: Arc<dyn Index>,
     embedder: Arc<dyn Embedder>,
     copies: Option<Arc<dyn Copies>>,
+    condemned: Option<Arc<dyn Condemned>>,
 }
 
 impl std::fmt::Debug for Library {
@@ -177,6 +179,7 @@ impl Library {
             index,
             embedder,
             copies: None,
+            condemned: None,
         }
     }
 
@@ -184,6 +187,14 @@ impl Library {
     #[must_use]
     pub fn with_copies(mut self, copies: Arc<dyn Copies>) -> Self {
         self.copies = Some(copies);
+        self
+    }
+
+    /// The same library, which remembers in `condemned` what it is deleting, and makes nothing
+    /// findable that is on that list.
+    #[must_use]
+    pub fn with_condemned(mut self, condemned: Arc<dyn Condemned>) -> Self {
+        self.condemned = Some(condemned);
         self
     }
 
@@ -280,7 +291,27 @@ impl Library {
         self.index
             .upsert(recording, Some(transcript), &embedded, model)
             .await?;
+        self.follow(recording).await?;
         Ok(embedded.len())
+    }
+
+    /// After the index was given `indexed`, which was read before something that takes long: lets it
+    /// know what became of it since. Whoever changes a recording writes the archive before the
+    /// index, so one of the two comes last with what holds.
+    async fn follow(&self, indexed: &Recording) -> Result<(), LibraryError> {
+        let mut known = indexed.clone();
+        loop {
+            match self.archive.recording(known.recording_id).await {
+                Ok(now) if now == known => return Ok(()),
+                Ok(now) => {
+                    self.index.update(&now).await?;
+                    known = now;
+                }
+                // Whoever deletes it takes it out of the index.
+                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Makes a recording listable and findable by its words, without the embedder: its passages
@@ -441,21 +472,34 @@ impl Library {
     /// [`LibraryError::Archive`]; [`LibraryError::Copies`] or [`LibraryError::Index`] when the
     /// rest is deleted already (doing it again finishes it, [`Library::reconcile`] the index).
     pub async fn delete(&self, id: RecordingId) -> Result<Removed, LibraryError> {
+        if let Some(condemned) = &self.condemned {
+            condemned.condemn(id).await?;
+        }
         let deleted = match self.archive.delete(id).await {
             Ok(deleted) => Ok(deleted),
             // Perhaps the index still knows of it, or a stream.
             Err(error @ (ArchiveError::NotFound(_) | ArchiveError::Deleted(_))) => Err(error),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                // Once the tombstone is there it is found no more, though more of it is to go.
+                if matches!(self.archive.is_deleted(id).await, Ok(true)) {
+                    self.index.bury(id).await?;
+                }
+                return Err(error.into());
+            }
         };
-        let copies = match &self.copies {
-            Some(copies) => copies.forget(id).await?,
-            None => 0,
-        };
+        // What can be found goes before what lies in streams for a while, where looking takes long.
         let passages = match &deleted {
             // It may never have been: nothing is to be remembered of it.
             Err(ArchiveError::NotFound(_)) => self.index.remove(id).await?,
             _ => self.index.bury(id).await?,
         };
+        let copies = match &self.copies {
+            Some(copies) => copies.forget(id).await?,
+            None => 0,
+        };
+        if let Some(condemned) = &self.condemned {
+            condemned.release(id).await?;
+        }
         match deleted {
             Err(error) if passages == 0 && copies == 0 => Err(error.into()),
             deleted => Ok(Removed {

@@ -1,6 +1,6 @@
 //! Keeping archive and index in agreement, and both as small as was asked for.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,6 +19,8 @@ pub struct Reconciled {
     pub added: Vec<RecordingId>,
     /// Taken out: they are no longer in the archive.
     pub removed: Vec<RecordingId>,
+    /// Brought up to date: the archive has come further with them, or has their text.
+    pub caught_up: Vec<RecordingId>,
 }
 
 /// How far a long task has come.
@@ -67,6 +69,10 @@ impl Library {
     /// [`LibraryError::Archive`] when it can't be read; [`LibraryError::Embedding`] (it is found
     /// by its words then); [`LibraryError::Index`].
     pub async fn refresh(&self, id: RecordingId) -> Result<Refreshed, LibraryError> {
+        if self.is_condemned(id).await? {
+            self.index.remove(id).await?;
+            return Ok(Refreshed::Gone);
+        }
         match self.read(id).await {
             Ok((recording, Some(transcript))) => {
                 let passages = self.index_text(&recording, &transcript).await?;
@@ -111,14 +117,54 @@ impl Library {
     /// # Errors
     /// [`LibraryError::Archive`] when it can't be read; [`LibraryError::Index`].
     pub async fn refresh_description(&self, id: RecordingId) -> Result<(), LibraryError> {
+        if self.is_condemned(id).await? {
+            self.index.remove(id).await?;
+            return Ok(());
+        }
         match self.archive.recording(id).await {
-            Ok(recording) => self.announce(&recording).await,
+            Ok(recording) => {
+                self.announce(&recording).await?;
+                self.follow(&recording).await
+            }
             Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
                 self.index.remove(id).await?;
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn is_condemned(&self, id: RecordingId) -> Result<bool, ArchiveError> {
+        match &self.condemned {
+            Some(condemned) => condemned.is_condemned(id).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Deletes what is condemned and was left by whoever was at it for as long as `untouched_for`;
+    /// gives how many there were. One that can't be deleted doesn't keep the rest.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`] when the list can't be read; else that of the first that stays.
+    pub async fn finish_deletions(&self, untouched_for: Duration) -> Result<usize, LibraryError> {
+        let Some(condemned) = &self.condemned else {
+            return Ok(0);
+        };
+        let mut finished = 0;
+        let mut first_error = None;
+        for id in condemned.condemned(untouched_for).await? {
+            match self.delete(id).await {
+                Ok(_)
+                | Err(LibraryError::Archive(
+                    ArchiveError::NotFound(_) | ArchiveError::Deleted(_),
+                )) => finished += 1,
+                Err(error) => {
+                    tracing::warn!(recording_id = %id, %error, "something of it is left");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        first_error.map_or(Ok(finished), Err)
     }
 
     /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
@@ -153,8 +199,9 @@ impl Library {
         Ok(expired)
     }
 
-    /// Mends what a crash between archive and index left: recordings that only one of them knows.
-    /// Compares ids alone, so it costs little where nothing is amiss; the embedder isn't used.
+    /// Mends what a crash between archive and index left: recordings that only one of them knows,
+    /// and those that the archive has come further with. Of what has its text by the index, ids
+    /// alone are compared, so it costs little where nothing is amiss; the embedder isn't used.
     ///
     /// # Errors
     /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Index`].
@@ -177,7 +224,57 @@ impl Library {
             self.index_words(&recording, transcript.as_ref()).await?;
             mended.added.push(id);
         }
+        for entry in self.unfinished().await? {
+            let id = entry.recording.recording_id;
+            if !mended.added.contains(&id) && self.catch_up(entry.recording).await? {
+                mended.caught_up.push(id);
+            }
+        }
         Ok(mended)
+    }
+
+    /// Tells the index how far a recording has come that has no text by what it knows; whether
+    /// there was anything to tell. The archive is only read: another process may be at work on it.
+    async fn catch_up(&self, mut known: Recording) -> Result<bool, LibraryError> {
+        let mut told = false;
+        loop {
+            let id = known.recording_id;
+            let (recording, transcript) = match self.glance(id).await {
+                Ok(seen) => seen,
+                // Deleted meanwhile, or damaged: not for the index to mend.
+                Err(error) => {
+                    tracing::debug!(%id, %error, "stays in the index as it was");
+                    return Ok(told);
+                }
+            };
+            if recording == known {
+                return Ok(told);
+            }
+            match &transcript {
+                Some(transcript) => self.index_words(&recording, Some(transcript)).await?,
+                None => self.index.update(&recording).await?,
+            }
+            // Who is at work on it changes the archive first and the index then. Where that came
+            // between our look and our telling, the archive says something else by now.
+            known = recording;
+            told = true;
+        }
+    }
+
+    /// A recording as [`Library::read`] gives it, where it has a text; the archive is left as it
+    /// is.
+    async fn glance(
+        &self,
+        id: RecordingId,
+    ) -> Result<(Recording, Option<Transcript>), ArchiveError> {
+        let mut recording = self.archive.recording(id).await?;
+        let transcript = self.archive.transcript(id).await?;
+        if let Some(transcript) = &transcript {
+            recording.state = RecordingState::Transcribed;
+            recording.error = None;
+            recording.duration_ms = recording.duration_ms.or(Some(transcript.duration_ms));
+        }
+        Ok((recording, transcript))
     }
 
     /// Makes findable, with the embedder at hand, what isn't yet: at most `limit` recordings.

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{Recordings, Side, Trouble, chain, text::LOOK_AGAIN, writing::Kept};
+use super::{
+    Recordings, Side, Trouble, chain, microphone::OwnMicrophone, text::LOOK_AGAIN, writing::Kept,
+};
 use crate::{
     RecordingId,
+    audio::samples_to_ms,
     ports::{
-        archive::SoundWriter,
+        archive::{ArchiveError, SoundWriter},
         platform::{HearError, Heard, Intent, Nudges, SoundListener},
-        sound::SoundSource,
     },
 };
 
@@ -20,11 +22,15 @@ const LATE_SOUND: Duration = Duration::from_secs(3);
 const BUS_PAUSE: Duration = Duration::from_millis(500);
 /// Sound is made to survive a crash of the store this often.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// The same for a microphone of our own: what it heard is nowhere else.
+const SYNC_OWN_EVERY: Duration = Duration::from_secs(1);
+/// Pause before a store that didn't take sound is asked again.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the sound comes from.
 pub(super) enum Source {
     Client(Box<dyn SoundListener>),
-    Host(Box<dyn SoundSource>),
+    Host(OwnMicrophone),
 }
 
 /// What came of listening once.
@@ -57,7 +63,7 @@ pub(super) enum End {
 impl Source {
     async fn next(&mut self) -> Result<Came, Trouble> {
         match self {
-            Self::Host(source) => Ok(match source.next().await? {
+            Self::Host(microphone) => Ok(match microphone.next().await? {
                 Some(pcm) => Came::Sound(pcm),
                 None => Came::End,
             }),
@@ -97,6 +103,12 @@ struct Capture<'a> {
     /// What a client didn't do while it couldn't be heard isn't held against it.
     heard: Option<(Duration, Duration)>,
     synced_at: Duration,
+    /// What our own microphone heard and the store hasn't taken yet.
+    unwritten: Vec<i16>,
+    /// Samples that the store has for sure.
+    safe: u64,
+    /// When the store is asked again.
+    write_at: Duration,
 }
 
 impl Recordings {
@@ -109,6 +121,7 @@ impl Recordings {
         listener: mpsc::UnboundedSender<Vec<i16>>,
         nudges: &mut dyn Nudges,
     ) -> Result<End, Trouble> {
+        let safe = writer.samples();
         let mut kept = Kept::new(writer);
         if matches!(source, Source::Host(_)) {
             kept.append();
@@ -123,6 +136,9 @@ impl Recordings {
             ended_at: None,
             heard: None,
             synced_at: self.parts.clock.elapsed(),
+            unwritten: Vec::new(),
+            safe,
+            write_at: Duration::ZERO,
         };
         capture.run(source, nudges).await
     }
@@ -146,7 +162,10 @@ impl Capture<'_> {
                 }
                 look_at = clock.elapsed() + LOOK_AGAIN;
             }
-            if let Some(end) = self.end(&mut source).await {
+            if let Some(end) = self.end(&mut source) {
+                if let (Source::Host(_), End::Keep { .. }) = (&source, end) {
+                    self.save().await?;
+                }
                 return Ok(end);
             }
             let may_listen = self.ended_at.is_none() && now >= listen_at;
@@ -159,13 +178,24 @@ impl Capture<'_> {
                 look_at.min(listen_at)
             };
             tokio::select! {
-                () = parts.stop.cancelled() => return Ok(End::Ending),
+                () = parts.stop.cancelled() => return self.leave(&mut source).await,
                 () = nudges.next() => look_at = Duration::ZERO,
                 () = clock.sleep(wake_at.saturating_sub(now)) => {}
                 came = source.next(), if may_listen => {
-                    let came = came?;
+                    let came = match came {
+                        Ok(came) => came,
+                        Err(error) => {
+                            if matches!(source, Source::Host(_)) {
+                                self.save().await?;
+                            }
+                            return Err(error);
+                        }
+                    };
                     self.note_hearing(&came);
                     match came {
+                        Came::Sound(pcm) if matches!(source, Source::Host(_)) => {
+                            self.keep_own(pcm).await?;
+                        }
                         Came::Sound(pcm) => self.keep(pcm).await?,
                         Came::End => self.ended_at = Some(clock.elapsed()),
                         Came::Later => listen_at = clock.elapsed() + BUS_PAUSE,
@@ -207,8 +237,106 @@ impl Capture<'_> {
         Ok(())
     }
 
+    /// What our own microphone heard is said once: a store that is away is asked again, and what it
+    /// hasn't taken waits. The microphone is listened to meanwhile.
+    async fn keep_own(&mut self, pcm: Vec<i16>) -> Result<(), Trouble> {
+        self.unwritten.extend(&pcm);
+        drop(self.listener.send(pcm));
+        let now = self.recordings.parts.clock.elapsed();
+        if now < self.write_at {
+            return Ok(());
+        }
+        let sync = now.saturating_sub(self.synced_at) > SYNC_OWN_EVERY;
+        match self.write_own(sync).await {
+            Err(error) if may_go_better(&error) => {
+                self.tell_of_waiting(&error);
+                self.write_at = self.recordings.parts.clock.elapsed() + STORE_PAUSE;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    async fn write_own(&mut self, sync: bool) -> Result<(), ArchiveError> {
+        let before = self.kept.samples();
+        let written = self.kept.write(&self.unwritten).await;
+        // Also of a write that failed the writer may have taken some, to go with the next.
+        let taken = usize::try_from(self.kept.samples() - before).unwrap_or(usize::MAX);
+        self.unwritten.drain(..taken.min(self.unwritten.len()));
+        written?;
+        if sync {
+            self.kept.sync().await?;
+            self.safe = self.kept.samples();
+            self.synced_at = self.recordings.parts.clock.elapsed();
+        }
+        Ok(())
+    }
+
+    fn tell_of_waiting(&self, error: &ArchiveError) {
+        // In the writer's hands, and in ours.
+        let held = self.kept.samples() - self.safe + self.unwritten.len() as u64;
+        let waiting_ms = samples_to_ms(held);
+        tracing::warn!(
+            error = chain(error),
+            waiting_ms,
+            "the microphone's sound waits for the store"
+        );
+    }
+
+    /// Writes all that our own microphone heard, and waits for the store where it is away: for as
+    /// long as this replica may.
+    async fn save(&mut self) -> Result<(), Trouble> {
+        let parts = &self.recordings.parts;
+        loop {
+            let error = tokio::select! {
+                written = self.write_own(true) => match written {
+                    Err(error) if may_go_better(&error) => error,
+                    other => return Ok(other?),
+                },
+                () = parts.stop_now.cancelled() => break,
+            };
+            self.tell_of_waiting(&error);
+            tokio::select! {
+                () = parts.clock.sleep(STORE_PAUSE) => {}
+                () = parts.stop_now.cancelled() => break,
+            }
+        }
+        tracing::error!(
+            "this replica has to end before the store took all of the microphone's sound"
+        );
+        Err(Trouble::Ending)
+    }
+
+    /// This replica ends. What a client said is on the bus; what our own microphone heard goes into
+    /// the store first.
+    async fn leave(&mut self, source: &mut Source) -> Result<End, Trouble> {
+        let Source::Host(microphone) = source else {
+            return Ok(End::Ending);
+        };
+        microphone.stop();
+        let clock = self.recordings.parts.clock.as_ref();
+        let late = clock.sleep(LATE_SOUND);
+        tokio::pin!(late);
+        loop {
+            tokio::select! {
+                biased;
+                came = microphone.next() => match came {
+                    Ok(Some(pcm)) => self.unwritten.extend(pcm),
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(error = chain(&error), "the microphone broke off");
+                        break;
+                    }
+                },
+                () = &mut late => break,
+            }
+        }
+        self.save().await?;
+        Ok(End::Ending)
+    }
+
     /// Whether the recording has ended by what is known now.
-    async fn end(&mut self, source: &mut Source) -> Option<End> {
+    fn end(&mut self, source: &mut Source) -> Option<End> {
         let parts = &self.recordings.parts;
         if self.intent.cancelled {
             return Some(End::Cancelled);
@@ -220,7 +348,7 @@ impl Capture<'_> {
             if self.stopped_at.is_none() {
                 self.stopped_at = Some(now);
                 if let Source::Host(source) = source {
-                    source.stop().await;
+                    source.stop();
                 }
             }
             // A client that has said "stop" and goes on sending isn't heard for ever.
@@ -267,7 +395,14 @@ impl Recordings {
     pub(super) async fn source(&self, id: RecordingId, side: Side) -> Result<Source, Trouble> {
         match (side, &self.parts.host) {
             (Side::Client, _) => Ok(Source::Client(self.parts.sent.listen(id))),
-            (Side::Host, Some(host)) => Ok(Source::Host(host.microphone.open(&host.device).await?)),
+            // It has ended already: nobody is to be heard any more.
+            (Side::Host, Some(_)) if self.parts.intents.get(id).await?.stop.is_some() => {
+                Ok(Source::Host(OwnMicrophone::off()))
+            }
+            (Side::Host, Some(host)) => {
+                let sound = host.microphone.open(&host.device).await?;
+                Ok(Source::Host(OwnMicrophone::listen(sound)))
+            }
             (Side::Host, None) => Err(Trouble::Refused(
                 "this service doesn't record with a microphone of its own: capture the sound at \
                  the client, or set SPEAKR_HOST_CAPTURE=1 where one replica runs beside a \
@@ -276,4 +411,9 @@ impl Recordings {
             )),
         }
     }
+}
+
+/// Whether the store may take later what it doesn't take now.
+fn may_go_better(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Full { .. } | ArchiveError::Io { .. })
 }

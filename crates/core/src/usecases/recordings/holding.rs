@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Asked, Outcome, Recordings, Start, Trouble, about,
+    Asked, Outcome, Recordings, Side, Start, Trouble, about,
     capture::{End, Source},
 };
 use crate::{
@@ -72,9 +72,13 @@ impl Recordings {
                 Ok(self.parts.archive.begin(&recording).await?)
             }
         };
-        // Who waits for it needn't wait for the store: a client's sound is safe on the bus meanwhile,
-        // and a microphone of ours is open.
-        let (writer, told) = future::join(writer, asked.announcer.started(&recording)).await;
+        let started = asked.announcer.started(&recording);
+        // Who waits for it needn't wait for the store: a client's sound is safe on the bus meanwhile.
+        // That of a microphone of ours isn't: nobody speaks before it can be kept.
+        let (writer, told) = match side {
+            Side::Client => future::join(writer, started).await,
+            Side::Host => (Ok(writer.await?), started.await),
+        };
         let writer = writer?;
         told?;
         tracing::info!(known_ms = samples_to_ms(writer.samples()), "recording");
@@ -160,6 +164,8 @@ impl Recordings {
     ) -> Result<(), Trouble> {
         let id = recording.recording_id;
         writer.sync().await?;
+        // It may have been labelled while somebody spoke.
+        recording.tags = self.parts.archive.recording(id).await?.tags;
         recording.duration_ms = Some(samples_to_ms(writer.samples()));
         drop(writer);
         if let Some(stop) = self.parts.intents.get(id).await?.stop {

@@ -7,6 +7,7 @@
 mod capture;
 mod ends;
 mod holding;
+mod microphone;
 mod run;
 mod sweep;
 mod text;

@@ -1,4 +1,5 @@
 mod ends;
+mod own_microphone;
 mod runs;
 mod shelf;
 mod world;
@@ -84,16 +85,57 @@ async fn sound_that_is_sent_is_kept_and_becomes_text_when_it_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_label_that_is_given_while_somebody_speaks_or_the_text_is_made_holds() {
+    for captured in [false, true] {
+        let world = Arc::new(World::default());
+        let (replica, asked) = (replica(&world), asked(&world));
+        let id = asked.own_recording();
+        world.send(id, seconds(if captured { 25 } else { 2 }));
+        let work = started(&replica, &asked);
+        pass(5).await;
+        let label = || {
+            let mut kept = world.kept.lock().unwrap();
+            let kept = kept.get_mut(&id).unwrap();
+            kept.recording.as_mut().unwrap().tags = Tags::new(["b"]);
+        };
+        if !captured {
+            label();
+        }
+        world.send(id, [Heard::End]);
+        replica.recordings.stop(id, stop(true)).await.unwrap();
+        if captured {
+            while world.state(id) == RecordingState::Capturing {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(!work.is_finished(), "its text is being made");
+            label();
+        }
+        assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
+        let Some(Told::Succeeded(_, tags)) = world.told().pop() else {
+            panic!("no text");
+        };
+        assert_eq!(tags, ["b"], "after all was captured: {captured}");
+        let kept = world.kept(id);
+        assert_eq!(kept.recording.unwrap().tags, Tags::new(["b"]));
+        assert_eq!(kept.transcript.unwrap().tags, Tags::new(["b"]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_replica_goes_on_with_the_sound_where_one_broke_off() {
     let world = Arc::new(World::default());
     let (first, asked) = (replica(&world), asked(&world));
     let id = asked.own_recording();
-    world.send(id, seconds(2));
+    world.send(id, seconds(7));
     let work = started(&first, &asked);
-    pass(5).await;
+    pass(9).await;
     work.abort();
     assert!(work.await.unwrap_err().is_cancelled(), "it was killed");
-    assert_eq!(world.kept(id).pcm.len(), 32_000);
+    assert_eq!(
+        world.kept(id).pcm.len(),
+        5 * 16_000,
+        "what the store was given"
+    );
 
     world.send(id, seconds(2));
     world.send(id, [Heard::End]);
@@ -101,8 +143,8 @@ async fn another_replica_goes_on_with_the_sound_where_one_broke_off() {
     second.recordings.stop(id, stop(true)).await.unwrap();
     let outcome = second.recordings.start(&asked, tagged(&["a"])).await;
     assert_eq!(outcome.unwrap(), Outcome::Done);
-    assert_eq!(world.kept(id).pcm, speech(4), "nothing twice, nothing lost");
-    let text = Told::Succeeded(text_of(4), vec!["a".to_owned()]);
+    assert_eq!(world.kept(id).pcm, speech(9), "nothing twice, nothing lost");
+    let text = Told::Succeeded(text_of(9), vec!["a".to_owned()]);
     assert_eq!(world.told().last(), Some(&text));
 }
 

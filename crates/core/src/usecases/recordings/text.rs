@@ -169,6 +169,8 @@ impl Recordings {
         recording: &Recording,
         made: TranscribedSound,
     ) -> Result<(), Trouble> {
+        // It may have been labelled while its text was made.
+        let labelled = self.parts.archive.recording(recording.recording_id).await?;
         let transcript = Transcript {
             recording_id: recording.recording_id,
             text: join_texts(&made.segments),
@@ -176,7 +178,7 @@ impl Recordings {
             duration_ms: made.duration_ms,
             model: self.parts.model.clone(),
             created_at: recording.created_at,
-            tags: recording.tags.clone(),
+            tags: labelled.tags,
             metadata: recording.metadata.clone(),
             segments: made.segments,
         };

@@ -37,6 +37,11 @@ impl<'a> Kept<'a> {
         self.skip = 0;
     }
 
+    /// Samples that the writer has, kept or waiting to be.
+    pub(super) fn samples(&self) -> u64 {
+        self.writer.samples()
+    }
+
     /// Makes what was written survive a crash.
     pub(super) async fn sync(&mut self) -> Result<(), ArchiveError> {
         self.writer.sync().await

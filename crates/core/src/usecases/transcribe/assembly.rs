@@ -94,11 +94,6 @@ impl<'a> Assembly<'a> {
         true
     }
 
-    /// What was said just before the next piece.
-    pub(super) fn context(&self) -> Option<String> {
-        None
-    }
-
     /// Tells how far the sound is done with.
     pub(super) fn progress(&mut self, ms: u64) {
         if ms > self.progress_ms {

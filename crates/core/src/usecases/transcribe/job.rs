@@ -34,24 +34,18 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Begins decoding `piece` of `whole`; it goes on only while the job is polled or on the engine's own
-    /// thread.
+    /// Begins decoding `piece` of `whole`; it goes on only while the job is polled or on the
+    /// engine's own thread.
     pub(super) fn start(
         engine: Arc<dyn SpeechEngine>,
         purpose: Purpose,
         (whole, piece): (Piece, Piece),
         options: DecodeOptions,
-        context: Option<String>,
         stop: CancellationToken,
     ) -> Self {
         let pcm = piece.pcm.clone();
         let token = stop.clone();
-        let work = async move {
-            engine
-                .decode(pcm, &options, context.as_deref(), &token)
-                .await
-        }
-        .boxed();
+        let work = async move { engine.decode(pcm, &options, &token).await }.boxed();
         Self {
             purpose,
             piece,

@@ -34,10 +34,10 @@ pub(super) fn models(app: &App) -> Vec<Check> {
         .locate(weights::VOICE_ACTIVITY, Trust::Verified)
         .map(|_| format!("{} for pauses", weights::VOICE_ACTIVITY))
         .map_err(Failure::from);
-    let embedder = store
-        .locate(weights::EMBEDDER, Trust::Verified)
-        .map(|model| format!("{} for search", model.id))
-        .map_err(Failure::from);
+    let embedder = app
+        .embedding_model()
+        .and_then(|embedder| embedder.locate())
+        .map(|model| format!("{} for search", model.id));
     [speech, detector, embedder]
         .into_iter()
         .map(|found| match found {

@@ -1,7 +1,7 @@
 //! Turns keys, signals and other shells' requests into what happens to the recording.
 
 use std::{
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    control::{Phase, Request, SharedStatus},
+    control::{Board, Phase, Request},
     terminal::Key,
 };
 
@@ -21,7 +21,7 @@ const DISCARD_WINDOW: Duration = Duration::from_secs(3);
 
 /// What the director decides with.
 pub(super) struct Director {
-    pub(super) status: SharedStatus,
+    pub(super) board: Arc<Board>,
     pub(super) controls: mpsc::UnboundedSender<Control>,
     /// Cancelled when the recording is to be thrown away.
     pub(super) discard: CancellationToken,
@@ -70,22 +70,15 @@ impl Director {
         }
     }
 
-    fn phase(&self) -> Phase {
-        self.status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .phase
-    }
-
     fn stop(&self) {
-        if self.phase() != Phase::Transcribing {
+        if self.board.phase() != Phase::Transcribing {
             self.stopped_at.get_or_init(Instant::now);
             self.controls.send(Control::Stop).ok();
         }
     }
 
     fn pause(&self) {
-        if self.phase() != Phase::Transcribing {
+        if self.board.phase() != Phase::Transcribing {
             self.controls.send(Control::TogglePause).ok();
         }
     }
@@ -102,7 +95,7 @@ impl Director {
             Some(_) => self.interrupt.cancel(),
             None => {
                 self.interrupted_at = Some(now);
-                if self.phase() == Phase::Transcribing {
+                if self.board.phase() == Phase::Transcribing {
                     // Enter ended the capture already: the sound is kept for `retry`.
                     self.interrupt.cancel();
                 } else {
@@ -113,7 +106,7 @@ impl Director {
     }
 
     fn terminate(&self) {
-        if self.phase() == Phase::Transcribing {
+        if self.board.phase() == Phase::Transcribing {
             self.interrupt.cancel();
         } else {
             self.stop();
@@ -147,20 +140,15 @@ pub(super) fn listen(signals: mpsc::UnboundedSender<Signal>) -> std::io::Result<
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use speakr_core::{CorrelationId, RecordingId};
 
     use super::*;
-    use crate::control::Status;
 
     fn director(phase: Phase) -> (Director, mpsc::UnboundedReceiver<Control>) {
         let (controls, received) = mpsc::unbounded_channel();
-        let status = Status {
-            recording_id: "r".into(),
-            phase,
-            duration_ms: 0,
-        };
+        let id = RecordingId::from_correlation(CorrelationId::random());
         let director = Director {
-            status: Arc::new(Mutex::new(status)),
+            board: Arc::new(Board::new(id, phase)),
             controls,
             discard: CancellationToken::new(),
             interrupt: CancellationToken::new(),

@@ -1,6 +1,6 @@
 //! What becomes of a recording when its sound has ended: kept with its text, or thrown away.
 
-use std::{sync::PoisonError, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
 use speakr_core::{
@@ -12,7 +12,10 @@ use speakr_local::TranscriptionLock;
 
 use super::{RecordArgs, Session, listener::TranscriptEvent, no_microphone};
 use crate::{
-    commands::{list, retry::Retry},
+    commands::{
+        list,
+        retry::{Retry, Turn},
+    },
     control::Phase,
     failure::{ExitCode, Failure, chain},
     output::clock,
@@ -47,14 +50,22 @@ impl Session<'_> {
         if captured.samples == 0 {
             return self.nothing_came(captured.end).await;
         }
-        self.set_phase(Phase::Transcribing);
+        self.board.set_phase(Phase::Transcribing);
         self.view.set_state(State::Transcribing);
         self.recording.duration_ms = Some(captured.duration_ms());
         self.recording.state = RecordingState::Captured;
         let described = self.archive.update(&self.recording).await;
         // From here on another recording may begin; this one's text has a lock of its own.
-        let text_lock = TranscriptionLock::acquire(self.app.home(), id);
-        self.lock = None;
+        let text_lock = match TranscriptionLock::acquire(self.app.home(), id) {
+            Ok(lock) => {
+                self.lock = None;
+                Some(lock)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no other recording begins until this one is done");
+                None
+            }
+        };
 
         let trouble =
             trouble(captured.end, captured.samples).or_else(|| described.err().map(Failure::from));
@@ -121,6 +132,10 @@ impl Session<'_> {
             return Err(failure.hint(again));
         }
         if let Made::There(spoken) = &made {
+            if self.is_discarded_at_last().await {
+                self.app.delete_there(spoken.there).await;
+                return self.throw_away().await;
+            }
             self.app.hand_over(id).await;
             drop(text_lock);
             output.say(&format!(
@@ -138,7 +153,7 @@ impl Session<'_> {
                 "the text is kept, but can't be found yet: {failure}"
             ));
         }
-        if self.discard.is_cancelled() {
+        if self.is_discarded_at_last().await {
             return self.throw_away().await;
         }
         output.say(&format!(
@@ -148,6 +163,15 @@ impl Session<'_> {
         ));
         self.pick_up().await;
         trouble.map_or(Ok(()), Err)
+    }
+
+    /// Whether the recording was to be thrown away, before it is too late for that: no request is
+    /// taken from here on, and none that was answered is left undone.
+    async fn is_discarded_at_last(&mut self) -> bool {
+        if let Some(server) = self.server.take() {
+            server.close().await;
+        }
+        self.discard.is_cancelled()
     }
 
     /// Makes the text of recordings that were interrupted before this one began. Each is tried
@@ -167,13 +191,20 @@ impl Session<'_> {
         let output = self.app.output;
         let mut retry = Retry::new(self.app, None, self.interrupt.clone());
         for id in ids {
-            output.say(&format!(
-                "Recording {} was interrupted; its sound is kept, and its text is made now.",
-                id.short()
-            ));
-            match retry.one(id).await {
-                Ok(Some(entry)) => output.say(&list::line(&entry.into())),
-                Ok(None) => {}
+            // Nobody is told of one that another process is at, or that has its text by now.
+            let picked_up = match retry.take(id, false).await {
+                Ok(Turn::Mine(held)) => {
+                    output.say(&format!(
+                        "Recording {} was interrupted; its sound is kept, and its text is made now.",
+                        id.short()
+                    ));
+                    retry.make(held).await
+                }
+                Ok(Turn::Kept(_) | Turn::Busy(_) | Turn::Gone) => continue,
+                Err(failure) => Err(failure),
+            };
+            match picked_up {
+                Ok(entry) => output.say(&list::line(&entry.into())),
                 Err(failure) => {
                     output.warn(&format!(
                         "{}: {failure}; `speakr retry` tries again",
@@ -181,14 +212,13 @@ impl Session<'_> {
                     ));
                 }
             }
+            if self.interrupt.is_cancelled() {
+                return;
+            }
         }
-    }
-
-    fn set_phase(&self, phase: Phase) {
-        self.status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .phase = phase;
+        if let Err(failure) = retry.tidy_up().await {
+            tracing::warn!(%failure, "what others left undone stays undone");
+        }
     }
 
     async fn copy(&self, args: &RecordArgs, text: &str) -> bool {
@@ -208,6 +238,7 @@ impl Session<'_> {
 
     async fn throw_away(&mut self) -> Result<(), Failure> {
         self.interrupt.cancel();
+        self.is_discarded_at_last().await;
         if self.app.has_platform()
             && let Some(text) = self.text.take()
         {

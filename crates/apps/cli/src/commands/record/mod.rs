@@ -6,7 +6,7 @@ mod listener;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use speakr_core::{
     ports::{
         archive::Archive,
         sound::{Device, Microphone, SoundError},
+        speech::DecodeOptions,
     },
     usecases::{
         capture::{self, CaptureObserver, Captured, Control},
@@ -26,19 +27,25 @@ use speakr_core::{
     },
 };
 use speakr_local::RecordingLock;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{director::Director, listener::Listener};
 use crate::{
-    args::{DecodeArgs, parse_duration},
+    args::{DecodeArgs, limit, parse_limit},
     compose::App,
-    control::{ControlServer, Phase, SharedStatus, Status},
+    control::{Board, ControlServer, Phase, Request},
     failure::{ExitCode, Failure, chain},
     platform,
     speech::Made,
     terminal::{Keys, LiveView},
 };
+
+/// A check of the model that takes longer is done while somebody speaks.
+const CHECKED_AT_ONCE: Duration = Duration::from_millis(100);
 
 /// How to record.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -52,11 +59,12 @@ pub(crate) struct RecordArgs {
     /// Leave the clipboard alone
     #[arg(long)]
     no_clipboard: bool,
-    /// Stop after this long, such as `90s` or `1h`
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    /// Stop after this long, such as `90s` or `1h`; 0 or `off` sets no limit
+    #[arg(long, value_name = "TIME", value_parser = parse_limit)]
     max_duration: Option<Duration>,
-    /// Stop when nobody has spoken for this long, such as `2s` (counted after the first word)
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    /// Stop when nobody has spoken for this long, such as `2s` (counted after the first word); 0 or
+    /// `off` doesn't
+    #[arg(long, value_name = "TIME", value_parser = parse_limit)]
     stop_on_silence: Option<Duration>,
     /// Print what is heard as it comes, one JSON object a line: partial, segment, transcript
     #[arg(long)]
@@ -68,8 +76,15 @@ pub(crate) struct RecordArgs {
 /// Records, transcribes, copies, prints and keeps.
 pub(crate) async fn run(app: &App, args: &RecordArgs) -> Result<(), Failure> {
     let options = app.decode_options(&args.decode)?;
-    // What can't work is told before anybody speaks.
-    app.check_model(&options)?;
+    // What can't work is told before anybody speaks; but nobody waits for a large file to be read.
+    let mut check = check_model(app, &options);
+    let checking = match tokio::time::timeout(CHECKED_AT_ONCE, &mut check).await {
+        Ok(checked) => {
+            joined(checked)?;
+            None
+        }
+        Err(_) => Some(check),
+    };
     if let Some(config) = platform::bus_config(&app.settings) {
         platform::api(&app.settings)?;
         app.output.say(&format!(
@@ -88,8 +103,26 @@ pub(crate) async fn run(app: &App, args: &RecordArgs) -> Result<(), Failure> {
     let archive = app.archive()?;
     let lock = RecordingLock::acquire(app.home(), recording.recording_id)?;
     let mut session = Session::begin(app, archive, recording, &device, lock).await?;
-    let captured = session.capture(args).await;
+    let captured = session.capture(args, checking).await;
     session.finish(args, captured).await
+}
+
+/// Whether the model can do what is asked of it, off the async threads: a file that wasn't read
+/// before is read whole.
+fn check_model(app: &App, options: &DecodeOptions) -> Check {
+    let (app, options) = (app.clone(), options.clone());
+    tokio::task::spawn_blocking(move || app.check_model(&options))
+}
+
+type Check = JoinHandle<Result<(), Failure>>;
+
+fn joined(checked: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
+    checked.unwrap_or_else(|e| {
+        Err(Failure::new(
+            ExitCode::Failed,
+            format!("the model's check broke: {e}"),
+        ))
+    })
 }
 
 /// The microphone that `name` means.
@@ -110,7 +143,7 @@ struct Session<'a> {
     source: Box<dyn speakr_core::ports::sound::SoundSource>,
     writer: Box<dyn speakr_core::ports::archive::SoundWriter>,
     view: Arc<LiveView>,
-    status: SharedStatus,
+    board: Arc<Board>,
     controls: mpsc::UnboundedSender<Control>,
     controls_out: mpsc::UnboundedReceiver<Control>,
     discard: CancellationToken,
@@ -120,7 +153,7 @@ struct Session<'a> {
     text: Option<JoinHandle<Result<Made, Failure>>>,
     interrupted: Option<JoinHandle<Result<Vec<RecordingId>, Failure>>>,
     _keys: Keys,
-    _server: Option<ControlServer>,
+    server: Option<ControlServer>,
     lock: Option<RecordingLock>,
 }
 
@@ -139,7 +172,7 @@ impl<'a> Session<'a> {
         device: &Device,
         lock: RecordingLock,
     ) -> Result<Self, Failure> {
-        let view = Arc::new(LiveView::new(app.output, device));
+        let view = LiveView::new(app.output, device);
         let (signals_in, signals) = mpsc::unbounded_channel();
         director::listen(signals_in).map_err(|e| {
             Failure::new(ExitCode::Failed, format!("can't listen for signals: {e}"))
@@ -159,14 +192,21 @@ impl<'a> Session<'a> {
                 return Err(error.into());
             }
         };
-        let status: SharedStatus = Arc::new(Mutex::new(Status {
-            recording_id: recording.recording_id.to_string(),
-            phase: Phase::Recording,
-            duration_ms: 0,
-        }));
+        let id = recording.recording_id;
+        let board = Arc::new(Board::new(id, Phase::Recording));
+        let discard = CancellationToken::new();
+        let interrupt = CancellationToken::new();
         let (requests_in, requests) = mpsc::unbounded_channel();
-        let server = match ControlServer::start(app.home().path(), Arc::clone(&status), requests_in)
-        {
+        let discarded = discard.clone();
+        let act = move |request| {
+            // Known before it is answered: a recording that is just done must not be kept after
+            // somebody was told that it is discarded.
+            if request == Request::Cancel {
+                discarded.cancel();
+            }
+            requests_in.send(request).ok();
+        };
+        let server = match ControlServer::start(app.home(), id, Arc::clone(&board), act).await {
             Ok(server) => Some(server),
             Err(error) => {
                 app.output.warn(&format!(
@@ -178,11 +218,9 @@ impl<'a> Session<'a> {
         let (keys_in, keys) = mpsc::unbounded_channel();
         let keys_reader = Keys::read(keys_in);
         let (controls, controls_out) = mpsc::unbounded_channel();
-        let discard = CancellationToken::new();
-        let interrupt = CancellationToken::new();
         let stopped_at = Arc::new(OnceLock::new());
         let director = Director {
-            status: Arc::clone(&status),
+            board: Arc::clone(&board),
             controls: controls.clone(),
             discard: discard.clone(),
             interrupt: interrupt.clone(),
@@ -198,7 +236,7 @@ impl<'a> Session<'a> {
             source,
             writer,
             view,
-            status,
+            board,
             controls,
             controls_out,
             discard,
@@ -208,20 +246,20 @@ impl<'a> Session<'a> {
             text: None,
             interrupted,
             _keys: keys_reader,
-            _server: server,
+            server,
             lock: Some(lock),
         })
     }
 
     /// Captures until told to stop, with the text being made meanwhile.
-    async fn capture(&mut self, args: &RecordArgs) -> Captured {
+    async fn capture(&mut self, args: &RecordArgs, checking: Option<Check>) -> Captured {
         let (sound_in, sound) = mpsc::unbounded_channel();
-        self.text = Some(self.start_text(args, sound));
+        self.text = Some(self.start_text(args, sound, checking));
         let meter = Meter {
             view: Arc::clone(&self.view),
-            status: Arc::clone(&self.status),
+            board: Arc::clone(&self.board),
         };
-        let max = args.max_duration.or(self.app.settings.max_duration);
+        let max = limit(args.max_duration, self.app.settings.max_duration);
         let captured = capture::capture(
             self.source.as_mut(),
             self.writer.as_mut(),
@@ -235,14 +273,16 @@ impl<'a> Session<'a> {
         captured
     }
 
-    /// Loads the models and makes the text, in tasks of their own: sound never waits for them.
+    /// Loads the models, once one of them is checked, and makes the text, in tasks of their own:
+    /// sound never waits for them.
     fn start_text(
         &self,
         args: &RecordArgs,
         mut sound: mpsc::UnboundedReceiver<Vec<i16>>,
+        checking: Option<Check>,
     ) -> JoinHandle<Result<Made, Failure>> {
         let (text_in, mut text_sound) = mpsc::unbounded_channel::<Vec<i16>>();
-        let silence = args.stop_on_silence.or(self.app.settings.stop_on_silence);
+        let silence = limit(args.stop_on_silence, self.app.settings.stop_on_silence);
         let detector = silence.map(|limit| (limit, self.app.detector()));
         let controls = self.controls.clone();
         let output = self.app.output;
@@ -278,6 +318,12 @@ impl<'a> Session<'a> {
         ));
         let (interrupt, discard) = (self.interrupt.clone(), self.discard.clone());
         tokio::spawn(async move {
+            if let Some(check) = checking
+                && let Err(failure) = joined(check.await)
+            {
+                output.warn(&format!("there will be no text: {failure}"));
+                return Err(failure);
+            }
             let sound = stream::poll_fn(move |cx| text_sound.poll_recv(cx));
             let listens: Arc<dyn TranscriptionObserver> = listener.clone();
             if let Some(platform) = app.spoken_by(listens, interrupt.clone(), discard)? {
@@ -301,15 +347,13 @@ impl<'a> Session<'a> {
 async fn look_around(app: App, recording: Recording) -> Result<Vec<RecordingId>, Failure> {
     let library = app.library().await?;
     library.announce(&recording).await?;
-    let mut interrupted = Vec::new();
-    for entry in library.unfinished().await? {
-        let other = entry.recording;
-        if other.state == RecordingState::Capturing && other.recording_id != recording.recording_id
-        {
-            interrupted.push(other.recording_id);
-        }
-    }
-    Ok(interrupted)
+    // What another process is at this moment is among them; that is asked when it is their turn.
+    let interrupted = library.unfinished().await?.into_iter();
+    let interrupted = interrupted.map(|entry| entry.recording).filter(|other| {
+        // Why a text failed is for a person to see.
+        other.state != RecordingState::Failed && other.recording_id != recording.recording_id
+    });
+    Ok(interrupted.map(|other| other.recording_id).collect())
 }
 
 fn no_microphone(error: SoundError) -> Failure {
@@ -328,20 +372,12 @@ fn no_microphone(error: SoundError) -> Failure {
 /// Shows the level and keeps the status that other shells ask for.
 struct Meter {
     view: Arc<LiveView>,
-    status: SharedStatus,
+    board: Arc<Board>,
 }
 
 impl CaptureObserver for Meter {
     fn on_sound(&self, level_dbfs: f32, captured_ms: u64, paused: bool) {
-        {
-            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-            status.duration_ms = captured_ms;
-            status.phase = if paused {
-                Phase::Paused
-            } else {
-                Phase::Recording
-            };
-        }
+        self.board.set_captured(captured_ms, paused);
         self.view.on_sound(level_dbfs, captured_ms, paused);
     }
 }

@@ -20,7 +20,7 @@ const MEDIA_EXTENSIONS: &[&str] = &[
 ];
 
 /// One thing to transcribe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Input {
     File(PathBuf),
     Stdin,
@@ -34,15 +34,10 @@ impl Input {
         }
     }
 
-    /// Where the file is, whatever folder a later process stands in.
-    pub(super) fn absolute_path(&self) -> Option<String> {
+    /// The file.
+    pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => Some(
-                std::path::absolute(path)
-                    .unwrap_or_else(|_| path.clone())
-                    .display()
-                    .to_string(),
-            ),
+            Self::File(path) => Some(path),
             Self::Stdin => None,
         }
     }
@@ -57,32 +52,43 @@ impl fmt::Display for Input {
     }
 }
 
-/// The inputs that `paths` mean, in order, each once; and what can't be one.
-pub(super) fn expand(paths: &[PathBuf], recursive: bool) -> (Vec<Input>, Vec<(String, Failure)>) {
-    let mut inputs = Vec::new();
-    let mut failures = Vec::new();
+/// What the words on the command line mean.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The inputs in order, each once.
+    pub(super) inputs: Vec<Input>,
+    /// What can't be one.
+    pub(super) failures: Vec<(String, Failure)>,
+    /// Links to folders, inside a folder: what they lead to may be anywhere.
+    pub(super) left_out: Vec<PathBuf>,
+}
+
+/// What `paths` mean.
+pub(super) fn expand(paths: &[PathBuf], recursive: bool) -> Found {
+    let mut found = Found::default();
     for path in paths {
         if path.as_os_str() == "-" {
-            inputs.push(Input::Stdin);
+            found.inputs.push(Input::Stdin);
         } else if path.is_dir() {
             if recursive {
-                walk(path, &mut inputs, &mut failures);
+                found.walk(path);
             } else {
                 let name = path.display().to_string();
                 let failure = Failure::new(ExitCode::Usage, format!("{name} is a folder"))
                     .hint("--recursive takes all sound and video files in it");
-                failures.push((name, failure));
+                found.failures.push((name, failure));
             }
         } else {
             match globbed(path) {
-                Some(found) => inputs.extend(found.into_iter().map(Input::File)),
-                None => inputs.push(Input::File(path.clone())),
+                Some(files) => found.inputs.extend(files.into_iter().map(Input::File)),
+                None => found.inputs.push(Input::File(path.clone())),
             }
         }
     }
+    // By what they are, not by how they are shown: two names may look alike.
     let mut seen = HashSet::new();
-    inputs.retain(|input| seen.insert(input.to_string()));
-    (inputs, failures)
+    found.inputs.retain(|input| seen.insert(input.clone()));
+    found
 }
 
 /// What a pattern finds, for shells that leave patterns to the program. A file that has such a
@@ -100,25 +106,31 @@ fn globbed(path: &Path) -> Option<Vec<PathBuf>> {
     (!found.is_empty()).then_some(found)
 }
 
-fn walk(folder: &Path, inputs: &mut Vec<Input>, failures: &mut Vec<(String, Failure)>) {
-    let entries = walkdir::WalkDir::new(folder)
-        .follow_links(false)
-        .sort_by_file_name();
-    for entry in entries {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() && is_media(entry.path()) => {
-                inputs.push(Input::File(entry.into_path()));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                let name = error.path().unwrap_or(folder).display().to_string();
-                let why = error
-                    .io_error()
-                    .map_or_else(|| error.to_string(), ToString::to_string);
-                failures.push((
-                    name.clone(),
-                    Failure::new(ExitCode::Failed, format!("can't read {name}: {why}")),
-                ));
+impl Found {
+    fn walk(&mut self, folder: &Path) {
+        let entries = walkdir::WalkDir::new(folder)
+            .follow_links(false)
+            .sort_by_file_name();
+        for entry in entries {
+            match entry {
+                Ok(entry) => {
+                    let linked = entry.path_is_symlink() && entry.depth() > 0;
+                    let path = entry.into_path();
+                    if linked && path.is_dir() {
+                        self.left_out.push(path);
+                    } else if is_media(&path) && (linked || path.is_file()) {
+                        self.inputs.push(Input::File(path));
+                    }
+                }
+                Err(error) => {
+                    let name = error.path().unwrap_or(folder).display().to_string();
+                    let why = error
+                        .io_error()
+                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    let failure =
+                        Failure::new(ExitCode::Failed, format!("can't read {name}: {why}"));
+                    self.failures.push((name, failure));
+                }
             }
         }
     }
@@ -174,10 +186,10 @@ mod tests {
             std::fs::write(deep.join(name), b"").unwrap();
         }
         let paths = [folder.path().to_owned()];
-        assert_eq!(expand(&paths, false).1.len(), 1);
-        let (inputs, failures) = expand(&paths, true);
-        assert!(failures.is_empty());
-        let names: Vec<_> = inputs.iter().map(ToString::to_string).collect();
+        assert_eq!(expand(&paths, false).failures.len(), 1);
+        let found = expand(&paths, true);
+        assert!(found.failures.is_empty());
+        let names: Vec<_> = found.inputs.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), 2);
         assert!(names[0].ends_with("-one.wav") && names[1].ends_with("two.MP3"));
     }
@@ -185,7 +197,38 @@ mod tests {
     #[test]
     fn a_file_named_twice_is_taken_once() {
         let paths = ["a.wav", "a.wav", "-"].map(PathBuf::from);
-        assert_eq!(expand(&paths, false).0.len(), 2);
+        assert_eq!(expand(&paths, false).inputs.len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_look_alike_are_two_files() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let paths = [&b"a\xff.wav"[..], b"a\xfe.wav"].map(|name| OsStr::from_bytes(name).into());
+        assert_eq!(expand(&paths, false).inputs.len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_files_are_taken_and_links_to_folders_are_told() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("inside");
+        let outside = folder.path().join("outside");
+        for place in [&inside, &outside] {
+            std::fs::create_dir(place).unwrap();
+        }
+        std::fs::write(outside.join("a.wav"), b"").unwrap();
+        symlink(outside.join("a.wav"), inside.join("link.wav")).unwrap();
+        symlink(&outside, inside.join("more")).unwrap();
+        symlink("nowhere", inside.join("broken.wav")).unwrap();
+        let found = expand(std::slice::from_ref(&inside), true);
+        // One that leads nowhere fails by its name.
+        let taken = ["broken.wav", "link.wav"].map(|name| Input::File(inside.join(name)));
+        assert_eq!(found.inputs, taken);
+        assert_eq!(found.left_out, [inside.join("more")]);
+        // Named itself, a link to a folder is that folder.
+        assert_eq!(expand(&[inside.join("more")], true).inputs.len(), 1);
     }
 
     #[test]
@@ -194,11 +237,14 @@ mod tests {
         std::fs::write(folder.path().join("a.wav"), b"").unwrap();
         std::fs::write(folder.path().join("b.wav"), b"").unwrap();
         let pattern = folder.path().join("*.wav");
-        assert_eq!(expand(std::slice::from_ref(&pattern), false).0.len(), 2);
+        assert_eq!(
+            expand(std::slice::from_ref(&pattern), false).inputs.len(),
+            2
+        );
         let odd = folder.path().join("[a].wav");
         std::fs::write(&odd, b"").unwrap();
         assert_eq!(
-            expand(std::slice::from_ref(&odd), false).0,
+            expand(std::slice::from_ref(&odd), false).inputs,
             [Input::File(odd)]
         );
     }

@@ -16,22 +16,29 @@ use crate::{
     },
 };
 
-struct Writing(Arc<World>, RecordingId);
+/// Gathers five seconds before they go into the store.
+struct Writing(Arc<World>, RecordingId, Vec<i16>);
 
 #[async_trait]
 impl SoundWriter for Writing {
     async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
-        let mut kept = self.0.kept.lock().unwrap();
-        kept.get_mut(&self.1).unwrap().pcm.extend(pcm);
-        Ok(())
+        self.2.extend(pcm);
+        if self.2.len() < 5 * 16_000 {
+            return Ok(());
+        }
+        self.sync().await
     }
 
     async fn sync(&mut self) -> Result<(), ArchiveError> {
+        self.0.store()?;
+        let mut kept = self.0.kept.lock().unwrap();
+        let kept = kept.get_mut(&self.1).ok_or(ArchiveError::Deleted(self.1))?;
+        kept.pcm.append(&mut self.2);
         Ok(())
     }
 
     fn samples(&self) -> u64 {
-        self.0.kept(self.1).pcm.len() as u64
+        (self.0.kept(self.1).pcm.len() + self.2.len()) as u64
     }
 }
 
@@ -61,14 +68,14 @@ impl Archive for Shared {
             ..Kept::default()
         };
         self.0.kept.lock().unwrap().insert(id, kept);
-        Ok(Box::new(Writing(Arc::clone(&self.0), id)))
+        Ok(Box::new(Writing(Arc::clone(&self.0), id, Vec::new())))
     }
 
     async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError> {
         if self.entry(id)?.compacted {
             return Err(ArchiveError::NotFound(id));
         }
-        Ok(Box::new(Writing(Arc::clone(&self.0), id)))
+        Ok(Box::new(Writing(Arc::clone(&self.0), id, Vec::new())))
     }
 
     async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {

@@ -57,6 +57,11 @@ pub(super) struct World {
     pub(super) told: Mutex<Vec<Told>>,
     pub(super) partials: Mutex<Vec<String>>,
     pub(super) bus_is_away: AtomicBool,
+    pub(super) store_is_away: AtomicBool,
+    pub(super) another_writes: AtomicBool,
+    /// What a microphone of a replica has given so far.
+    pub(super) spoken: Mutex<Vec<i16>>,
+    pub(super) microphone_is_open: AtomicBool,
     pub(super) vanished: Mutex<usize>,
 }
 
@@ -89,6 +94,23 @@ impl World {
         }
         Ok(())
     }
+
+    pub(super) fn store(&self) -> Result<(), ArchiveError> {
+        if self.another_writes.load(Ordering::SeqCst) {
+            return Err(ArchiveError::Damaged {
+                place: "the store".to_owned(),
+                reason: "another's piece is there".to_owned(),
+            });
+        }
+        if self.store_is_away.load(Ordering::SeqCst) {
+            return Err(ArchiveError::Io {
+                action: "write",
+                place: "the store".to_owned(),
+                cause: "away".into(),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// A replica that is asked to end by `stop`.
@@ -104,6 +126,15 @@ pub(super) fn replica(world: &Arc<World>) -> Replica {
 
 /// A replica whose microphone gives `host`.
 pub(super) fn replica_with(world: &Arc<World>, host: Option<Vec<i16>>) -> Replica {
+    replica_of(world, host.map(|pcm| Arc::new(Tape(pcm)) as _))
+}
+
+/// A replica that somebody speaks to, as long as its microphone is open.
+pub(super) fn replica_that_hears(world: &Arc<World>) -> Replica {
+    replica_of(world, Some(Arc::new(Room(Arc::clone(world)))))
+}
+
+fn replica_of(world: &Arc<World>, host: Option<Arc<dyn Microphone>>) -> Replica {
     let (stop, stop_now) = (CancellationToken::new(), CancellationToken::new());
     let shared = Arc::new(Shared(Arc::clone(world)));
     let recordings = Recordings::new(Parts {
@@ -120,8 +151,8 @@ pub(super) fn replica_with(world: &Arc<World>, host: Option<Vec<i16>>) -> Replic
         intents: shared.clone(),
         holders: shared.clone(),
         decoder: shared,
-        host: host.map(|pcm| Host {
-            microphone: Arc::new(Tape(pcm)),
+        host: host.map(|microphone| Host {
+            microphone,
             device: Device::Default,
         }),
         clock: Arc::new(TestClock(Instant::now())),
@@ -178,7 +209,6 @@ impl SpeechEngine for CountingEngine {
         &self,
         pcm: Vec<i16>,
         _: &DecodeOptions,
-        _: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Decoded, SpeechError> {
         let loud = pcm.iter().filter(|s| **s != 0).count() as u64;
@@ -253,6 +283,43 @@ impl Microphone for Tape {
 
     async fn devices(&self) -> Result<Vec<DeviceInfo>, SoundError> {
         Ok(Vec::new())
+    }
+}
+
+/// A room that somebody speaks in.
+struct Room(Arc<World>);
+
+#[async_trait]
+impl Microphone for Room {
+    async fn open(&self, _: &Device) -> Result<Box<dyn SoundSource>, SoundError> {
+        self.0.microphone_is_open.store(true, Ordering::SeqCst);
+        Ok(Box::new(Speaking(Arc::clone(&self.0))))
+    }
+
+    async fn devices(&self) -> Result<Vec<DeviceInfo>, SoundError> {
+        Ok(Vec::new())
+    }
+}
+
+struct Speaking(Arc<World>);
+
+#[async_trait]
+impl SoundSource for Speaking {
+    async fn next(&mut self) -> Result<Option<Vec<i16>>, SoundError> {
+        if !self.0.microphone_is_open.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Each piece has samples of its own, so that one that is lost or doubled is seen.
+        let mut spoken = self.0.spoken.lock().unwrap();
+        let loudness = 1_000 + i16::try_from(spoken.len() / 1_600).unwrap();
+        let pcm = vec![loudness; 1_600];
+        spoken.extend(&pcm);
+        Ok(Some(pcm))
+    }
+
+    async fn stop(&mut self) {
+        self.0.microphone_is_open.store(false, Ordering::SeqCst);
     }
 }
 

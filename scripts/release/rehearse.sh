@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# The rehearsal itself, in a network of its own (scripts/release-test.sh starts it there).
+#
+#   scripts/release/rehearse.sh [faults] [cluster] [act] [--table]
+
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+# shellcheck source=scripts/k8s/checks.sh
+. "$ROOT/scripts/k8s/checks.sh"
+# shellcheck source=scripts/release/lib.sh
+. "$ROOT/scripts/release/lib.sh"
+# shellcheck source=scripts/release/cluster.sh
+. "$ROOT/scripts/release/cluster.sh"
+# shellcheck source=scripts/release/act.sh
+. "$ROOT/scripts/release/act.sh"
+
+# Puts the table of faults into docs/release.md.
+write_table() {
+    {
+        printf '| fault | it ends in | what it says | of it is published |\n|---|---|---|---|\n'
+        cat "$TABLE"
+    } >"$TABLE.whole"
+    awk -v table="$TABLE.whole" '/<!-- faults -->/ { print; while ((getline line < table) > 0) print line; inside = 1; next }
+        /<!-- \/faults -->/ { inside = 0 } !inside' docs/release.md >"$TABLE.md"
+    cp "$TABLE.md" docs/release.md
+    say "Wrote the table of docs/release.md."
+}
+
+wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac }
+parts=" $* "
+
+start_rehearsal
+TABLE=$REHEARSAL/table.md
+: >"$TABLE"
+step "A place to rehearse in"
+prepare_programs
+start_registry
+start_github
+make_databases
+make_key
+make_repository
+
+# ---- what stops before anything is built
+
+if wanted cluster || wanted act; then
+    prepare_cluster
+    first_release
+    second_release
+fi
+
+if wanted faults; then
+    step "A tag that isn't one"
+    remember
+    new_release 0.3.0 "sed -i 's/^version = \"0.3.0\"/version = \"0.3.1\"/' Cargo.toml"
+    release v0.3.0
+    fault "tag ≠ version" check "Cargo.toml has version 0.3.1" v0.3.0
+    new_release 0.3.2 "sed -i 's/^## \[Unreleased\]/&\n\n- something that nobody has sorted/' CHANGELOG.md"
+    release v0.3.2
+    fault "dirty changelog" check "lines under \"Unreleased\"" v0.3.2
+    new_release 0.3.3 "sed -i '/^## \[0.3.3\]/d' CHANGELOG.md"
+    release v0.3.3
+    fault "no section in the changelog" check "no section" v0.3.3
+    new_release 0.3.4
+    git -C "$source" push --quiet --force origin start:main
+    release v0.3.4
+    fault "a commit that isn't part of main" check "isn't part of origin/main" v0.3.4
+    new_release 0.3.5 "touch failing-test"
+    release v0.3.5
+    fault "failing test" test "a_planted_one ... FAILED" v0.3.5
+
+    step "Holes"
+    new_release 0.4.0
+    GRYPE_DB_CACHE_DIR=$REHEARSAL/holes-critical release v0.4.0
+    fault "critical CVE in an image" scan "CVE-2026-00002 in serde_json" v0.4.0
+    SPEAKR_ADVISORY_DB=$REHEARSAL/advisories-one release v0.4.0
+    fault "advisory against a crate" scan "RUSTSEC-2026-9999 in tokio" v0.4.0
+    GRYPE_DB_CACHE_DIR=$REHEARSAL/no-such-folder release v0.4.0
+    fault "missing scan database" scan "grype has no database" v0.4.0
+    SPEAKR_ADVISORY_DB=$REHEARSAL/no-such-folder release v0.4.0
+    fault "missing advisory database" scan "no copy of RustSec's database" v0.4.0
+
+    step "A registry that fails in the middle"
+    echo 'speakr-query-svc/manifests' >"$REHEARSAL/registry.fails"
+    release v0.4.0
+    fault "registry fails in the middle" push "No image has got the tag" v0.4.0
+    rm "$REHEARSAL/registry.fails"
+
+    step "An image that won't start"
+    new_release 0.4.1 "echo 'speakr-query-svc /usr/bin/speakr-query-svc --no-such-option' >rehearsal.txt"
+    release v0.4.1
+    fault "image that won't start" start "started and ended at once" v0.4.1 all
+    new_release 0.4.2 "echo 'speakr-embedder /usr/bin/speakr-embedder --no-such-option' >rehearsal.txt"
+    SPEAKR_START_PATIENCE=15 release v0.4.2
+    fault "image whose migration won't run" start "the migration fails" v0.4.2 all
+    new_release 0.4.3 "echo 'speakr-nats /usr/bin/nats-server --no-such-option' >rehearsal.txt"
+    release v0.4.3
+    fault "bus that won't start" start "nats started and ended at once" v0.4.3 all
+
+    step "GitHub that fails"
+    new_release 0.4.4
+    touch "$REHEARSAL/github.down"
+    release v0.4.4
+    rm "$REHEARSAL/github.down"
+    # It signs in with GitHub's token; here only releases and tokens are asked of it.
+    fault "GitHub fails" draft "can't be told" v0.4.4 all
+fi
+if wanted cluster; then cluster_faults; fi
+if wanted act; then act_part; fi
+
+step "Faults and outcomes"
+cat "$TABLE" >&2
+case $parts in *--table*) if [ "${#FAILED[@]}" = 0 ]; then write_table; fi ;; esac
+tell_checks "A rehearsal of releases"
