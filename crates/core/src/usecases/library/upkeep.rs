@@ -76,12 +76,10 @@ impl Library {
         match self.read(id).await {
             Ok((recording, Some(transcript))) => {
                 let passages = self.index_text(&recording, &transcript).await?;
-                self.follow(recording).await?;
                 Ok(Refreshed::Findable { passages })
             }
             Ok((recording, None)) => {
                 self.index.upsert(&recording, None, &[], "").await?;
-                self.follow(recording).await?;
                 Ok(Refreshed::WithoutText)
             }
             Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
@@ -89,25 +87,6 @@ impl Library {
                 Ok(Refreshed::Gone)
             }
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Puts into the index what changed in the archive since `indexed` was read. Vectors take their
-    /// time: who labels a recording meanwhile writes to the archive and to the index, and what was
-    /// read before must not have the last word.
-    async fn follow(&self, mut indexed: Recording) -> Result<(), LibraryError> {
-        loop {
-            let now = match self.archive.recording(indexed.recording_id).await {
-                Ok(now) => now,
-                // Whoever deleted it takes it out of the index, too.
-                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            };
-            if now == indexed {
-                return Ok(());
-            }
-            self.announce(&now).await?;
-            indexed = now;
         }
     }
 
