@@ -9,6 +9,7 @@ pub mod audio_server;
 #[cfg(unix)]
 pub mod display;
 pub mod house;
+mod library;
 #[cfg(unix)]
 pub mod platform;
 pub mod program;
@@ -19,6 +20,8 @@ pub mod soak;
 pub mod terminal;
 #[cfg(unix)]
 pub mod validate;
+#[cfg(unix)]
+pub mod validation;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};

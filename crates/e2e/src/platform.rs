@@ -9,7 +9,27 @@ use reqwest::{Method, RequestBuilder, multipart};
 use serde_json::Value;
 pub use speakr_testkit::platform::{DATABASE, Options, Role};
 
-use crate::program::{PATIENCE, clip};
+use crate::{
+    Speakr,
+    program::{PATIENCE, clip},
+};
+
+/// The program with an empty home, and of `environment` what a client needs.
+///
+/// # Panics
+/// When no home can be made.
+pub fn client_of<N: AsRef<str>>(environment: impl IntoIterator<Item = (N, String)>) -> Speakr {
+    environment
+        .into_iter()
+        .filter(|(name, _)| {
+            ["NATS_", "SPEAKR_API_"]
+                .iter()
+                .any(|start| name.as_ref().starts_with(start))
+        })
+        .fold(Speakr::new(), |speakr, (name, value)| {
+            speakr.env(name.as_ref(), value)
+        })
+}
 
 /// Everything, running, with a token that allows everything.
 pub struct Platform {
@@ -87,6 +107,15 @@ impl Platform {
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         self.running.environment(&self.token)
+    }
+
+    /// The program with an empty home, set up for this platform.
+    ///
+    /// # Panics
+    /// When no home can be made.
+    #[must_use]
+    pub fn client(&self) -> Speakr {
+        client_of(self.environment())
     }
 
     /// The token that allows everything.
