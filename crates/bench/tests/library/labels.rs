@@ -1,13 +1,11 @@
-//! Labels that are changed while a text is made findable, on the library's real parts.
-
-#![allow(clippy::unwrap_used, reason = "test code")]
+//! Labels that are changed while a text is made findable.
 
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use speakr_core::{
-    CorrelationId, Recording, RecordingId, Segment, Tags, Transcript,
+    CorrelationId, Recording, RecordingId, Tags,
     ports::{
         archive::Archive,
         embedding::{Embedder, EmbeddingError},
@@ -16,9 +14,8 @@ use speakr_core::{
     },
     usecases::library::Library,
 };
-use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FlacEncoder};
-use speakr_local::FolderArchive;
-use speakr_sqlite::SqliteIndex;
+
+use crate::world::{stores, transcript};
 
 /// While it computes, somebody else labels the recording.
 #[derive(Default)]
@@ -56,18 +53,7 @@ impl Embedder for Interrupted {
 #[tokio::test]
 async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let ffmpeg = Ffmpeg::from_env();
-    let archive = FolderArchive::open(
-        folder.path().join("home"),
-        Arc::new(FlacEncoder::new(ffmpeg.clone())),
-        Arc::new(FfmpegDecoder::new(ffmpeg)),
-    )
-    .unwrap();
-    let home = archive.home().clone();
-    let index = SqliteIndex::open(&home.index(), &home.backups())
-        .await
-        .unwrap();
-    let (archive, index) = (Arc::new(archive), Arc::new(index));
+    let (archive, index) = stores(&folder).await;
     let embedder = Arc::new(Interrupted::default());
     let library = Library::new(archive.clone(), index, embedder.clone());
 
@@ -82,25 +68,8 @@ async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_
     sound.write(&[0; 16_000]).await.unwrap();
     sound.sync().await.unwrap();
     drop(sound);
-    archive
-        .put_transcript(&Transcript {
-            recording_id: id,
-            created_at: recording.created_at,
-            duration_ms: 1_000,
-            language: None,
-            model: "test".to_owned(),
-            text: "The harvest is in.".to_owned(),
-            segments: vec![Segment {
-                start_ms: 0,
-                end_ms: 1_000,
-                text: "The harvest is in.".to_owned(),
-                words: None,
-            }],
-            tags: recording.tags.clone(),
-            metadata: serde_json::Map::new(),
-        })
-        .await
-        .unwrap();
+    let text = transcript(&recording, "The harvest is in.");
+    archive.put_transcript(&text).await.unwrap();
     assert!(embedder.other.set((library.clone(), id)).is_ok());
     library.refresh(id).await.unwrap();
 
