@@ -13,6 +13,7 @@ pub mod display;
 #[cfg(unix)]
 pub mod embeddings_server;
 pub mod house;
+mod library;
 #[cfg(unix)]
 pub mod platform;
 pub mod program;
@@ -23,6 +24,8 @@ pub mod soak;
 pub mod terminal;
 #[cfg(unix)]
 pub mod validate;
+#[cfg(unix)]
+pub mod validation;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};

@@ -12,9 +12,27 @@ pub use speakr_testkit::platform::{DATABASE, Options, Role};
 use speakr_nats::{BusConfig, Identity, Renewed, TlsFiles};
 
 use crate::{
+    Speakr,
     conformance::{Heard, Listener},
     program::{PATIENCE, clip},
 };
+
+/// The program with an empty home, and of `environment` what a client needs.
+///
+/// # Panics
+/// When no home can be made.
+pub fn client_of<N: AsRef<str>>(environment: impl IntoIterator<Item = (N, String)>) -> Speakr {
+    environment
+        .into_iter()
+        .filter(|(name, _)| {
+            ["NATS_", "SPEAKR_API_"]
+                .iter()
+                .any(|start| name.as_ref().starts_with(start))
+        })
+        .fold(Speakr::new(), |speakr, (name, value)| {
+            speakr.env(name.as_ref(), value)
+        })
+}
 
 /// The user of the bus who may hear everything.
 const OPERATOR: &str = "operator";
@@ -131,6 +149,15 @@ impl Platform {
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         self.running.environment(&self.token)
+    }
+
+    /// The program with an empty home, set up for this platform.
+    ///
+    /// # Panics
+    /// When no home can be made.
+    #[must_use]
+    pub fn client(&self) -> Speakr {
+        client_of(self.environment())
     }
 
     /// The token that allows everything.

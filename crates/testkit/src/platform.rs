@@ -1,23 +1,28 @@
 //! The platform as it runs in production: the real services on a real bus with the shipped users,
 //! a real store and a real database.
 
+mod links;
+mod role;
+mod surroundings;
+
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     time::Duration,
 };
 
-use tempfile::TempDir;
+pub use links::Links;
+pub use role::Role;
 
 use crate::{
     certificates::Certificates,
     nats::Nats,
     postgres::Postgres,
-    process::{Folder, StartError, free_port, secret},
+    process::{Folder, StartError, secret},
     proxy::Proxy,
     s3::S3,
     service::ServiceProcess,
 };
+use surroundings::{Surroundings, output_of, port};
 
 /// The name of the database.
 pub const DATABASE: &str = "speakr";
@@ -42,41 +47,6 @@ const BUS_CONFIG: &str = match option_env!("SPEAKR_BUS_CONFIG") {
     ),
 };
 
-/// One of the three services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Makes text of sound.
-    Transcriber,
-    /// Makes text findable.
-    Embedder,
-    /// Answers over HTTP.
-    QuerySvc,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Transcriber, Self::Embedder, Self::QuerySvc];
-
-    /// The name of its program.
-    #[must_use]
-    pub const fn program(self) -> &'static str {
-        match self {
-            Self::Transcriber => "speakr-transcriber",
-            Self::Embedder => "speakr-embedder",
-            Self::QuerySvc => "speakr-query-svc",
-        }
-    }
-
-    /// Its name on the bus.
-    const fn user(self) -> &'static str {
-        match self {
-            Self::Transcriber => "transcriber",
-            Self::Embedder => "embedder",
-            Self::QuerySvc => "query_svc",
-        }
-    }
-}
-
 /// How the platform is to be.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -88,39 +58,6 @@ pub struct Options {
     pub with_links: bool,
     /// Whether the bus is encrypted, with a certificate authority of its own.
     pub with_tls: bool,
-}
-
-/// The network between the services and what they stand on. Clients go without.
-#[derive(Debug)]
-pub struct Links {
-    /// To the bus.
-    pub nats: Proxy,
-    /// To the database.
-    pub postgres: Proxy,
-    /// To the store.
-    pub s3: Proxy,
-}
-
-impl Links {
-    fn to(nats: &Nats, postgres: &Postgres, s3: &S3) -> Result<Self, StartError> {
-        let link = |port| {
-            Proxy::to(port).map_err(|source| StartError::Start {
-                program: "proxy",
-                source,
-            })
-        };
-        Ok(Self {
-            nats: link(nats.port())?,
-            postgres: link(postgres.port())?,
-            s3: link(s3.port())?,
-        })
-    }
-
-    /// All three.
-    #[must_use]
-    pub const fn all(&self) -> [&Proxy; 3] {
-        [&self.nats, &self.postgres, &self.s3]
-    }
 }
 
 /// Everything, running.
@@ -141,17 +78,6 @@ pub struct Platform {
     /// What is between them and the services, where that was asked for.
     pub links: Option<Links>,
     surroundings: Surroundings,
-}
-
-/// What the services are started with.
-#[derive(Debug)]
-struct Surroundings {
-    variables: Vec<(String, String)>,
-    passwords: Vec<(&'static str, String)>,
-    api_port: u16,
-    /// Whom to trust of the bus, where it is encrypted.
-    ca: Option<PathBuf>,
-    folder: TempDir,
 }
 
 impl Platform {
@@ -424,123 +350,4 @@ impl Platform {
         self.postgres.end();
         self.s3.end();
     }
-}
-
-impl Surroundings {
-    fn new(
-        options: &Options,
-        passwords: Vec<(&'static str, String)>,
-        mut own: Vec<(&'static str, String)>,
-        s3: &S3,
-        ca: Option<PathBuf>,
-    ) -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().map_err(|source| StartError::Start {
-            program: Role::Transcriber.program(),
-            source,
-        })?;
-        let api_port = port()?;
-        let path = |path: &Path| path.display().to_string();
-        own.extend([
-            ("S3_BUCKET", S3::BUCKET.to_owned()),
-            ("S3_REGION", S3::REGION.to_owned()),
-            ("S3_PATH_STYLE", "1".to_owned()),
-            ("S3_ACCESS_KEY_ID", s3.access_key().to_owned()),
-            ("S3_SECRET_ACCESS_KEY", s3.secret_key().to_owned()),
-            ("SPEAKR_MODELS_DIR", path(&folder.path().join("models"))),
-            ("SPEAKR_SCRATCH_DIR", path(folder.path())),
-            ("SPEAKR_API_ADDR", format!("127.0.0.1:{api_port}")),
-        ]);
-        let mut variables: Vec<_> = own
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        variables.extend(options.settings.iter().cloned());
-        Ok(Self {
-            variables,
-            passwords,
-            api_port,
-            ca,
-            folder,
-        })
-    }
-
-    fn password(&self, user: &str) -> &str {
-        let found = self.passwords.iter().find(|(of, _)| *of == user);
-        found.map_or("", |(_, password)| password.as_str())
-    }
-
-    /// The program of `role` with its settings; on one processor alone where `cpu` names it.
-    fn command(&self, role: Role, cpu: Option<usize>) -> Command {
-        let program = beside(role.program());
-        let mut command = match cpu {
-            None => Command::new(program),
-            Some(cpu) => {
-                let mut command = Command::new("taskset");
-                command.args(["--cpu-list", &cpu.to_string()]).arg(program);
-                command
-            }
-        };
-        command
-            .env("NATS_USER", role.user())
-            .env("NATS_PASSWORD", self.password(role.user()))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, role: Role, arguments: &[&str]) -> Result<String, StartError> {
-        output_of(role.program(), self.command(role, None).args(arguments))
-    }
-
-    fn service(&self, role: Role, settings: &[(&str, &str)]) -> Result<ServiceProcess, StartError> {
-        self.service_on(role, port()?, settings, None)
-    }
-
-    fn service_on(
-        &self,
-        role: Role,
-        health_port: u16,
-        settings: &[(&str, &str)],
-        cpu: Option<usize>,
-    ) -> Result<ServiceProcess, StartError> {
-        let name = role.program();
-        let log = self.folder.path().join(format!("{name}-{health_port}.log"));
-        let mut command = self.command(role, cpu);
-        command.envs(settings.iter().copied());
-        ServiceProcess::start(name, &mut command, log, health_port)
-    }
-}
-
-/// What `command`, the program `program`, prints when it succeeds.
-fn output_of(program: &'static str, command: &mut Command) -> Result<String, StartError> {
-    let output = command
-        .output()
-        .map_err(|source| StartError::Start { program, source })?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(said);
-    }
-    Err(StartError::NotReady {
-        program,
-        what: format!("ended with {}", output.status),
-        log: said + &String::from_utf8_lossy(&output.stderr),
-    })
-}
-
-fn port() -> Result<u16, StartError> {
-    free_port().map_err(|source| StartError::Start {
-        program: Role::QuerySvc.program(),
-        source,
-    })
-}
-
-/// A program of this workspace. It lies beside other programs, and above tests.
-fn beside(name: &str) -> PathBuf {
-    let this = std::env::current_exe().unwrap_or_default();
-    let mut folders = this.ancestors().skip(1).map(|folder| folder.join(name));
-    let beside = folders.next().unwrap_or_default();
-    if beside.exists() {
-        return beside;
-    }
-    folders.next().unwrap_or(beside)
 }

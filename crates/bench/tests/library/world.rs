@@ -92,6 +92,22 @@ impl Embedder for WordEmbedder {
     }
 }
 
+/// The archive and the index of a folder.
+pub(crate) async fn stores(folder: &TempDir) -> (Arc<FolderArchive>, Arc<SqliteIndex>) {
+    let ffmpeg = Ffmpeg::from_env();
+    let archive = FolderArchive::open(
+        folder.path().join("home"),
+        Arc::new(FlacEncoder::new(ffmpeg.clone())),
+        Arc::new(FfmpegDecoder::new(ffmpeg)),
+    )
+    .unwrap();
+    let home = archive.home().clone();
+    let index = SqliteIndex::open(&home.index(), &home.backups())
+        .await
+        .unwrap();
+    (Arc::new(archive), Arc::new(index))
+}
+
 pub(crate) struct Bench {
     pub(crate) folder: TempDir,
     pub(crate) archive: Arc<FolderArchive>,
@@ -107,18 +123,7 @@ impl Bench {
 
     /// As the next process opens it.
     pub(crate) async fn open(folder: TempDir, embedder: Arc<WordEmbedder>) -> Self {
-        let ffmpeg = Ffmpeg::from_env();
-        let archive = FolderArchive::open(
-            folder.path().join("home"),
-            Arc::new(FlacEncoder::new(ffmpeg.clone())),
-            Arc::new(FfmpegDecoder::new(ffmpeg)),
-        )
-        .unwrap();
-        let home = archive.home().clone();
-        let index = SqliteIndex::open(&home.index(), &home.backups())
-            .await
-            .unwrap();
-        let (archive, index) = (Arc::new(archive), Arc::new(index));
+        let (archive, index) = stores(&folder).await;
         let library = Library::new(archive.clone(), index.clone(), embedder.clone());
         Self {
             folder,

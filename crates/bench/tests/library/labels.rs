@@ -1,14 +1,11 @@
-//! Labels that are changed while a text is made findable, and by many at once, on the library's real
-//! parts.
-
-#![allow(clippy::unwrap_used, reason = "test code")]
+//! Labels that are changed while a text is made findable, and by many at once.
 
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use speakr_core::{
-    CorrelationId, Recording, RecordingId, RecordingState, Segment, Tags, Transcript,
+    CorrelationId, Recording, RecordingId, RecordingState, Tags, Transcript,
     ports::{
         archive::Archive,
         embedding::{Embedder, EmbeddingError},
@@ -17,9 +14,8 @@ use speakr_core::{
     },
     usecases::library::Library,
 };
-use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FlacEncoder};
-use speakr_local::FolderArchive;
-use speakr_sqlite::SqliteIndex;
+
+use crate::world::{stores, transcript};
 
 /// While it computes, somebody else labels the recording.
 #[derive(Default)]
@@ -57,18 +53,7 @@ impl Embedder for Interrupted {
 #[tokio::test]
 async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let ffmpeg = Ffmpeg::from_env();
-    let archive = FolderArchive::open(
-        folder.path().join("home"),
-        Arc::new(FlacEncoder::new(ffmpeg.clone())),
-        Arc::new(FfmpegDecoder::new(ffmpeg)),
-    )
-    .unwrap();
-    let home = archive.home().clone();
-    let index = SqliteIndex::open(&home.index(), &home.backups())
-        .await
-        .unwrap();
-    let (archive, index) = (Arc::new(archive), Arc::new(index));
+    let (archive, index) = stores(&folder).await;
     let embedder = Arc::new(Interrupted::default());
     let library = Library::new(archive.clone(), index, embedder.clone());
 
@@ -83,25 +68,8 @@ async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_
     sound.write(&[0; 16_000]).await.unwrap();
     sound.sync().await.unwrap();
     drop(sound);
-    archive
-        .put_transcript(&Transcript {
-            recording_id: id,
-            created_at: recording.created_at,
-            duration_ms: 1_000,
-            language: None,
-            model: "test".to_owned(),
-            text: "The harvest is in.".to_owned(),
-            segments: vec![Segment {
-                start_ms: 0,
-                end_ms: 1_000,
-                text: "The harvest is in.".to_owned(),
-                words: None,
-            }],
-            tags: recording.tags.clone(),
-            metadata: serde_json::Map::new(),
-        })
-        .await
-        .unwrap();
+    let text = transcript(&recording, "The harvest is in.");
+    archive.put_transcript(&text).await.unwrap();
     assert!(embedder.other.set((library.clone(), id)).is_ok());
     library.refresh(id).await.unwrap();
 
@@ -119,21 +87,9 @@ async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_
 async fn labels_that_many_give_and_take_at_once_all_hold() {
     const MANY: usize = 24;
     let folder = tempfile::tempdir().unwrap();
-    let home = folder.path().join("home");
     let open = async || {
-        let ffmpeg = Ffmpeg::from_env();
-        let archive = FolderArchive::open(
-            &home,
-            Arc::new(FlacEncoder::new(ffmpeg.clone())),
-            Arc::new(FfmpegDecoder::new(ffmpeg)),
-        )
-        .unwrap();
-        let place = archive.home().clone();
-        let index = SqliteIndex::open(&place.index(), &place.backups())
-            .await
-            .unwrap();
-        let embedder = Arc::new(Interrupted::default());
-        Library::new(Arc::new(archive), Arc::new(index), embedder)
+        let (archive, index) = stores(&folder).await;
+        Library::new(archive, index, Arc::new(Interrupted::default()))
     };
     let library = open().await;
     let old: Vec<String> = (0..MANY).map(|n| format!("old-{n:02}")).collect();
