@@ -268,7 +268,7 @@ fn what_is_being_transcribed_is_listed_as_that_and_nobody_is_asked_to_try_again(
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", silent.local_addr().unwrap());
     let platform = Platform::start_with(&[("SPEAKR_ENGINE", "openai"), ("OPENAI_BASE_URL", &url)]);
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let device = microphone("jfk.wav");
     let speaking = speakr.start(["record", "--no-clipboard", "--device", &device]);
     let began = Instant::now();

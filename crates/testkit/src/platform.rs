@@ -7,6 +7,7 @@ mod surroundings;
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 

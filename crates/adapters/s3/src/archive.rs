@@ -184,6 +184,7 @@ impl S3Archive {
             .as_ref()
             .map(|o| o.bytes.saturating_sub(HEADER_BYTES))
             .or_else(|| raw.map(|pieces| pieces.iter().map(|p| p.bytes).sum()));
+        let has_lasting = lasting.is_some();
         let kept_at = lasting
             .and_then(|o| o.modified)
             .and_then(|at| Timestamp::try_from(at).ok());
@@ -202,8 +203,12 @@ impl S3Archive {
             metadata: of_text.map_or_else(Default::default, |t| t.metadata.clone()),
             state: if of_text.is_some() {
                 RecordingState::Transcribed
-            } else {
+            } else if has_lasting {
                 RecordingState::Captured
+            } else {
+                // Pieces may be all there is of it or its beginning: more may wait in the bus, and
+                // is taken for superfluous once it is said to be captured.
+                RecordingState::Capturing
             },
             error: None,
             options: DecodeOptions::default(),

@@ -11,7 +11,7 @@ use speakr_core::{
 };
 
 use super::{JSON, Keys, S3Archive};
-use crate::fault::S3Error;
+use crate::{fault::S3Error, store::Read};
 
 /// Of those who write at once one comes through at each try, so this is for as many of them.
 const MOST_TRIES: u32 = 60;
@@ -19,6 +19,11 @@ const MOST_TRIES: u32 = 60;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// … but no longer.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// How often the same damage, which nobody else mends, is tried to be mended on the condition that it is
+/// still there. A store that broke off in the middle of a write may take no such condition for true
+/// ever again: it is written over without one then.
+const HALF_TRIES: u32 = 10;
 
 /// A document and the tag of what it was read from.
 type Tagged<T> = (T, String);
@@ -50,9 +55,10 @@ impl S3Archive {
         &self,
         key: &str,
     ) -> Result<Option<Tagged<T>>, ArchiveError> {
-        let Some((body, tag)) = self.store.get_tagged(key).await? else {
+        let Some(Read { body, tag }) = self.store.read(key).await? else {
             return Ok(None);
         };
+        let body = body.map_err(|torn| self.damaged(key, torn))?;
         match serde_json::from_slice(&body) {
             Ok(document) => Ok(Some((document, tag))),
             Err(error) => Err(self.damaged(key, error)),
@@ -100,6 +106,7 @@ impl S3Archive {
     ) -> Result<Tagged<Recording>, ArchiveError> {
         let keys = Keys { id };
         let mut tries = Tries::default();
+        let mut refused: Option<Refused> = None;
         loop {
             let (deleted, read) = join(self.is_deleted(id), self.look_at_recording(&keys)).await;
             if deleted? {
@@ -113,14 +120,32 @@ impl S3Archive {
                 return Err(damage.error);
             };
             let key = keys.recording();
-            if self
-                .write_over(&key, damage.tag.as_deref(), &recording)
-                .await?
-            {
+            let times = match &refused {
+                Some(before) if before.tag == damage.tag => before.times,
+                _ => 0,
+            };
+            let written = if times >= HALF_TRIES {
+                let body = self.to_json(&key, &recording)?;
+                self.store.put(&key, body, JSON).await?;
+                true
+            } else if damage.tag.as_deref() == Some("") {
+                // There is nothing to name it by.
+                false
+            } else {
+                let tag = damage.tag.as_deref();
+                self.write_over(&key, tag, &recording).await?
+            };
+            if written {
                 keys.still_there(&self.store).await?;
                 let damage = damage.error;
                 tracing::warn!(%id, %damage, "made the description again from what lies beside it");
-            } else if !tries.again().await {
+                continue;
+            }
+            refused = Some(Refused {
+                tag: damage.tag,
+                times: times + 1,
+            });
+            if !tries.again().await {
                 return Err(self.contended(&key));
             }
         }
@@ -132,28 +157,32 @@ impl S3Archive {
         keys: &Keys,
     ) -> Result<Result<Tagged<Recording>, Damage>, ArchiveError> {
         let key = keys.recording();
-        let mut got = self.store.get_tagged(&key).await?;
+        let mut got = self.store.read(&key).await?;
         if got.is_none() {
             if !self.has_anything(keys).await? {
                 return Err(ArchiveError::NotFound(keys.id));
             }
             // A recording that began between the two questions isn't one that lost its description:
             // that is the first thing written.
-            got = self.store.get_tagged(&key).await?;
+            got = self.store.read(&key).await?;
         }
-        let Some((body, tag)) = got else {
+        let Some(Read { body, tag }) = got else {
             return Ok(Err(Damage {
                 error: self.damaged(&key, "it is missing"),
                 tag: None,
             }));
         };
-        let error = match serde_json::from_slice::<Recording>(&body) {
-            Ok(recording) if recording.recording_id == keys.id => return Ok(Ok((recording, tag))),
-            Ok(other) => {
+        let read = body.map(|body| serde_json::from_slice::<Recording>(&body));
+        let error = match read {
+            Ok(Ok(recording)) if recording.recording_id == keys.id => {
+                return Ok(Ok((recording, tag)));
+            }
+            Ok(Ok(other)) => {
                 let reason = format!("it describes recording {}", other.recording_id);
                 self.damaged(&key, reason)
             }
-            Err(error) => self.damaged(&key, error),
+            Ok(Err(error)) => self.damaged(&key, error),
+            Err(torn) => self.damaged(&key, torn),
         };
         Ok(Err(Damage {
             error,
@@ -235,4 +264,12 @@ struct Damage {
     error: ArchiveError,
     /// Of what lies there; `None` where nothing does.
     tag: Option<String>,
+}
+
+/// A mended description that the store didn't take, because its condition didn't hold.
+struct Refused {
+    /// Of what lay there.
+    tag: Option<String>,
+    /// How often, with this tag.
+    times: u32,
 }

@@ -1,5 +1,7 @@
 //! Writes that depend on what is there already: how several who write one object at once lose nothing.
 
+use std::time::Duration;
+
 use speakr_core::ports::archive::ArchiveError;
 
 use super::{If, Store};
@@ -8,6 +10,11 @@ use crate::fault::{Fault, S3Error};
 /// Where nothing is, and nothing is written by a store that keeps conditions. (No recording has such
 /// an id; every service may write an object of this name.)
 const PROBE: &str = "recordings/condition/recording.json";
+
+/// How often something that is neither there nor lets itself be written is tried, with this pause,
+/// before it is taken for half an object.
+const HALF_TRIES: u32 = 10;
+const HALF_PAUSE: Duration = Duration::from_millis(100);
 
 /// No object has this tag.
 const NO_TAG: &str = "\"00000000000000000000000000000000\"";
@@ -73,16 +80,28 @@ impl Store {
     }
 
     /// Writes an object that isn't there yet. One with the same content that is there already is
-    /// an earlier try of this whose answer was lost.
+    /// an earlier try of this whose answer was lost. What the store takes for there and doesn't give
+    /// is what it was writing when it broke off: that is written over.
     pub(crate) async fn put_new(
         &self,
         key: &str,
         body: Vec<u8>,
         content_type: &str,
     ) -> Result<(), ArchiveError> {
-        match self.try_put(key, body.clone(), content_type, If::New).await {
-            Err(Fault::Precondition) if self.get(key).await?.as_ref() == Some(&body) => Ok(()),
-            other => other.map_err(|fault| fault.at("write", &self.place(key))),
+        let failed = |fault: Fault| fault.at("write", &self.place(key));
+        for _ in 0..HALF_TRIES {
+            match self.try_put(key, body.clone(), content_type, If::New).await {
+                Err(Fault::Precondition) => {}
+                other => return other.map_err(failed),
+            }
+            match self.read(key).await?.map(|read| read.body) {
+                Some(Ok(there)) if there == body => return Ok(()),
+                Some(Ok(_)) => return Err(failed(Fault::Precondition)),
+                // Another may be about to write it.
+                Some(Err(_)) | None => tokio::time::sleep(HALF_PAUSE).await,
+            }
         }
+        tracing::warn!(key, "written over half an object");
+        self.put(key, body, content_type).await
     }
 }

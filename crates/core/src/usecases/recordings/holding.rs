@@ -59,6 +59,18 @@ impl Recordings {
                 let intent = self.parts.intents.get(id).await?;
                 return self.go_on(asked, recording, &intent, nudges).await;
             }
+            // Its description was lost and made again, without what this command alone knows.
+            Ok(recording) if recording.correlation_id != asked.correlation_id => {
+                let told = describe(asked, start);
+                let tell = move |recording: &mut Recording| {
+                    recording.correlation_id = told.correlation_id;
+                    recording.created_at = told.created_at;
+                    recording.options = told.options.clone();
+                    recording.tags.extend(&told.tags);
+                    recording.metadata.extend(told.metadata.clone());
+                };
+                (self.parts.archive.amend(id, Box::new(tell)).await?, true)
+            }
             Ok(recording) => (recording, true),
             Err(ArchiveError::NotFound(_)) => (describe(asked, start), false),
             Err(error) => return Err(error.into()),
