@@ -26,6 +26,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # The lowest Rust version that builds the workspace, as its Cargo.toml states it.
 wanted_rust() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml"; }
 
+# The version of speakr, as Cargo.toml states it.
+workspace_version() {
+    awk '/^\[workspace\.package\]/ { inside = 1; next } /^\[/ { inside = 0 }
+        inside && /^version = "/ { gsub(/^version = "|"$/, ""); print; exit }' "$ROOT/Cargo.toml"
+}
+
 # Whether version $1 is at least version $2 (numbers with dots).
 at_least() {
     local have=$1 want=$2 i h w

@@ -39,16 +39,21 @@ part() {
 
 [ "$(uname -s)" = Linux ] || die "releases are rehearsed on Linux; this is $(uname -s)."
 programs=${SPEAKR_PROGRAMS:-$TARGET_DIR/debug}
-[ -x "$programs/speakr-query-svc" ] || die "there are no programs in $programs: 'cargo build --workspace --bins' makes them."
+for program in speakr speakr-transcriber speakr-embedder speakr-query-svc speakr-validate; do
+    [ -x "$programs/$program" ] || die "there is no $program in $programs: 'cargo build --workspace --bins' makes it."
+done
 export SPEAKR_PROGRAMS=$programs
 scripts/setup.sh k8s
 if wanted install; then part install scripts/release/install-test.sh; fi
-for tool in nats postgres s3 crane syft grype cosign audit gh act; do
-    folder=$(scripts/tools.sh "$tool") || die "$tool can't be had, and a release is made with it."
-    PATH=$folder:$PATH
-done
-PATH=$ROOT/scripts/release/stand-ins:$PATH
-export PATH
+# The tools of a release, of which some take minutes to build: only for the parts that use them.
+if wanted faults || wanted cluster || wanted act; then
+    for tool in nats postgres s3 crane syft grype cosign audit gh act; do
+        folder=$(scripts/tools.sh "$tool") || die "$tool can't be had, and a release is made with it."
+        PATH=$folder:$PATH
+    done
+    PATH=$ROOT/scripts/release/stand-ins:$PATH
+    export PATH
+fi
 
 rig=${SPEAKR_K8S_RIG:-}
 if ! wanted faults && ! wanted cluster && ! wanted act; then

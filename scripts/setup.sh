@@ -6,6 +6,7 @@
 #   scripts/setup.sh test     … and what the tests drive: sound servers, clipboards, a test runner
 #   scripts/setup.sh tools    Python's virtual environments, for the ready-made developer tools
 #   scripts/setup.sh k8s      what the tests of k8s/ read and ask with
+#   scripts/setup.sh validate what the tests of speakr-validate watch a platform with
 #
 # Does nothing when all is here. Debian and Ubuntu (apt-get, with sudo when not root) and macOS
 # (Homebrew); elsewhere it names what is missing.
@@ -40,6 +41,8 @@ k8s|has openssl|openssl|openssl|makes the certificates of tests
 k8s|has strip|binutils|-|makes the programs in images small
 k8s|has ffmpeg|ffmpeg|ffmpeg|goes into the images, and makes sound for tests
 k8s|has promtool|prometheus|prometheus|runs the tests of the alerts
+validate|has prometheus|prometheus|prometheus|watches a platform, for the tests of its alerts
+validate|has prometheus-alertmanager|prometheus-alertmanager|-|tells somebody of an alert, for the same tests
 '
 
 has_venv() { has python3 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
@@ -51,7 +54,8 @@ wanted_levels() {
     test) echo build demo test ;;
     tools) echo tools ;;
     k8s) echo k8s ;;
-    *) die "scripts/setup.sh takes build, demo, test, tools or k8s, not \"$1\"." ;;
+    validate) echo validate ;;
+    *) die "scripts/setup.sh takes build, demo, test, tools, k8s or validate, not \"$1\"." ;;
     esac
 }
 

@@ -44,12 +44,11 @@ fi
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
 offline cargo nextest run $LOCKED ${CI:+--no-fail-fast} --workspace "$@"
 
-step "Running the examples of the documentation"
-# shellcheck disable=SC2086  # LOCKED is an option or nothing
-offline cargo test $LOCKED --workspace --doc
-
-# Arguments choose among the tests; the documents are no part of a choice.
+# Arguments choose among the tests; documents are no part of a choice.
 if [ $# -eq 0 ]; then
+    step "Running the examples of the documentation"
+    # shellcheck disable=SC2086  # LOCKED is an option or nothing
+    offline cargo test $LOCKED --workspace --doc
     step "Running the commands of the documents"
     offline scripts/docs-test.sh
 fi

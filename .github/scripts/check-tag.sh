@@ -4,7 +4,7 @@
 #   .github/scripts/check-tag.sh TAG
 #
 # The tag is a version (v1.2.3, v1.2.3-rc.1) and the one that Cargo.toml and Cargo.lock have; CHANGELOG.md has a
-# section of it with a date and something in it, and nothing left under "Unreleased"; the tag is on the commit that is checked
+# section of it with a date and something in it, and nothing left under "Unreleased"; the contract's schemas are kept as this version's (scripts/keep-contract.sh); the tag is on the commit that is checked
 # out, that commit is part of main (SPEAKR_MAIN, origin/main), and no file differs from it. All that is wrong is said at once.
 
 # shellcheck source=.github/scripts/lib.sh
@@ -32,6 +32,8 @@ elif ! grep -Eq "^## \[${version//./\\.}\] - [0-9]{4}-[0-9]{2}-[0-9]{2}\$" CHANG
 elif ! .github/scripts/release-notes.sh "$version" >/dev/null 2>&1; then
     wrong+=("CHANGELOG.md's section of $version says nothing.")
 fi
+# What is released now is what every later change is compared with.
+kept=$(scripts/keep-contract.sh --check 2>&1) || wrong+=("the contract of $version isn't kept: $(printf '%s' "$kept" | tail -n 1)")
 left=$(awk '/^## \[Unreleased\]/ { inside = 1; next } /^## / { inside = 0 } inside && NF && !/^###/' CHANGELOG.md)
 [ -z "$left" ] || wrong+=("CHANGELOG.md has lines under \"Unreleased\" that belong to $version or to no release: $(printf '%s' "$left" | head -n 1) …")
 

@@ -60,11 +60,6 @@ path_later() {
 summary() { if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then printf '%s\n' "$@" >>"$GITHUB_STEP_SUMMARY"; fi; }
 
 # The version that the workspace has; every part of it has the same.
-workspace_version() {
-    awk '/^\[workspace\.package\]/ { inside = 1; next } /^\[/ { inside = 0 }
-        inside && /^version = "/ { gsub(/^version = "|"$/, ""); print; exit }' "$ROOT/Cargo.toml"
-}
-
 # "vMAJOR.MINOR.PATCH", with or without "-rc.1" or the like (semver.org, without build metadata, which a
 # tag of an image can't hold).
 is_version_tag() {

@@ -67,10 +67,10 @@ act_part() {
     workflow v0.6.2
     fault "act: failing test" "tests and static checks" "a_planted_one ... FAILED" v0.6.2
     new_release 0.6.3
-    k create configmap rehearsal --from-literal=validation=fails >/dev/null
+    refuse_labels
     workflow v0.6.3
     fault "act: failing validation" staging "speakr-validate found faults" v0.6.3 all
-    k delete configmap rehearsal >/dev/null
+    take_labels
     # The cause is gone: the same tag again.
     workflow v0.6.3
     equal "act: the same tag, run again, ends with" 0 "$CODE"

@@ -145,6 +145,8 @@ path = folder + "/CHANGELOG.md"
 text = open(path, encoding="utf-8").read()
 open(path, "w", encoding="utf-8").write(text.replace("## [Unreleased]\n", f"## [Unreleased]\n\n## [{version}] - 2026-11-28\n", 1))
 P
+    git -C "$source" tag --delete "v$version" >/dev/null 2>&1 || true
+    (cd "$source" && scripts/keep-contract.sh) || die "the contract of $version can't be kept."
     for change in "$@"; do (cd "$source" && eval "$change") || die "the change \"$change\" can't be made."; done
     git -C "$source" add --all
     git -C "$source" commit --quiet --message "chore: release $version"

@@ -60,6 +60,9 @@ if wanted faults; then
     new_release 0.3.3 "sed -i '/^## \[0.3.3\]/d' CHANGELOG.md"
     release v0.3.3
     fault "no section in the changelog" check "no section" v0.3.3
+    new_release 0.3.6 "rm -r crates/contract/released/0.3.6"
+    release v0.3.6
+    fault "contract not kept" check "crates/contract/released/0.3.6 isn't there" v0.3.6
     new_release 0.3.4
     git -C "$source" push --quiet --force origin start:main
     release v0.3.4
@@ -78,6 +81,11 @@ if wanted faults; then
     fault "missing scan database" scan "grype has no database" v0.4.0
     SPEAKR_ADVISORY_DB=$REHEARSAL/no-such-folder release v0.4.0
     fault "missing advisory database" scan "no copy of RustSec's database" v0.4.0
+    mkdir "$REHEARSAL/silent"
+    printf '#!/bin/sh\nexit 0\n' >"$REHEARSAL/silent/grype"
+    chmod 755 "$REHEARSAL/silent/grype"
+    PATH=$REHEARSAL/silent:$PATH release v0.4.0
+    fault "scanner that says nothing" scan "speakr-query-svc .grype." v0.4.0
 
     step "A registry that fails in the middle"
     echo 'speakr-query-svc/manifests' >"$REHEARSAL/registry.fails"

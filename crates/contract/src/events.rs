@@ -102,6 +102,9 @@ pub struct TranscriptionSucceeded {
     pub created_at: Option<Timestamp>,
 }
 
+/// [`TranscriptionFailed::code`] where there is no such speech model.
+pub const UNKNOWN_MODEL: &str = "unknown_model";
+
 /// `speakr.event.transcription.failed`: there will be no text from this request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TranscriptionFailed {
@@ -115,6 +118,9 @@ pub struct TranscriptionFailed {
     pub tags: Vec<String>,
     /// What travels with it.
     pub metadata: Metadata,
+    /// Which kind of failure it is, where a program may want to know: `unknown_model`. Others may come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// `speakr.event.embedding.succeeded`: the text can be found by meaning.

@@ -224,6 +224,9 @@ pub struct Recording {
     /// What its speaker asked of the decoder, so that `retry` asks the same.
     #[serde(default)]
     pub options: DecodeOptions,
+    /// Who ended it wanted no text of it (for now).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_text: bool,
 }
 
 impl Recording {
@@ -245,6 +248,7 @@ impl Recording {
             state: RecordingState::Capturing,
             error: None,
             options,
+            without_text: false,
         }
     }
 }

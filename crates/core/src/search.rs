@@ -160,6 +160,9 @@ pub struct ListedRecording {
     /// Why it failed, in state [`RecordingState::Failed`].
     #[serde(skip)]
     pub error: Option<String>,
+    /// Whether no text of it was wanted, in state [`RecordingState::Captured`].
+    #[serde(skip)]
+    pub without_text: bool,
 }
 
 impl From<Entry> for ListedRecording {
@@ -172,6 +175,7 @@ impl From<Entry> for ListedRecording {
             text: entry.text,
             state: entry.recording.state,
             error: entry.recording.error,
+            without_text: entry.recording.without_text,
         }
     }
 }

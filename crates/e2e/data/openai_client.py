@@ -39,6 +39,6 @@ for name, key, model in [("key", "wrong", "whisper-1"), ("model", token, "no-suc
         with open(clip, "rb") as file:
             other.audio.transcriptions.create(model=model, file=file)
     except openai.APIStatusError as error:
-        errors[name] = [type(error).__name__, error.status_code, error.body["message"]]
+        errors[name] = [type(error).__name__, error.status_code, error.body["message"], error.code]
 got["errors"] = errors
 print(json.dumps(got))

@@ -83,6 +83,15 @@ impl ApiServer {
         self.bare(method, path).bearer_auth(token)
     }
 
+    /// What a GET of `path` with the token tells.
+    ///
+    /// # Panics
+    /// When it tells no JSON.
+    pub async fn told(&self, path: &str) -> Value {
+        let answer = self.request(Method::GET, path).send().await;
+        answer.expect("an answer").json().await.expect("JSON")
+    }
+
     /// Sends a bundled clip with more fields to be made into text.
     ///
     /// # Panics

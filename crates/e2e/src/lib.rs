@@ -7,8 +7,13 @@ pub mod api_server;
 #[cfg(unix)]
 pub mod audio_server;
 #[cfg(unix)]
+pub mod conformance;
+#[cfg(unix)]
 pub mod display;
+#[cfg(unix)]
+pub mod embeddings_server;
 pub mod house;
+mod library;
 #[cfg(unix)]
 pub mod platform;
 pub mod program;
@@ -19,6 +24,8 @@ pub mod soak;
 pub mod terminal;
 #[cfg(unix)]
 pub mod validate;
+#[cfg(unix)]
+pub mod validation;
 pub mod wav;
 
 pub use program::{Finished, Speakr, clip};

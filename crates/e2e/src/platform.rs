@@ -9,13 +9,42 @@ use reqwest::{Method, RequestBuilder, multipart};
 use serde_json::Value;
 pub use speakr_testkit::platform::{DATABASE, Options, Role};
 
-use crate::program::{PATIENCE, clip};
+use speakr_nats::{BusConfig, Identity, Renewed, TlsFiles};
 
-/// Everything, running, with a token that allows everything.
+use crate::{
+    Speakr,
+    conformance::{Heard, Listener},
+    program::{PATIENCE, clip},
+};
+
+/// The program with an empty home, and of `environment` what a client needs.
+///
+/// # Panics
+/// When no home can be made.
+pub fn client_of<N: AsRef<str>>(environment: impl IntoIterator<Item = (N, String)>) -> Speakr {
+    environment
+        .into_iter()
+        .filter(|(name, _)| {
+            ["NATS_", "SPEAKR_API_"]
+                .iter()
+                .any(|start| name.as_ref().starts_with(start))
+        })
+        .fold(Speakr::new(), |speakr, (name, value)| {
+            speakr.env(name.as_ref(), value)
+        })
+}
+
+/// The user of the bus who may hear everything.
+const OPERATOR: &str = "operator";
+
+/// Everything, running, with a token that allows everything. A test in which something is said on the bus
+/// that isn't as the contract has it fails when this is dropped.
 pub struct Platform {
     running: speakr_testkit::platform::Platform,
     token: String,
     client: reqwest::Client,
+    /// Whoever hears all that is said on the bus.
+    listener: Listener,
 }
 
 impl Deref for Platform {
@@ -29,6 +58,24 @@ impl Deref for Platform {
 impl DerefMut for Platform {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.running
+    }
+}
+
+/// One without connections: those to a process that has ended are of no more use.
+fn new_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .expect("a client")
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let wrong = self.listener.end().wrong;
+        if !std::thread::panicking() {
+            assert!(wrong.is_empty(), "said on the bus: {wrong:#?}");
+        }
     }
 }
 
@@ -69,24 +116,48 @@ impl Platform {
         };
         // Another test of this process may have done so already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()
-            .expect("a client");
+        let client = new_client();
+        let listener = Listener::start(BusConfig {
+            identity: Identity::Password {
+                user: OPERATOR.to_owned(),
+                password: Renewed::fixed(running.password(OPERATOR)),
+            },
+            tls: TlsFiles {
+                ca: running.ca().map(ToOwned::to_owned),
+                client: None,
+            },
+            inbox_prefix: Some(format!("_INBOX_{OPERATOR}")),
+            ..BusConfig::new(&running.nats.url(), "conformance")
+        });
         let mut platform = Self {
             running,
             token: String::new(),
             client,
+            listener,
         };
         platform.token = platform.new_token("read,write,transcribe");
         platform
+    }
+
+    /// What was said on the bus so far.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        self.listener.heard()
     }
 
     /// What a program needs to use this platform, by the names of environment variables.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         self.running.environment(&self.token)
+    }
+
+    /// The program with an empty home, set up for this platform.
+    ///
+    /// # Panics
+    /// When no home can be made.
+    #[must_use]
+    pub fn client(&self) -> Speakr {
+        client_of(self.environment())
     }
 
     /// The token that allows everything.
@@ -100,6 +171,7 @@ impl Platform {
     /// # Panics
     /// When a service can't be started.
     pub fn revive(&mut self) -> Vec<&'static str> {
+        self.client = new_client();
         self.running.revive().expect("a service starts")
     }
 
@@ -111,6 +183,7 @@ impl Platform {
         if let Err(error) = self.running.restart(role, settings) {
             panic!("{error}");
         }
+        self.client = new_client();
     }
 
     /// A new token that allows `scopes`.

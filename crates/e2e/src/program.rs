@@ -90,24 +90,44 @@ impl Finished {
     }
 }
 
-/// Where cargo put the program: beside the folder that holds the test.
+/// Where cargo put the program.
+///
+/// # Panics
+/// As [`binary_of`].
+#[must_use]
+pub fn binary() -> PathBuf {
+    binary_of("speakr")
+}
+
+/// Where cargo put the program `name` of this workspace: beside the folder that holds the test.
 ///
 /// # Panics
 /// When it isn't built; a run over the whole workspace builds it.
 #[must_use]
-pub fn binary() -> PathBuf {
+pub fn binary_of(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test
         .parent()
         .and_then(Path::parent)
         .expect("a test lies in target/*/deps");
-    let binary = folder.join(format!("speakr{}", std::env::consts::EXE_SUFFIX));
+    let binary = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         binary.is_file(),
-        "{} isn't built: cargo build -p speakr",
+        "{} isn't built: cargo build --workspace --bins",
         binary.display()
     );
     binary
+}
+
+/// Runs `command`, of another program, to its end.
+///
+/// # Panics
+/// When it fails; the message is what it said.
+pub fn succeed(command: &mut Command) {
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
 }
 
 /// A clip of the bundled speech.
@@ -121,6 +141,24 @@ pub fn clip(name: &str) -> PathBuf {
         .join(name);
     assert!(path.is_file(), "no bundled clip {name}");
     path.canonicalize().expect("a file has a path")
+}
+
+/// The same, as an argument.
+///
+/// # Panics
+/// As [`clip`].
+#[must_use]
+pub fn path_of(clip_name: &str) -> String {
+    clip(clip_name).display().to_string()
+}
+
+/// The device that plays a bundled clip as a microphone.
+///
+/// # Panics
+/// As [`clip`].
+#[must_use]
+pub fn microphone(clip_name: &str) -> String {
+    format!("file:{}", path_of(clip_name))
 }
 
 impl Default for Speakr {

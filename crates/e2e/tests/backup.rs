@@ -9,55 +9,25 @@
     reason = "test code"
 )]
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, time::Duration};
 
+#[path = "common/backups.rs"]
+mod backups;
 #[path = "common/store.rs"]
 mod store;
 
-use aws_sdk_s3::Client;
+use backups::{back_up_streams, copy_bucket, dump_database, restore_database, restore_streams};
 use reqwest::Method;
 use serde_json::{Value, json};
 use speakr_contract::{AudioData, commands::TranscriptionRun, ids};
 use speakr_e2e::{
     clip,
-    platform::{DATABASE, Platform, Role},
+    platform::{Platform, Role},
     program::PATIENCE,
 };
 use speakr_nats::{Bus, BusConfig, Identity, Renewed, Request};
 use speakr_testkit::s3::S3;
 use uuid::Uuid;
-
-/// Copies all objects, as `aws s3 sync` does.
-async fn copy_bucket(from: &Client, to: &Client) -> usize {
-    let listed = from.list_objects_v2().bucket(S3::BUCKET).send().await;
-    let keys: Vec<String> = listed
-        .unwrap()
-        .contents()
-        .iter()
-        .filter_map(|object| object.key().map(str::to_owned))
-        .collect();
-    for key in &keys {
-        let object = from.get_object().bucket(S3::BUCKET).key(key).send().await;
-        let object = object.unwrap();
-        let metadata = object.metadata().cloned();
-        let body = object.body.collect().await.unwrap().into_bytes();
-        to.put_object()
-            .bucket(S3::BUCKET)
-            .key(key)
-            .set_metadata(metadata)
-            .body(body.into())
-            .send()
-            .await
-            .unwrap();
-    }
-    keys.len()
-}
-
-fn succeed(command: &mut Command) {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
-}
 
 async fn search(platform: &Platform, token: &str, query: &str) -> Value {
     let answer = platform
@@ -96,48 +66,18 @@ struct Backup<'a> {
 }
 
 impl Backup<'_> {
-    fn streams(&self) -> String {
-        self.folder.join("streams").display().to_string()
-    }
-
-    fn dump(&self) -> String {
-        self.folder.join("speakr.dump").display().to_string()
-    }
-
     fn write(&self, platform: &Platform) {
-        let said = platform
-            .run_as(
-                "operator",
-                Role::Transcriber,
-                &["streams", "backup", &self.streams()],
-            )
-            .unwrap();
+        let said = back_up_streams(platform, &self.folder.join("streams"));
         assert_eq!(said.lines().count(), 6, "{said}");
-        succeed(platform.postgres.client("pg_dump").args([
-            "--format=custom",
-            "--dbname",
-            DATABASE,
-            "--file",
-            &self.dump(),
-        ]));
+        dump_database(platform, &self.folder.join("speakr.dump"));
     }
 
     fn restore(&self, platform: &Platform) {
-        succeed(platform.postgres.client("pg_restore").args([
-            "--clean",
-            "--if-exists",
-            "--exit-on-error",
-            "--dbname",
-            DATABASE,
-            &self.dump(),
-        ]));
-        let restore = ["streams", "restore", &self.streams()];
-        platform
-            .run_as("operator", Role::Transcriber, &restore)
-            .unwrap();
+        restore_database(platform, &self.folder.join("speakr.dump"));
+        let streams = self.folder.join("streams");
+        restore_streams(platform, &streams).unwrap();
         // What is there now isn't written over.
-        let again = platform.run_as("operator", Role::Transcriber, &restore);
-        let again = again.unwrap_err().to_string();
+        let again = restore_streams(platform, &streams).unwrap_err().to_string();
         assert!(again.contains("doesn't replace"), "{again}");
     }
 }
@@ -187,14 +127,14 @@ async fn a_platform_that_is_lost_is_made_again_from_its_backups() {
         backup.write(&platform);
         spare = S3::start().unwrap();
         // Sound and text of two.
-        assert!(copy_bucket(&store::client(&platform.s3), &store::client(&spare)).await >= 4);
+        assert!(copy_bucket(&platform.s3, &spare).await >= 4);
     }
 
     let mut platform = Platform::start();
     for role in Role::ALL {
         platform.service_mut(role).kill();
     }
-    copy_bucket(&store::client(&spare), &store::client(&platform.s3)).await;
+    copy_bucket(&spare, &platform.s3).await;
     backup.restore(&platform);
     assert_eq!(platform.revive().len(), 3);
     for role in Role::ALL {

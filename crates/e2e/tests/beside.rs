@@ -21,7 +21,10 @@ use std::{
 };
 
 use serde_json::Value;
-use speakr_e2e::{Finished, Speakr, clip, program::Running};
+use speakr_e2e::{
+    Finished, Speakr, clip,
+    program::{Running, microphone},
+};
 
 /// A program whose sound is compressed only when the test lets it: until then the recording that
 /// is being kept isn't done.
@@ -56,7 +59,7 @@ exec ffmpeg "$@"
     }
 
     fn record(&self, clip_name: &str) -> Running {
-        let device = format!("file:{}", clip(clip_name).display());
+        let device = microphone(clip_name);
         self.speakr
             .start(["record", "--json", "--no-clipboard", "--device", &device])
     }
@@ -66,17 +69,13 @@ exec ffmpeg "$@"
         let mut recording = self.record("austen-0880.wav");
         recording.wait_for("Transcribing");
         let id = self.only_id();
-        let text = self.folder(&id).join("transcript.json");
+        let text = self.speakr.folder_of(&id).join("transcript.json");
         until(|| text.is_file());
         recording
     }
 
-    fn folder(&self, id: &str) -> PathBuf {
-        self.speakr.home().join("recordings").join(id)
-    }
-
     fn ids(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.speakr.home().join("recordings")).unwrap();
+        let entries = fs::read_dir(self.speakr.recordings()).unwrap();
         entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|name| !name.starts_with('.'))
@@ -98,11 +97,6 @@ fn until(mut holds: impl FnMut() -> bool) {
         thread::sleep(Duration::from_millis(50));
     }
     panic!("it never came to that");
-}
-
-fn listed(speakr: &Speakr) -> Vec<Value> {
-    let list = speakr.run(["list", "--json"]).success().json();
-    list["recordings"].as_array().unwrap().clone()
 }
 
 fn id_of(transcript: &Finished) -> Value {
@@ -137,7 +131,7 @@ fn cancel_throws_the_recording_that_runs_away_and_not_the_one_that_is_being_kept
     held.let_go("all");
     let first = id_of(&first.wait().success());
     assert_ne!(cancelled["recording_id"], first);
-    let kept = listed(&held.speakr);
+    let kept = held.speakr.listed();
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert_eq!(kept[0]["recording_id"], first);
 }
@@ -162,7 +156,7 @@ fn a_recording_that_is_saved_can_not_be_cancelled_while_others_are_picked_up() {
     assert!(cancel.stderr.contains("nothing is being recorded"));
     held.let_go("all");
     let _ = next.wait().success();
-    assert_eq!(listed(&held.speakr).len(), 2);
+    assert_eq!(held.speakr.listed().len(), 2);
 }
 
 #[test]
@@ -180,7 +174,7 @@ fn what_another_process_keeps_is_not_taken_for_interrupted() {
     assert_eq!(told.stdout, "");
     held.let_go("all");
     let _ = first.wait().success();
-    for recording in listed(&held.speakr) {
+    for recording in held.speakr.listed() {
         assert_eq!(recording["state"], "transcribed", "{recording}");
     }
 }
@@ -194,7 +188,7 @@ fn half_transcribed(speakr: &Speakr) -> (Running, ChildStdin, String) {
     let sound = fs::read(clip("jfk.wav")).unwrap();
     stdin.write_all(&sound[..sound.len() * 3 / 4]).unwrap();
     stdin.flush().unwrap();
-    let recordings = speakr.home().join("recordings");
+    let recordings = speakr.recordings();
     let mut id = None;
     until(|| {
         let begun = fs::read_dir(&recordings).into_iter().flatten().flatten();
@@ -213,11 +207,11 @@ fn half_transcribed(speakr: &Speakr) -> (Running, ChildStdin, String) {
 fn what_another_process_transcribes_is_let_be() {
     let speakr = Speakr::new();
     let (running, mut stdin, id) = half_transcribed(&speakr);
-    let list = listed(&speakr);
+    let list = speakr.listed();
     assert_eq!(list[0]["state"], "capturing", "{list:?}");
 
     // By a recording that begins and ends meanwhile.
-    let device = format!("file:{}", clip("austen-0880.wav").display());
+    let device = microphone("austen-0880.wav");
     let beside = speakr.run(["record", "--json", "--no-clipboard", "--device", &device]);
     let beside = beside.success();
     assert!(!beside.stderr.contains("interrupted"), "{}", beside.stderr);
@@ -237,7 +231,7 @@ fn what_another_process_transcribes_is_let_be() {
     drop(stdin);
     let text = running.wait().success().json()["text"].to_string();
     assert!(text.contains("your country"), "{text}");
-    let list = listed(&speakr);
+    let list = speakr.listed();
     assert_eq!(list.len(), 2);
     assert!(list.iter().all(|r| r["state"] == "transcribed"), "{list:?}");
 }
@@ -245,11 +239,11 @@ fn what_another_process_transcribes_is_let_be() {
 #[test]
 fn what_is_being_recorded_is_not_deleted() {
     let speakr = Speakr::new();
-    let device = format!("file:{}", clip("jfk.wav").display());
+    let device = microphone("jfk.wav");
     let args = ["record", "--json", "--no-clipboard", "--device", &device];
     let mut recording = speakr.start(args);
     recording.wait_for("Recording");
-    let id = listed(&speakr)[0]["recording_id"].clone();
+    let id = speakr.listed()[0]["recording_id"].clone();
     let id = id.as_str().unwrap();
     let refused = speakr.run(["rm", "--yes", id]).failure(5);
     assert!(
@@ -272,5 +266,5 @@ fn what_is_being_recorded_is_not_deleted() {
             .contains("your country")
     );
     let _ = speakr.run(["rm", "--yes", id]).success();
-    assert!(listed(&speakr).is_empty());
+    assert!(speakr.listed().is_empty());
 }

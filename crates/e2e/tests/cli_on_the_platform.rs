@@ -12,19 +12,8 @@ use serde_json::Value;
 use speakr_e2e::{
     Speakr, clip,
     platform::{Platform, Role},
-    program::PATIENCE,
+    program::{PATIENCE, microphone},
 };
-
-/// The program with an empty home, set up for `platform`.
-fn client(platform: &Platform) -> Speakr {
-    platform
-        .environment()
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("NATS_") || name.starts_with("SPEAKR_API_"))
-        .fold(Speakr::new(), |speakr, (name, value)| {
-            speakr.env(name, value)
-        })
-}
 
 fn count(speakr: &Speakr, arguments: &[&str]) -> u64 {
     let listed = speakr.run(arguments).success().json();
@@ -44,14 +33,10 @@ fn until(speakr: &Speakr, arguments: &[&str], done: impl Fn(&Value) -> bool) -> 
     }
 }
 
-fn microphone(name: &str) -> String {
-    format!("file:{}", clip(name).display())
-}
-
 #[test]
 fn what_is_spoken_goes_to_the_platform_and_is_found_labelled_exported_and_deleted_from_here() {
     let platform = Platform::start();
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let checked = speakr.run(["doctor", "--json"]);
     let checked: Value = serde_json::from_str(&checked.stdout).unwrap();
     let status = |name: &str| {
@@ -123,7 +108,7 @@ fn what_is_spoken_goes_to_the_platform_and_is_found_labelled_exported_and_delete
 #[test]
 fn files_small_and_large_and_standard_input_become_text_there() {
     let platform = Platform::start();
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let file = clip("jfk.wav");
     let small = speakr
         .run(["transcribe".as_ref(), "--json".as_ref(), file.as_os_str()])
@@ -183,7 +168,7 @@ fn files_small_and_large_and_standard_input_become_text_there() {
 #[test]
 fn a_connection_that_is_lost_while_somebody_speaks_costs_no_word() {
     let mut platform = Platform::start();
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let device = microphone("jfk.wav");
     let mut speaking = speakr.start(["record", "--json", "--no-clipboard", "--device", &device]);
     speaking.wait_for("The platform at");
@@ -201,7 +186,7 @@ fn a_connection_that_is_lost_while_somebody_speaks_costs_no_word() {
 #[test]
 fn without_the_platform_the_sound_is_kept_and_a_retry_sends_it() {
     let platform = Platform::start();
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let nobody = speakr_testkit::process::free_port().unwrap();
     let device = microphone("jfk.wav");
     let mut command = speakr.command(["record", "--no-clipboard", "--device", &device]);
@@ -252,7 +237,7 @@ fn without_the_platform_the_sound_is_kept_and_a_retry_sends_it() {
 fn a_killed_program_leaves_its_sound_here_and_a_retry_sends_all_of_it() {
     let mut platform = Platform::start();
     platform.restart(Role::Transcriber, &[("SPEAKR_CLIENT_PATIENCE", "3s")]);
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let device = microphone("jfk.wav");
     let mut speaking = speakr.start(["record", "--no-clipboard", "--device", &device]);
     speaking.wait_for("The platform at");
@@ -278,9 +263,31 @@ fn a_killed_program_leaves_its_sound_here_and_a_retry_sends_all_of_it() {
 }
 
 #[test]
+fn what_is_being_transcribed_is_listed_as_that_and_nobody_is_asked_to_try_again() {
+    // An engine elsewhere that takes its time.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", silent.local_addr().unwrap());
+    let platform = Platform::start_with(&[("SPEAKR_ENGINE", "openai"), ("OPENAI_BASE_URL", &url)]);
+    let speakr = platform.client();
+    let device = microphone("jfk.wav");
+    let speaking = speakr.start(["record", "--no-clipboard", "--device", &device]);
+    let began = Instant::now();
+    loop {
+        let listed = speakr.run(["list"]).success().stdout;
+        if listed.contains("(being transcribed)") {
+            assert!(!listed.contains("retry"), "{listed}");
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{listed}");
+        thread::sleep(Duration::from_millis(200));
+    }
+    speaking.signal("KILL");
+}
+
+#[test]
 fn what_is_cancelled_is_neither_here_nor_there() {
     let platform = Platform::start();
-    let speakr = client(&platform);
+    let speakr = platform.client();
     let device = microphone("jfk.wav");
     let mut speaking = speakr.start(["record", "--no-clipboard", "--device", &device]);
     speaking.wait_for("The platform at");
@@ -320,7 +327,8 @@ fn what_a_microphone_hears_is_on_the_clipboard_and_found_at_its_moment_on_the_pl
         return;
     };
     let platform = Platform::start();
-    let speakr = client(&platform)
+    let speakr = platform
+        .client()
         .env("PULSE_SERVER", sound.address())
         .env("DISPLAY", &display.display);
     let mut recording = speakr.start(["record", "--json"]);

@@ -15,8 +15,9 @@ use std::process::Command;
 use speakr_clipboard::{Desktop, SystemClipboard};
 use speakr_core::ports::clipboard::{Clipboard as _, ClipboardError};
 use speakr_e2e::{
-    Speakr, clip,
+    Speakr,
     display::{Compositor, XServer},
+    program::microphone,
     requirement::need,
 };
 
@@ -179,7 +180,7 @@ async fn under_wayland_without_wl_copy_the_shared_x_server_serves() {
 
 /// Records a clip with the program on this desktop; the text that it gave.
 fn record(speakr: &Speakr, more: &[&str]) -> String {
-    let device = format!("file:{}", clip("jfk.wav").display());
+    let device = microphone("jfk.wav");
     let mut arguments = vec!["record", "--json", "--device", &device];
     arguments.extend_from_slice(more);
     let done = speakr.run(arguments).success();
@@ -227,7 +228,7 @@ async fn a_recording_leaves_the_clipboard_alone_when_told_so() {
 #[test]
 fn without_a_clipboard_there_is_a_warning_and_the_text() {
     let speakr = Speakr::new();
-    let device = format!("file:{}", clip("jfk.wav").display());
+    let device = microphone("jfk.wav");
     let done = speakr
         .run(["record", "--json", "--device", &device])
         .success();

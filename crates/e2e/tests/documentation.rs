@@ -135,6 +135,37 @@ fn exit_codes_are_documented_as_the_help_tells_them() {
     }
 }
 
+/// Scripts of `.github/scripts` that `text` calls or names.
+fn release_scripts_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-./_".contains(c)));
+    words
+        .filter_map(|word| word.rsplit('/').next())
+        .filter(|name| name.ends_with(".sh"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_step_of_a_release_is_told_and_no_other() {
+    let workflow = read(".github/workflows/release.yml");
+    let steps: String = workflow
+        .lines()
+        .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("run: "))
+        .map(|step| step.to_owned() + "\n")
+        .collect();
+    let run = release_scripts_in(&steps);
+    assert!(run.contains("promote.sh"), "{run:?}");
+    let document = read("docs/release.md");
+    let rows = document
+        .lines()
+        .skip_while(|line| *line != "## What happens")
+        .skip(1)
+        .take_while(|line| !line.starts_with("## "))
+        .filter_map(|line| line.strip_prefix('|')?.split('|').nth(1));
+    let told: BTreeSet<String> = rows.flat_map(release_scripts_in).collect();
+    assert_eq!(told, run);
+}
+
 #[test]
 fn links_lead_to_files_that_exist() {
     for document in [

@@ -21,12 +21,10 @@ use std::{thread, time::Instant};
 use serde_json::Value;
 #[cfg(target_os = "linux")]
 use speakr_e2e::requirement;
-use speakr_e2e::{Speakr, clip, program::Running};
-
-fn listed(speakr: &Speakr) -> Vec<Value> {
-    let list = speakr.run(["list", "--json"]).success().json();
-    list["recordings"].as_array().unwrap().clone()
-}
+use speakr_e2e::{
+    Speakr, clip,
+    program::{Running, microphone},
+};
 
 fn says(text: &Value, words: &str) -> bool {
     text.as_str()
@@ -37,7 +35,7 @@ fn says(text: &Value, words: &str) -> bool {
 
 /// Starts recording a short clip; gives the program when all of the sound is in.
 fn until_saving(speakr: &Speakr) -> Running {
-    let device = format!("file:{}", clip("austen-0880.wav").display());
+    let device = microphone("austen-0880.wav");
     let mut recording = speakr.start(["record", "--json", "--device", &device]);
     recording.wait_for("Transcribing");
     recording
@@ -61,7 +59,7 @@ fn a_kill_at_any_moment_of_the_save_loses_nothing_and_doubles_nothing() {
         recording.signal("KILL");
         drop(recording);
 
-        let found = listed(&speakr);
+        let found = speakr.listed();
         assert_eq!(found.len(), 1, "kill {kill}: {found:?}");
         let folder = speakr.home().join("recordings");
         let folder = folder.join(found[0]["recording_id"].as_str().unwrap());
@@ -73,7 +71,7 @@ fn a_kill_at_any_moment_of_the_save_loses_nothing_and_doubles_nothing() {
         }
         states.push(found[0]["state"].as_str().unwrap().to_owned());
         let _ = speakr.run(["retry", "--json"]).success();
-        let mended = listed(&speakr);
+        let mended = speakr.listed();
         assert_eq!(mended.len(), 1, "kill {kill}: {mended:?}");
         assert_eq!(mended[0]["state"], "transcribed", "kill {kill}: {mended:?}");
         assert_eq!(mended[0]["recording_id"], found[0]["recording_id"]);
@@ -139,7 +137,7 @@ fn a_clock_that_jumps_changes_neither_the_sound_nor_its_length() {
             .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         command
     };
-    let device = format!("file:{}", clip("jfk.wav").display());
+    let device = microphone("jfk.wav");
     let mut recording = Running::start(jumping(
         speakr.command(["record", "--json", "--device", &device]),
     ));
@@ -169,7 +167,7 @@ fn a_clock_that_jumps_changes_neither_the_sound_nor_its_length() {
         path.to_str().unwrap(),
     ])));
     let _ = second.success();
-    assert_eq!(listed(&speakr).len(), 2);
+    assert_eq!(speakr.listed().len(), 2);
     for words in ["fellow Americans", "young man"] {
         let results = speakr.run(["search", "--json", words]).success().json();
         assert_eq!(results["count"].as_u64(), Some(2), "{results}");

@@ -12,7 +12,10 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use speakr_e2e::{Speakr, clip};
+use speakr_e2e::{
+    Speakr,
+    program::{microphone, path_of},
+};
 
 fn schema(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -36,10 +39,6 @@ fn complaints(schema_name: &str, document: &Value) -> Vec<String> {
 fn conforms(schema_name: &str, document: &Value) {
     let complaints = complaints(schema_name, document);
     assert!(complaints.is_empty(), "{complaints:#?}\n{document:#}");
-}
-
-fn path_of(clip_name: &str) -> String {
-    clip(clip_name).to_str().unwrap().to_owned()
 }
 
 /// A library with one transcribed recording, and what `transcribe` printed of it.
@@ -84,7 +83,7 @@ fn a_transcript_conforms_wherever_it_is_printed_and_kept() {
 #[test]
 fn a_recording_tells_its_latency_and_is_found_with_all_that_is_promised() {
     let speakr = Speakr::new();
-    let device = format!("file:{}", path_of("jfk.wav"));
+    let device = microphone("jfk.wav");
     let transcript = speakr
         .run(["record", "--json", "--no-clipboard", "--device", &device])
         .success()

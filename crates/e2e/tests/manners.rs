@@ -16,30 +16,14 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use speakr_e2e::{Speakr, clip};
-
-fn path_of(clip_name: &str) -> String {
-    clip(clip_name).to_str().unwrap().to_owned()
-}
-
-/// A library with one transcribed recording, and its id.
-fn with_a_recording() -> (Speakr, String) {
-    let speakr = Speakr::new();
-    let args = ["transcribe", "--json", &path_of("jfk.wav")];
-    let transcript = speakr.run(args).success().json();
-    let id = transcript["recording_id"].as_str().unwrap().to_owned();
-    (speakr, id)
-}
-
-/// What is kept of a recording beside its sound.
-fn described(speakr: &Speakr, id: &str) -> Value {
-    let folder = speakr.home().join("recordings").join(id);
-    serde_json::from_slice(&fs::read(folder.join("recording.json")).unwrap()).unwrap()
-}
+use speakr_e2e::{
+    Speakr, clip,
+    program::{microphone, path_of},
+};
 
 #[test]
 fn a_text_is_exported_in_every_format_and_by_the_ending_of_a_file() {
-    let (speakr, id) = with_a_recording();
+    let (speakr, id) = Speakr::with_a_recording("jfk.wav");
     for (format, sign) in [
         ("txt", "fellow Americans"),
         ("srt", " --> 00:00:"),
@@ -70,7 +54,7 @@ fn a_text_is_exported_in_every_format_and_by_the_ending_of_a_file() {
 
 #[test]
 fn json_and_another_format_contradict_each_other() {
-    let (speakr, id) = with_a_recording();
+    let (speakr, id) = Speakr::with_a_recording("jfk.wav");
     let file = speakr.scratch().join("out.srt");
     let jfk = path_of("jfk.wav");
     for args in [
@@ -182,7 +166,7 @@ fn prompt_and_vocabulary_reach_the_decoder_and_what_is_too_long_is_told() {
     assert!(!done.stderr.contains("prompt"), "{}", done.stderr);
     let id = done.json()["recording_id"].as_str().unwrap().to_owned();
     assert_eq!(
-        described(&speakr, &id)["options"]["prompt"],
+        speakr.described(&id)["options"]["prompt"],
         "A speech. Americans, Kennedy"
     );
 
@@ -206,7 +190,7 @@ fn prompt_and_vocabulary_reach_the_decoder_and_what_is_too_long_is_told() {
 
 #[test]
 fn a_search_looks_at_the_times_that_it_is_told() {
-    let (speakr, _) = with_a_recording();
+    let (speakr, _) = Speakr::with_a_recording("jfk.wav");
     let count = |args: &[&str], code: i32| {
         let mut search = vec!["search", "--json", "country"];
         search.extend(args);
@@ -236,7 +220,7 @@ fn a_search_that_finds_nothing_ends_with_3_whoever_reads_it() {
 
 #[test]
 fn a_search_prints_the_score_that_its_order_follows() {
-    let (speakr, _) = with_a_recording();
+    let (speakr, _) = Speakr::with_a_recording("jfk.wav");
     for mode in ["keyword", "hybrid", "semantic"] {
         let args = ["search", "--json", "--mode", mode, "fellow Americans"];
         let found = speakr.run(args).success().json();
@@ -276,11 +260,11 @@ fn logs_come_when_they_are_wanted_and_without_what_was_said() {
 
 #[test]
 fn what_is_older_than_the_days_to_keep_is_deleted_and_told() {
-    let (speakr, old) = with_a_recording();
+    let (speakr, old) = Speakr::with_a_recording("jfk.wav");
     let args = ["transcribe", "--json", &path_of("austen-0880.wav")];
     let new = speakr.run(args).success().json();
     // As if it had been spoken long ago.
-    let folder = speakr.home().join("recordings").join(&old);
+    let folder = speakr.folder_of(&old);
     for name in ["recording.json", "transcript.json"] {
         let file = folder.join(name);
         let mut document: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -320,7 +304,7 @@ fn names_that_look_like_options_are_files_after_two_dashes() {
 #[test]
 fn a_limit_of_0_is_none_on_the_command_line_too() {
     let speakr = Speakr::new().env("SPEAKR_MAX_DURATION", "1s");
-    let device = format!("file:{}", path_of("austen-0880.wav"));
+    let device = microphone("austen-0880.wav");
     let args = ["record", "--json", "--no-clipboard", "--device", &device];
     let short = speakr.run(args).success().json();
     assert_eq!(short["duration_ms"], 1_000);

@@ -8,7 +8,7 @@ mod server;
 use std::{fs, path::PathBuf, time::Duration};
 
 use server::{Answer, Server};
-use speakr_e2e::{Finished, Speakr, clip};
+use speakr_e2e::{Finished, Speakr, clip, program::microphone};
 
 /// A published model whose bytes are in the repository.
 const MODEL: &str = "silero-vad-v6.2.0";
@@ -274,7 +274,7 @@ fn sound_is_captured_while_a_large_model_is_read_for_the_first_time() {
     // As long as the real one, and nothing in it: to be found wrong it has to be read whole.
     let large = fs::File::create(folder.join("ggml-medium.bin")).unwrap();
     large.set_len(1_533_763_059).unwrap();
-    let device = format!("file:{}", clip("jfk.wav").display());
+    let device = microphone("jfk.wav");
     let args = ["record", "--json", "--no-clipboard", "--model", "medium"];
     let mut recording = speakr.start(args.into_iter().chain(["--device", &device]));
     recording.wait_for("Recording");

@@ -4,6 +4,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use reqwest::{Method, multipart};
 use serde_json::{Value, json};
 use speakr_core::{
     CorrelationId, Language, Tags,
@@ -17,7 +18,7 @@ use speakr_openai::{ApiKey, OpenAiClient, OpenAiConfig, OpenAiEngine, OpenAiTran
 use tokio_util::sync::CancellationToken;
 
 /// Has OpenAI's own client ask the API at `url`, as `token`.
-fn ask_as_openais_client(url: &str, token: &str, unknown_model: &Value) {
+fn ask_as_openais_client(url: &str, token: &str) {
     let Some(python) = requirement::fetched("openai", "python") else {
         return;
     };
@@ -51,31 +52,48 @@ fn ask_as_openais_client(url: &str, token: &str, unknown_model: &Value) {
     assert_eq!(got["done"], text);
     let error = &got["errors"];
     assert_eq!(error["key"][0], "AuthenticationError", "{error}");
-    assert_eq!(&error["model"], unknown_model);
+    let unknown = json!(["NotFoundError", 404, NO_SUCH_MODEL, "model_not_found"]);
+    assert_eq!(error["model"], unknown);
 }
+
+const NO_SUCH_MODEL: &str = "there is no speech model \"no-such-model\"";
 
 #[test]
 fn openais_own_client_works_unchanged() {
     let speakr = Speakr::new();
     let server = ApiServer::start(&speakr, &[]);
-    let unknown = json!([
-        "NotFoundError",
-        404,
-        "there is no speech model \"no-such-model\""
-    ]);
-    ask_as_openais_client(&server.url, server.token.as_deref().unwrap(), &unknown);
+    ask_as_openais_client(&server.url, server.token.as_deref().unwrap());
 }
 
 #[test]
 fn openais_own_client_works_unchanged_with_the_platform() {
     let platform = Platform::start();
-    // Which models there are, only the transcriber knows.
-    let unknown = json!([
-        "UnprocessableEntityError",
-        422,
-        "the model \"no-such-model\" isn't here; this service has \"tiny.en-q8_0-speakr\""
-    ]);
-    ask_as_openais_client(&platform.url(), platform.token(), &unknown);
+    ask_as_openais_client(&platform.url(), platform.token());
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_has_one_answer_on_one_machine_and_on_the_platform() {
+    let speakr = Speakr::new();
+    let server = ApiServer::start(&speakr, &[]);
+    let platform = Platform::start();
+    let here = server.request(Method::POST, "/v1/audio/transcriptions");
+    let there = platform.request(Method::POST, "/v1/audio/transcriptions");
+    for request in [here, there] {
+        let file = std::fs::read(clip("jfk.wav")).unwrap();
+        let form = multipart::Form::new()
+            .part("file", multipart::Part::bytes(file).file_name("jfk.wav"))
+            .text("model", "no-such-model");
+        let answer = request.multipart(form).send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["type"], "urn:speakr:problem:model-not-found");
+        assert_eq!(problem["detail"], NO_SUCH_MODEL);
+        let error = json!({
+            "message": NO_SUCH_MODEL, "type": "invalid_request_error",
+            "code": "model_not_found", "param": "model",
+        });
+        assert_eq!(problem["error"], error);
+    }
 }
 
 fn client(server: &ApiServer, token: &str) -> OpenAiClient {

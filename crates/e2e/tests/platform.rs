@@ -141,6 +141,43 @@ async fn what_was_sent_is_found_by_its_meaning_labelled_exported_heard_and_delet
 }
 
 #[tokio::test]
+async fn of_labels_that_many_give_at_once_none_is_lost() {
+    let platform = Platform::start();
+    let stored = platform
+        .transcribe("jfk.wav", &[("store", "true"), ("tags", "speech")])
+        .await;
+    let id = stored["recording_id"].as_str().unwrap();
+    let path = format!("/api/v1/recordings/{id}/tags");
+    let labels: Vec<String> = (0..12).map(|n| format!("label-{n:02}")).collect();
+    let given = futures::future::join_all(labels.iter().map(|label| {
+        let change = json!({"add": [label]});
+        platform.request(Method::PATCH, &path).json(&change).send()
+    }));
+    for answer in given.await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    }
+    let mut wanted = labels;
+    wanted.push("speech".to_owned());
+    // In the store, in the text's file there, and in the index.
+    let shown: Value = get(&platform, &format!("/api/v1/recordings/{id}"))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(shown["tags"], json!(wanted));
+    let path = format!("/api/v1/recordings/{id}/export?format=json");
+    let text: Value = get(&platform, &path).await.json().await.unwrap();
+    assert_eq!(text["tags"], json!(wanted));
+    let listed: Value = get(&platform, "/api/v1/recordings")
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(listed["recordings"][0]["tags"], json!(wanted));
+}
+
+#[tokio::test]
 async fn what_is_not_to_be_kept_leaves_nothing_and_tokens_allow_what_they_say() {
     let platform = Platform::start();
     let answer = platform

@@ -44,11 +44,6 @@ fn only_recording(speakr: &Speakr) -> PathBuf {
     folders.remove(0)
 }
 
-fn listed(speakr: &Speakr) -> Vec<Value> {
-    let list = speakr.run(["list", "--json"]).success().json();
-    list["recordings"].as_array().unwrap().clone()
-}
-
 fn has_words(text: &Value, words: &[&str]) -> bool {
     let text = text.as_str().unwrap_or_default().to_lowercase();
     words.iter().all(|w| text.contains(w))
@@ -70,7 +65,7 @@ fn a_spoken_sentence_becomes_text_that_is_kept_with_its_sound() {
     let length = transcript["duration_ms"].as_u64().unwrap();
     assert!((10_900..=11_100).contains(&length), "{length}");
 
-    let recordings = listed(&speakr);
+    let recordings = speakr.listed();
     assert_eq!(recordings.len(), 1);
     assert_eq!(recordings[0]["recording_id"], transcript["recording_id"]);
     assert_eq!(recordings[0]["state"], "transcribed");
@@ -146,7 +141,7 @@ fn sigterm_and_one_ctrl_c_stop_a_recording_and_keep_it() {
             has_words(&transcript["text"], &["americans"]),
             "{signal}: {transcript}"
         );
-        assert_eq!(listed(&speakr).len(), 1);
+        assert_eq!(speakr.listed().len(), 1);
     }
 }
 
@@ -161,7 +156,7 @@ fn ctrl_c_twice_discards() {
     recording.signal("INT");
     let done = recording.wait().failure(130);
     assert!(done.stderr.contains("discarded"), "{}", done.stderr);
-    assert!(listed(&speakr).is_empty());
+    assert!(speakr.listed().is_empty());
     assert_eq!(
         fs::read_dir(speakr.home().join("recordings"))
             .unwrap()
@@ -184,7 +179,7 @@ fn cancel_throws_a_running_recording_away() {
             .count(),
         0
     );
-    assert!(listed(&speakr).is_empty());
+    assert!(speakr.listed().is_empty());
 }
 
 #[test]
@@ -208,7 +203,7 @@ fn cancel_works_while_the_text_is_made() {
                     .count(),
                 0
             );
-            assert!(listed(&speakr).is_empty());
+            assert!(speakr.listed().is_empty());
             return;
         }
     }
@@ -250,7 +245,7 @@ fn kill_9_takes_no_more_than_the_last_quarter_second_and_retry_makes_the_text() 
         "{kept:?} of {spoken:?} are kept"
     );
 
-    let listed = listed(&speakr);
+    let listed = speakr.listed();
     assert_eq!(listed[0]["state"], "capturing", "{listed:?}");
     let retried = speakr.run(["retry", "--json"]).success().json();
     assert_eq!(retried["count"], 1);
@@ -261,6 +256,28 @@ fn kill_9_takes_no_more_than_the_last_quarter_second_and_retry_makes_the_text() 
     );
     let again = speakr.run(["retry", "--json"]).success().json();
     assert_eq!(again["count"], 0);
+}
+
+#[test]
+fn what_is_recorded_is_listed_as_that_and_as_interrupted_once_its_process_is_gone() {
+    let speakr = Speakr::new();
+    let mut recording = record(&speakr, &clip("jfk.wav"), &[]);
+    recording.wait_for("Recording");
+    let says = |words: &str| {
+        let began = Instant::now();
+        loop {
+            let listed = speakr.run(["list"]).success().stdout;
+            if listed.contains(words) {
+                return listed;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{listed}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    let listed = says("(being recorded)");
+    assert!(!listed.contains("retry"), "{listed}");
+    recording.signal("KILL");
+    let _ = says("(interrupted: speakr retry)");
 }
 
 #[test]
@@ -280,7 +297,7 @@ fn the_next_start_picks_an_interrupted_recording_up() {
         "{}",
         next.stdout
     );
-    let recordings = listed(&speakr);
+    let recordings = speakr.listed();
     assert_eq!(recordings.len(), 2);
     assert!(
         recordings.iter().all(|r| r["state"] == "transcribed"),
@@ -370,7 +387,7 @@ fn a_microphone_that_is_not_there_is_told_before_anything_is_kept() {
         "{}",
         done.stderr
     );
-    assert!(listed(&speakr).is_empty());
+    assert!(speakr.listed().is_empty());
 }
 
 #[test]

@@ -16,61 +16,41 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use speakr_e2e::{Speakr, clip, wav};
-
-fn listed(speakr: &Speakr) -> Value {
-    speakr.run(["list", "--json"]).success().json()
-}
-
-fn with_a_recording() -> (Speakr, String) {
-    let speakr = Speakr::new();
-    let path = clip("austen-0880.wav");
-    let args = ["transcribe", "--json", path.to_str().unwrap()];
-    let id = speakr.run(args).success().json()["recording_id"].clone();
-    (speakr, id.as_str().unwrap().to_owned())
-}
-
-fn folder(speakr: &Speakr, id: &str) -> PathBuf {
-    speakr.home().join("recordings").join(id)
-}
 
 #[test]
 fn a_model_that_is_not_there_changes_nothing() {
-    let (speakr, id) = with_a_recording();
-    let described = folder(&speakr, &id).join("recording.json");
-    let before = (listed(&speakr), fs::read_to_string(&described).unwrap());
+    let (speakr, id) = Speakr::with_a_recording("austen-0880.wav");
+    let described = speakr.folder_of(&id).join("recording.json");
+    let before = (speakr.listed(), fs::read_to_string(&described).unwrap());
     for model in ["tiny.emn", "large-v3", "silero-vad-v6.2.0"] {
         let refused = speakr.run(["retry", &id, "--model", model]);
         assert!(matches!(refused.code, Some(2 | 4)), "{model}: {refused:?}");
         assert!(refused.stderr.contains(model), "{}", refused.stderr);
-        let after = (listed(&speakr), fs::read_to_string(&described).unwrap());
+        let after = (speakr.listed(), fs::read_to_string(&described).unwrap());
         assert_eq!(after, before, "{model}");
     }
 }
 
 #[test]
 fn a_new_text_that_fails_leaves_the_old_one_as_it_was() {
-    let (speakr, id) = with_a_recording();
-    let before = listed(&speakr);
+    let (speakr, id) = Speakr::with_a_recording("austen-0880.wav");
+    let before = speakr.listed();
     let mut command = speakr.command(["retry", &id]);
     command.env("SPEAKR_FFMPEG", "false");
     let failed = speakr.run_command(command).failure(1);
     assert!(failed.stderr.contains("no new text"), "{}", failed.stderr);
-    assert_eq!(listed(&speakr), before);
+    assert_eq!(speakr.listed(), before);
     // And one that doesn't, replaces it.
     let again = speakr.run(["retry", "--json", &id]).success().json();
     assert_eq!(again["count"], 1);
-    assert_eq!(
-        listed(&speakr)["recordings"][0]["text"],
-        again["recordings"][0]["text"]
-    );
+    assert_eq!(speakr.listed()[0]["text"], again["recordings"][0]["text"]);
 }
 
 /// A transcription of `sound` that is killed when some of it is kept; gives its recording.
 fn killed_half_way(speakr: &Speakr, sound: &Path) -> String {
     let running = speakr.start(["transcribe", sound.to_str().unwrap()]);
-    let recordings = speakr.home().join("recordings");
+    let recordings = speakr.recordings();
     for _ in 0..2_000 {
         let begun = fs::read_dir(&recordings).into_iter().flatten().flatten();
         let kept = begun.filter(|entry| {
@@ -103,20 +83,20 @@ fn a_file_that_is_still_the_same_is_read_to_its_end() {
     let id = killed_half_way(&speakr, &sound);
 
     // A try that can't write the rest fails, and the next one still knows that there is a rest.
-    let kept = folder(&speakr, &id).join("audio.pcm");
+    let kept = speakr.folder_of(&id).join("audio.pcm");
     let aside = speakr.scratch().join("aside.pcm");
     fs::rename(&kept, &aside).unwrap();
     fs::create_dir(&kept).unwrap();
     let failed = speakr.run(["retry", &id]).failure(1);
     assert!(failed.stderr.contains("audio.pcm"), "{}", failed.stderr);
-    assert!(!folder(&speakr, &id).join("audio.flac").exists());
+    assert!(!speakr.folder_of(&id).join("audio.flac").exists());
     fs::remove_dir(&kept).unwrap();
     fs::rename(&aside, &kept).unwrap();
 
     let done = speakr.run(["retry", "--json", &id]).success();
     let recording = &done.json()["recordings"][0];
     assert_eq!(recording["duration_ms"], whole, "{recording}");
-    assert!(folder(&speakr, &id).join("audio.flac").is_file());
+    assert!(speakr.folder_of(&id).join("audio.flac").is_file());
 }
 
 #[test]
@@ -125,7 +105,7 @@ fn a_file_that_is_another_by_now_is_not_mixed_with_what_was_kept() {
     let sound = long(&speakr, "jfk.wav");
     let whole = wav::read(&sound).len() as u64 / 16;
     let id = killed_half_way(&speakr, &sound);
-    let kept = fs::metadata(folder(&speakr, &id).join("audio.pcm")).unwrap();
+    let kept = fs::metadata(speakr.folder_of(&id).join("audio.pcm")).unwrap();
     let other = wav::read(&clip("austen-0880.wav")).repeat(70);
     wav::write(&sound, &other);
     let done = speakr.run(["retry", "--json", &id]).success();

@@ -50,17 +50,10 @@ async fn what_was_sent_is_found_by_its_meaning_heard_labelled_exported_and_delet
         .unwrap();
     assert_eq!(none, json!({"results": [], "count": 0}));
 
-    let list: Value = get("/api/v1/recordings?tags=speech,history&limit=5")
-        .await
-        .json()
-        .await
-        .unwrap();
+    let path = "/api/v1/recordings?tags=speech,history&limit=5";
+    let list = server.told(path).await;
     assert_eq!(list["recordings"][0]["recording_id"], id.as_str());
-    let shown: Value = get(&format!("/api/v1/recordings/{id}"))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let shown = server.told(&format!("/api/v1/recordings/{id}")).await;
     assert!(!shown["segments"].as_array().unwrap().is_empty());
     assert_eq!(shown["state"], "transcribed");
     let srt = get(&format!("/api/v1/recordings/{id}/export?format=srt")).await;
@@ -118,7 +111,7 @@ async fn what_was_sent_is_found_by_its_meaning_heard_labelled_exported_and_delet
         .unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     problem(get(&format!("/api/v1/recordings/{id}")).await, 410, "gone").await;
-    let list: Value = get("/api/v1/recordings").await.json().await.unwrap();
+    let list = server.told("/api/v1/recordings").await;
     assert_eq!(list["count"], 0);
     assert!(!speakr.home().join("recordings").join(&id).exists());
 }
@@ -179,14 +172,7 @@ async fn every_format_of_openai_is_answered_and_nothing_is_kept_unasked() {
     assert_eq!(last["text"], deltas);
     assert_eq!(deltas, plain["text"].as_str().unwrap());
 
-    let list: Value = server
-        .request(Method::GET, "/api/v1/recordings")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let list = server.told("/api/v1/recordings").await;
     assert_eq!(list["count"], 0);
     let uploads: Vec<_> = std::fs::read_dir(speakr.home().join("run"))
         .unwrap()
@@ -219,13 +205,6 @@ async fn the_same_request_again_makes_no_second_recording() {
     };
     let (first, second) = (send().await, send().await);
     assert_eq!(first, second);
-    let list: Value = server
-        .request(Method::GET, "/api/v1/recordings")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let list = server.told("/api/v1/recordings").await;
     assert_eq!(list["count"], 1);
 }

@@ -12,16 +12,12 @@
 
 use std::{fs, thread, time::Duration};
 
-use speakr_e2e::{Speakr, clip, terminal::Terminal, wav};
+use speakr_e2e::{Speakr, clip, program::microphone, terminal::Terminal, wav};
 
 /// What makes text dim, as a terminal is told it.
 const DIM: &str = "\u{1b}[2m";
 /// What begins any order to a terminal.
 const ESCAPE: char = '\u{1b}';
-
-fn device(clip_name: &str) -> String {
-    format!("file:{}", clip(clip_name).display())
-}
 
 /// Sequences that colour or dim: `ESC [ numbers m`.
 fn has_colour(sent: &str) -> bool {
@@ -38,7 +34,12 @@ fn has_colour(sent: &str) -> bool {
 #[test]
 fn space_pauses_enter_stops_and_the_terminal_is_left_as_it_was() {
     let speakr = Speakr::new();
-    let args = ["record", "--no-clipboard", "--device", &device("jfk.wav")];
+    let args = [
+        "record",
+        "--no-clipboard",
+        "--device",
+        &microphone("jfk.wav"),
+    ];
     let mut terminal = Terminal::start(speakr.command(args));
     terminal.wait_for("●");
     assert!(terminal.takes_single_keys());
@@ -67,7 +68,7 @@ fn space_pauses_enter_stops_and_the_terminal_is_left_as_it_was() {
 #[test]
 fn nothing_is_in_colour_where_none_is_wanted() {
     let speakr = Speakr::new().env("NO_COLOR", "1");
-    let args = ["record", "--device", &device("austen-0880.wav")];
+    let args = ["record", "--device", &microphone("austen-0880.wav")];
     let left = Terminal::start(speakr.command(args)).wait();
     assert_eq!(left.code, Some(0), "{}", left.screen);
     assert!(
@@ -86,7 +87,7 @@ fn nothing_is_in_colour_where_none_is_wanted() {
 #[test]
 fn a_terminal_that_can_only_print_gets_lines_alone() {
     let speakr = Speakr::new();
-    let args = ["record", "--device", &device("austen-0880.wav")];
+    let args = ["record", "--device", &microphone("austen-0880.wav")];
     let left = Terminal::start_dumb(speakr.command(args)).wait();
     assert_eq!(left.code, Some(0), "{}", left.screen);
     assert!(!left.sent.contains(ESCAPE), "{:?}", left.sent);
@@ -102,7 +103,7 @@ fn a_warning_while_somebody_speaks_stays_on_the_screen() {
         "--prompt",
         &words,
         "--device",
-        &device("austen-0880.wav"),
+        &microphone("austen-0880.wav"),
     ];
     let left = Terminal::start(speakr.command(args)).wait();
     assert_eq!(left.code, Some(0), "{}", left.screen);

@@ -1,6 +1,14 @@
 //! One trace from a client to the index, as a collector of OTLP sees it.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+#[path = "common/collector.rs"]
+mod collector;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,67 +16,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
+use collector::{Span, collect};
+use speakr_e2e::{
+    platform::Platform,
+    program::{PATIENCE, microphone},
 };
-use prost::Message;
-use speakr_e2e::{Speakr, clip, platform::Platform, program::PATIENCE};
 
 /// Spans by trace: service and name.
-type Seen = Arc<Mutex<BTreeMap<Vec<u8>, BTreeSet<(String, String)>>>>;
-
-/// A collector; gives its address.
-fn collect(seen: &Seen) -> String {
-    let seen = Arc::clone(seen);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let take = async move |body: axum::body::Bytes| note(&seen, &body);
-    let router = axum::Router::new().route("/v1/traces", axum::routing::post(take));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            axum::serve(listener, router).await
-        })
-    });
-    address
-}
-
-fn note(seen: &Seen, body: &[u8]) {
-    let request = ExportTraceServiceRequest::decode(body).unwrap();
-    let mut seen = seen.lock().unwrap();
-    for of_service in request.resource_spans {
-        let attributes = of_service.resource.unwrap().attributes;
-        let name = attributes.into_iter().find(|a| a.key == "service.name");
-        let Some(Value::StringValue(service)) = name.unwrap().value.unwrap().value else {
-            panic!("a service without a name");
-        };
-        for span in of_service.scope_spans.into_iter().flat_map(|s| s.spans) {
-            let trace = seen.entry(span.trace_id).or_default();
-            trace.insert((service.clone(), span.name));
-        }
-    }
-}
+type Seen = Arc<Mutex<BTreeMap<String, BTreeSet<(String, String)>>>>;
 
 #[test]
 fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
     let seen = Seen::default();
-    let address = collect(&seen);
+    let noted = Arc::clone(&seen);
+    let address = collect(move |span: Span| {
+        let mut seen = noted.lock().unwrap();
+        let of_trace = seen.entry(span.trace).or_default();
+        of_trace.insert((span.service, span.name));
+    });
     let platform = Platform::start_with(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &address),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ]);
-    let speakr = platform
-        .environment()
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("NATS_") || name.starts_with("SPEAKR_API_"))
-        .fold(Speakr::new(), |speakr, (name, value)| {
-            speakr.env(name, value)
-        });
     let trace = "0af7651916cd43dd8448eb211c80319c";
-    let speakr = speakr.env("TRACEPARENT", format!("00-{trace}-b7ad6b7169203331-01"));
-    let device = format!("file:{}", clip("jfk.wav").display());
+    let parent = format!("00-{trace}-b7ad6b7169203331-01");
+    let speakr = platform.client().env("TRACEPARENT", parent);
+    let device = microphone("jfk.wav");
     let _ = speakr
         .run(["record", "--json", "--no-clipboard", "--device", &device])
         .success();
@@ -78,15 +51,11 @@ fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
     ]
     .map(|(service, name)| (service.to_owned(), name.to_owned()))
     .into();
-    let trace = (0..32)
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&trace[at..at + 2], 16).unwrap())
-        .collect::<Vec<_>>();
     let began = Instant::now();
     while !seen
         .lock()
         .unwrap()
-        .get(&trace)
+        .get(trace)
         .is_some_and(|spans| wanted.is_subset(spans))
     {
         assert!(began.elapsed() < PATIENCE, "{:?}", seen.lock().unwrap());
@@ -97,7 +66,7 @@ fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
         .lock()
         .unwrap()
         .iter()
-        .filter(|(id, spans)| **id != trace && spans.iter().any(|span| wanted.contains(span)))
+        .filter(|(id, spans)| *id != trace && spans.iter().any(|span| wanted.contains(span)))
         .map(|(_, spans)| spans.clone())
         .collect();
     assert!(others.is_empty(), "{others:?}");

@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use speakr_e2e::{Speakr, clip, program::PATIENCE};
+use speakr_e2e::{Speakr, clip, platform::client_of, program::PATIENCE};
 
 /// The program in a folder of its own.
 struct Up {
@@ -67,12 +67,7 @@ impl Up {
     }
 
     fn client(&self) -> Speakr {
-        self.environment()
-            .into_iter()
-            .filter(|(name, _)| name.starts_with("NATS_") || name.starts_with("SPEAKR_API_"))
-            .fold(Speakr::new(), |speakr, (name, value)| {
-                speakr.env(&name, value)
-            })
+        client_of(self.environment())
     }
 
     /// The processes that it has started.

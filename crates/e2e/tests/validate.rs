@@ -4,10 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Output, Stdio},
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
     sync::Arc,
 };
 
@@ -20,55 +18,11 @@ use axum::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use speakr_e2e::platform::{Platform, Role};
-
-/// The program, with what a client and an operator know of `platform`.
-fn program(platform: &Platform, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_speakr-validate"));
-    command
-        .args(["--report", "json", "--patience", "60"])
-        .args(arguments)
-        .envs(platform.environment())
-        .stdin(Stdio::null());
-    command
-}
-
-/// What a run gave: exit code, outcome by check, and all of it.
-struct Seen {
-    code: Option<i32>,
-    checks: BTreeMap<String, String>,
-    report: Value,
-    said: String,
-}
-
-impl Seen {
-    fn of(output: Output) -> Self {
-        let said = String::from_utf8(output.stderr).unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let report: Value = serde_json::from_str(&text).unwrap_or_default();
-        let checks = report["checks"].as_array().cloned().unwrap_or_default();
-        let name = |check: &Value| {
-            let part = |key: &str| check[key].as_str().unwrap().to_owned();
-            (part("group") + "." + &part("name"), part("outcome"))
-        };
-        Self {
-            code: output.status.code(),
-            checks: checks.iter().map(name).collect(),
-            report,
-            said,
-        }
-    }
-
-    /// The checks that ended so.
-    fn that(&self, outcome: &str) -> Vec<&str> {
-        let found = self.checks.iter().filter(|(_, of)| *of == outcome);
-        found.map(|(name, _)| name.as_str()).collect()
-    }
-}
-
-fn validate(platform: &Platform, arguments: &[&str]) -> Seen {
-    Seen::of(program(platform, arguments).output().unwrap())
-}
+use speakr_e2e::{
+    platform::{Platform, Role},
+    program::binary_of,
+    validation::{Seen, validator},
+};
 
 async fn recordings(platform: &Platform) -> Value {
     let list = platform.request(Method::GET, "/api/v1/recordings?limit=100");
@@ -77,10 +31,7 @@ async fn recordings(platform: &Platform) -> Value {
 
 /// The command that makes tokens, beside this test's program.
 fn token_command() -> String {
-    let folder = Path::new(env!("CARGO_BIN_EXE_speakr-validate"))
-        .parent()
-        .unwrap();
-    format!("{} token", folder.join("speakr-query-svc").display())
+    format!("{} token", binary_of("speakr-query-svc").display())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +47,7 @@ async fn a_platform_that_is_well_passes_and_is_left_as_it_was() {
         "--config-dump",
         "env -i LISTENS=here env",
     ];
-    let seen = validate(&platform, &arguments);
+    let seen = Seen::by(&mut validator(&platform, &arguments));
     assert_eq!(seen.code, Some(0), "{}\n{:#}", seen.said, seen.report);
     assert_eq!(
         seen.that("not_checked"),
@@ -125,7 +76,8 @@ async fn a_platform_that_is_well_passes_and_is_left_as_it_was() {
     };
     assert_eq!(active(&before), active(&after), "{after}");
     // What wasn't looked at is a failure where that is asked for.
-    let strict = validate(&platform, &["--group", "health", "--strict"]);
+    let strict = ["--group", "health", "--strict"];
+    let strict = Seen::by(&mut validator(&platform, &strict));
     assert_eq!(strict.code, Some(1), "{}", strict.said);
 }
 
@@ -268,12 +220,8 @@ async fn each_lie_of_an_api_turns_its_check_red() {
             _ => "120",
         };
         let arguments = ["--url", &url, "--group", group, "--patience", patience];
-        let seen = tokio::task::block_in_place(|| {
-            let mut command = program(&platform, &[]);
-            // The later patience counts for the slow; here nothing comes that is waited for.
-            command = rebuilt(command, &arguments);
-            Seen::of(command.output().unwrap())
-        });
+        let mut command = validator(&platform, &arguments);
+        let seen = tokio::task::block_in_place(|| Seen::by(&mut command));
         assert_eq!(
             seen.that("failed"),
             red,
@@ -302,29 +250,12 @@ async fn each_lie_of_an_api_turns_its_check_red() {
     }
 }
 
-/// The same surroundings with these arguments alone.
-fn rebuilt(command: Command, arguments: &[&str]) -> Command {
-    let mut anew = Command::new(command.get_program());
-    let variables = command
-        .get_envs()
-        .filter_map(|(name, value)| Some((name, value?)));
-    anew.args(["--report", "json"])
-        .args(arguments)
-        .envs(variables)
-        .stdin(Stdio::null());
-    anew
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_is_away_turns_its_checks_red() {
     let mut platform = Platform::start();
     let short = |platform: &Platform, more: &[&str]| {
         let arguments = [&["--patience", "15"], more].concat();
-        Seen::of(
-            rebuilt(program(platform, &[]), &arguments)
-                .output()
-                .unwrap(),
-        )
+        Seen::by(&mut validator(platform, &arguments))
     };
 
     platform.embedder.kill();
@@ -365,8 +296,8 @@ async fn a_part_that_is_away_turns_its_checks_red() {
     platform.revive();
 
     // A token that isn't known any more.
-    let mut command = rebuilt(program(&platform, &[]), &["--group", "system,contract"]);
-    let seen = Seen::of(command.env("SPEAKR_API_TOKEN", "wrong").output().unwrap());
+    let mut command = validator(&platform, &["--group", "system,contract"]);
+    let seen = Seen::by(command.env("SPEAKR_API_TOKEN", "wrong"));
     let red = seen.that("failed");
     for wanted in ["system.text", "contract.answers", "contract.refusals"] {
         assert!(red.contains(&wanted), "{wanted}: {}", seen.said);
@@ -374,11 +305,11 @@ async fn a_part_that_is_away_turns_its_checks_red() {
     assert!(seen.report.to_string().contains("401"), "{}", seen.said);
 
     // No token, no bus: nothing is said to hold that wasn't seen.
-    let mut command = rebuilt(program(&platform, &[]), &["--group", "system,contract"]);
+    let mut command = validator(&platform, &["--group", "system,contract"]);
     command
         .env_remove("SPEAKR_API_TOKEN")
         .env_remove("NATS_URL");
-    let seen = Seen::of(command.output().unwrap());
+    let seen = Seen::by(&mut command);
     assert_eq!(seen.that("passed"), ["contract.openapi"], "{}", seen.said);
     assert!(seen.that("failed").is_empty());
 
@@ -395,7 +326,7 @@ async fn a_part_that_is_away_turns_its_checks_red() {
 async fn broken_off_it_takes_away_what_it_made() {
     let platform = Platform::start();
     for after in ["system.text", "system.silence"] {
-        let mut child = program(&platform, &["--group", "system"])
+        let mut child = validator(&platform, &["--group", "system"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -405,10 +336,14 @@ async fn broken_off_it_takes_away_what_it_made() {
         assert!(lines.any(|line| line.contains(after)));
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         let rest: Vec<String> = lines.collect();
-        let seen = Seen::of(child.wait_with_output().unwrap());
-        assert_eq!(seen.code, Some(130), "{rest:?}");
+        let mut printed = String::new();
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_to_string(&mut printed).unwrap();
+        let code = child.wait().unwrap().code();
+        let seen = Seen::of(code, &printed, rest.join("\n"));
+        assert_eq!(seen.code, Some(130), "{}", seen.said);
         assert_eq!(seen.report["interrupted"], true);
-        assert_eq!(seen.checks["system.clean"], "passed", "{rest:?}");
-        assert_eq!(recordings(&platform).await["count"], 0, "{rest:?}");
+        assert_eq!(seen.checks["system.clean"], "passed", "{}", seen.said);
+        assert_eq!(recordings(&platform).await["count"], 0, "{}", seen.said);
     }
 }

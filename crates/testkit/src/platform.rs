@@ -1,23 +1,29 @@
 //! The platform as it runs in production: the real services on a real bus with the shipped users,
 //! a real store and a real database.
 
+mod links;
+mod role;
+mod surroundings;
+
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
-use tempfile::TempDir;
+pub use links::Links;
+pub use role::Role;
 
 use crate::{
     certificates::Certificates,
     nats::Nats,
     postgres::Postgres,
-    process::{Folder, StartError, free_port, secret},
+    process::{Folder, StartError, secret},
     proxy::Proxy,
     s3::S3,
     service::ServiceProcess,
 };
+use surroundings::{Surroundings, output_of, port};
 
 /// The name of the database.
 pub const DATABASE: &str = "speakr";
@@ -45,41 +51,6 @@ const BUS_CONFIG: &str = match option_env!("SPEAKR_BUS_CONFIG") {
     ),
 };
 
-/// One of the three services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Makes text of sound.
-    Transcriber,
-    /// Makes text findable.
-    Embedder,
-    /// Answers over HTTP.
-    QuerySvc,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Transcriber, Self::Embedder, Self::QuerySvc];
-
-    /// The name of its program.
-    #[must_use]
-    pub const fn program(self) -> &'static str {
-        match self {
-            Self::Transcriber => "speakr-transcriber",
-            Self::Embedder => "speakr-embedder",
-            Self::QuerySvc => "speakr-query-svc",
-        }
-    }
-
-    /// Its name on the bus.
-    const fn user(self) -> &'static str {
-        match self {
-            Self::Transcriber => "transcriber",
-            Self::Embedder => "embedder",
-            Self::QuerySvc => "query_svc",
-        }
-    }
-}
-
 /// How the platform is to be.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -96,39 +67,6 @@ pub struct Options {
     pub with_cluster: bool,
     /// Most bytes that the store has room for ([`S3::start_small`]); all of the disk where it is none.
     pub store_room: Option<u64>,
-}
-
-/// The network between the services and what they stand on. Clients go without.
-#[derive(Debug)]
-pub struct Links {
-    /// To the bus.
-    pub nats: Proxy,
-    /// To the database.
-    pub postgres: Proxy,
-    /// To the store.
-    pub s3: Proxy,
-}
-
-impl Links {
-    fn to(nats: &Nats, postgres: &Postgres, s3: &S3) -> Result<Self, StartError> {
-        let link = |port| {
-            Proxy::to(port).map_err(|source| StartError::Start {
-                program: "proxy",
-                source,
-            })
-        };
-        Ok(Self {
-            nats: link(nats.port())?,
-            postgres: link(postgres.port())?,
-            s3: link(s3.port())?,
-        })
-    }
-
-    /// All three.
-    #[must_use]
-    pub const fn all(&self) -> [&Proxy; 3] {
-        [&self.nats, &self.postgres, &self.s3]
-    }
 }
 
 /// Everything, running.
@@ -151,17 +89,6 @@ pub struct Platform {
     /// What is between them and the services, where that was asked for.
     pub links: Option<Links>,
     surroundings: Surroundings,
-}
-
-/// What the services are started with.
-#[derive(Debug)]
-struct Surroundings {
-    variables: Vec<(String, String)>,
-    passwords: Vec<(&'static str, String)>,
-    api_port: u16,
-    /// Whom to trust of the bus, where it is encrypted.
-    ca: Option<PathBuf>,
-    folder: TempDir,
 }
 
 impl Platform {
@@ -278,6 +205,12 @@ impl Platform {
     #[must_use]
     pub fn nats_url(&self) -> String {
         url_of(&self.nats, &self.other_nats)
+    }
+
+    /// Whom to trust of the bus, where it is encrypted.
+    #[must_use]
+    pub fn ca(&self) -> Option<&Path> {
+        self.surroundings.ca.as_deref()
     }
 
     /// The password of `user` on the bus.
@@ -403,6 +336,12 @@ impl Platform {
         Ok(service)
     }
 
+    /// The program of `role` with its settings, for whoever wants to watch it or end it.
+    #[must_use]
+    pub fn command(&self, role: Role) -> Command {
+        self.surroundings.command(role, None)
+    }
+
     /// Runs the program of `role` with `arguments`; gives what it printed.
     ///
     /// # Errors
@@ -447,126 +386,7 @@ impl Platform {
     }
 }
 
-impl Surroundings {
-    fn new(
-        options: &Options,
-        passwords: Vec<(&'static str, String)>,
-        mut own: Vec<(&'static str, String)>,
-        s3: &S3,
-        ca: Option<PathBuf>,
-    ) -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().map_err(|source| StartError::Start {
-            program: Role::Transcriber.program(),
-            source,
-        })?;
-        let api_port = port()?;
-        let path = |path: &Path| path.display().to_string();
-        own.extend([
-            ("S3_BUCKET", S3::BUCKET.to_owned()),
-            ("S3_REGION", S3::REGION.to_owned()),
-            ("S3_PATH_STYLE", "1".to_owned()),
-            ("S3_ACCESS_KEY_ID", s3.access_key().to_owned()),
-            ("S3_SECRET_ACCESS_KEY", s3.secret_key().to_owned()),
-            ("SPEAKR_MODELS_DIR", path(&folder.path().join("models"))),
-            ("SPEAKR_SCRATCH_DIR", path(folder.path())),
-            ("SPEAKR_API_ADDR", format!("127.0.0.1:{api_port}")),
-        ]);
-        let mut variables: Vec<_> = own
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        variables.extend(options.settings.iter().cloned());
-        Ok(Self {
-            variables,
-            passwords,
-            api_port,
-            ca,
-            folder,
-        })
-    }
-
-    fn password(&self, user: &str) -> &str {
-        let found = self.passwords.iter().find(|(of, _)| *of == user);
-        found.map_or("", |(_, password)| password.as_str())
-    }
-
-    /// The program of `role` with its settings; on one processor alone where `cpu` names it.
-    fn command(&self, role: Role, cpu: Option<usize>) -> Command {
-        let program = beside(role.program());
-        let mut command = match cpu {
-            None => Command::new(program),
-            Some(cpu) => {
-                let mut command = Command::new("taskset");
-                command.args(["--cpu-list", &cpu.to_string()]).arg(program);
-                command
-            }
-        };
-        command
-            .env("NATS_USER", role.user())
-            .env("NATS_PASSWORD", self.password(role.user()))
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, role: Role, arguments: &[&str]) -> Result<String, StartError> {
-        output_of(role.program(), self.command(role, None).args(arguments))
-    }
-
-    fn service(&self, role: Role, settings: &[(&str, &str)]) -> Result<ServiceProcess, StartError> {
-        self.service_on(role, port()?, settings, None)
-    }
-
-    fn service_on(
-        &self,
-        role: Role,
-        health_port: u16,
-        settings: &[(&str, &str)],
-        cpu: Option<usize>,
-    ) -> Result<ServiceProcess, StartError> {
-        let name = role.program();
-        let log = self.folder.path().join(format!("{name}-{health_port}.log"));
-        let mut command = self.command(role, cpu);
-        command.envs(settings.iter().copied());
-        ServiceProcess::start(name, &mut command, log, health_port)
-    }
-}
-
 fn url_of(nats: &Nats, others: &[Nats]) -> String {
     let all = std::iter::once(nats).chain(others);
     all.map(Nats::url).collect::<Vec<_>>().join(",")
-}
-
-/// What `command`, the program `program`, prints when it succeeds.
-fn output_of(program: &'static str, command: &mut Command) -> Result<String, StartError> {
-    let output = command
-        .output()
-        .map_err(|source| StartError::Start { program, source })?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if output.status.success() {
-        return Ok(said);
-    }
-    Err(StartError::NotReady {
-        program,
-        what: format!("ended with {}", output.status),
-        log: said + &String::from_utf8_lossy(&output.stderr),
-    })
-}
-
-fn port() -> Result<u16, StartError> {
-    free_port().map_err(|source| StartError::Start {
-        program: Role::QuerySvc.program(),
-        source,
-    })
-}
-
-/// A program of this workspace. It lies beside other programs, and above tests.
-fn beside(name: &str) -> PathBuf {
-    let this = std::env::current_exe().unwrap_or_default();
-    let mut folders = this.ancestors().skip(1).map(|folder| folder.join(name));
-    let beside = folders.next().unwrap_or_default();
-    if beside.exists() {
-        return beside;
-    }
-    folders.next().unwrap_or(beside)
 }

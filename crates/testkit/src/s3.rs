@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::process::{Folder, Server, StartError, find, free_port, secret};
+use crate::{
+    certificates::Certificates,
+    process::{Folder, Server, StartError, find, free_port, secret},
+};
 
 /// How long it may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,6 +79,10 @@ pub struct S3 {
     room: Option<u64>,
     /// Whether moto looks at keys.
     guarded: bool,
+    /// Whether versitygw refuses writes.
+    read_only: bool,
+    /// What versitygw shows to clients, where it speaks TLS.
+    tls: Option<Certificates>,
 }
 
 impl S3 {
@@ -100,7 +107,7 @@ impl S3 {
     /// [`StartError`].
     pub fn start_kind(kind: Kind) -> Result<Self, StartError> {
         let folder = Folder::scratch().map_err(kind.failed())?;
-        Self::launch(kind, folder, None, false)
+        Self::launch(kind, folder, None, false, None)
     }
 
     /// Starts the best server that is installed, with its objects in `folder`. Moto keeps nothing
@@ -110,7 +117,7 @@ impl S3 {
     /// [`StartError`].
     pub fn start_in(folder: Folder) -> Result<Self, StartError> {
         let best = Kind::installed()?.into_iter().next();
-        Self::launch(best.unwrap_or(Kind::Versitygw), folder, None, false)
+        Self::launch(best.unwrap_or(Kind::Versitygw), folder, None, false, None)
     }
 
     /// Starts a server of this kind that looks at keys. versitygw always does; with moto, which takes
@@ -120,7 +127,7 @@ impl S3 {
     /// [`StartError`].
     pub fn start_guarded(kind: Kind) -> Result<Self, StartError> {
         let folder = Folder::scratch().map_err(kind.failed())?;
-        Self::launch(kind, folder, None, true)
+        Self::launch(kind, folder, None, true, None)
     }
 
     /// Starts a versitygw that has room for `bytes` and no more: its folder is a small file system
@@ -131,7 +138,17 @@ impl S3 {
     pub fn start_small(bytes: u64) -> Result<Self, StartError> {
         let kind = Kind::Versitygw;
         let folder = Folder::scratch().map_err(kind.failed())?;
-        Self::launch(kind, folder, Some(bytes), true)
+        Self::launch(kind, folder, Some(bytes), true, None)
+    }
+
+    /// Starts a versitygw that speaks TLS with these `certificates`.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_tls(certificates: &Certificates) -> Result<Self, StartError> {
+        let kind = Kind::Versitygw;
+        let folder = Folder::scratch().map_err(kind.failed())?;
+        Self::launch(kind, folder, None, true, Some(certificates.clone()))
     }
 
     fn launch(
@@ -139,6 +156,7 @@ impl S3 {
         folder: Folder,
         room: Option<u64>,
         guarded: bool,
+        tls: Option<Certificates>,
     ) -> Result<Self, StartError> {
         let port = free_port().map_err(kind.failed())?;
         let mut s3 = Self {
@@ -150,6 +168,8 @@ impl S3 {
             secret_key: format!("secret{}", secret()),
             room,
             guarded,
+            read_only: false,
+            tls,
         };
         if kind == Kind::Moto {
             s3.run()?;
@@ -192,6 +212,15 @@ impl S3 {
         }
     }
 
+    /// The same, with a versitygw that takes no writes from now on, or takes them again.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start_again_read_only(&mut self, read_only: bool) -> Result<(), StartError> {
+        self.read_only = read_only;
+        self.start_again()
+    }
+
     /// Ends the server in order.
     #[cfg(unix)]
     pub fn end(&mut self) {
@@ -210,7 +239,8 @@ impl S3 {
     /// Where clients connect.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// The port of clients.

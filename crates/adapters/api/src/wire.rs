@@ -74,6 +74,8 @@ pub(crate) struct RecordingSummary {
     pub(crate) tags: Tags,
     state: RecordingState,
     error: Option<String>,
+    #[serde(default)]
+    without_text: bool,
     transcribed_text: Option<String>,
 }
 
@@ -87,6 +89,7 @@ impl From<RecordingSummary> for ListedRecording {
             text: summary.transcribed_text.unwrap_or_default(),
             state: summary.state,
             error: summary.error,
+            without_text: summary.without_text,
         }
     }
 }

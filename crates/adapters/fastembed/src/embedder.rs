@@ -176,6 +176,7 @@ impl Embedder for SentenceEmbedder {
             })
             .map_err(|cause| EmbeddingError {
                 model: self.model_id.clone(),
+                away: false,
                 cause: Box::new(cause),
             })
     }

@@ -8,6 +8,7 @@ use speakr_core::{
     usecases::library::Library,
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::Access,
@@ -95,6 +96,8 @@ struct Inner {
     rate: RateLimit,
     /// Room for uploads.
     uploads: Arc<Semaphore>,
+    /// Cancelled when nobody waits for what takes long any more.
+    broken_off: CancellationToken,
     config: ApiConfig,
 }
 
@@ -123,8 +126,19 @@ impl Api {
             uploads: Arc::new(Semaphore::new(
                 config.max_uploads.min(Semaphore::MAX_PERMITS),
             )),
+            broken_off: CancellationToken::new(),
             config,
         }))
+    }
+
+    /// Texts that are still being made are broken off, and who waits for one is told to ask again: this
+    /// server is about to end, and they would hear nothing at all otherwise.
+    pub fn break_off(&self) {
+        self.0.broken_off.cancel();
+    }
+
+    pub(crate) fn broken_off(&self) -> &CancellationToken {
+        &self.0.broken_off
     }
 
     pub(crate) fn library(&self) -> &Library {

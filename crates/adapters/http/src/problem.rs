@@ -58,6 +58,7 @@ kinds! {
     unauthorised: UNAUTHORIZED, "unauthorised", "A valid token is needed";
     forbidden: FORBIDDEN, "forbidden", "This isn't allowed";
     not_found: NOT_FOUND, "not-found", "There is no such thing";
+    unknown_model: NOT_FOUND, "model-not-found", "There is no such model";
     gone: GONE, "gone", "It was deleted";
     no_such_method: METHOD_NOT_ALLOWED, "method", "This can't be done here";
     conflict: CONFLICT, "conflict", "It isn't ready for this";
@@ -94,12 +95,17 @@ impl Problem {
             500.. => "server_error",
             _ => "invalid_request_error",
         };
+        // As OpenAI's own API says it.
+        let (code, param) = match kind {
+            "model-not-found" => ("model_not_found", Some("model")),
+            kind => (kind, None),
+        };
         json!({
             "type": format!("urn:speakr:problem:{kind}"),
             "title": self.title,
             "status": status,
             "detail": self.detail,
-            "error": {"message": self.detail, "type": openai_type, "code": kind, "param": null},
+            "error": {"message": self.detail, "type": openai_type, "code": code, "param": param},
         })
     }
 }
@@ -134,6 +140,13 @@ impl From<LibraryError> for Problem {
                 "copies in the streams are still there; delete it again",
                 &error,
             ),
+            LibraryError::OtherModel { .. } => {
+                tracing::error!(error = chain(&error), "nothing can be found by its meaning");
+                Self::unavailable(format!(
+                    "{error}. Mode \"keyword\" finds it. Who runs this server gives it the model of \
+                     the index, or has the index made anew"
+                ))
+            }
             LibraryError::EmptyQuery => Self::malformed("query_text is empty"),
             error @ (LibraryError::NoId(_) | LibraryError::NoMatch(_)) => {
                 Self::not_found(error.to_string())
@@ -182,7 +195,7 @@ impl From<TranscriptionError> for Problem {
         let text = error.to_string();
         match &error {
             TranscriptionError::Refused { .. } => Self::refused(text),
-            TranscriptionError::UnknownModel { .. } => Self::not_found(text),
+            TranscriptionError::UnknownModel { .. } => Self::unknown_model(text),
             TranscriptionError::Busy { retry_after_s, .. } => {
                 Self::unavailable(text).retry_after(Some(retry_after_s.unwrap_or(5)))
             }

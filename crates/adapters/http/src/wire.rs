@@ -171,6 +171,9 @@ pub(crate) struct RecordingSummary {
     /// Why it failed, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// Whether who ended it wanted no text of it; absent where it has one, or will have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) without_text: Option<bool>,
     /// Its text; empty where it has none (yet), absent where it wasn't asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transcribed_text: Option<String>,
@@ -186,6 +189,7 @@ impl RecordingSummary {
             metadata: recording.metadata,
             state: recording.state.into(),
             error: recording.error,
+            without_text: recording.without_text.then_some(true),
             transcribed_text: text,
         }
     }

@@ -5,31 +5,35 @@
 //!                   audio.pcm        sound as it came, until it is compacted
 //!                   audio.flac       sound for good
 //!                   transcript.json  its text
+//!                   change.lock      held by who changes one of the two
 //! tombstones/<uuid>                  it was deleted
 //! ```
+
+mod description;
 
 use std::{
     collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
-use serde::{Serialize, de::DeserializeOwned};
 use speakr_core::{
     Recording, RecordingId, Transcript,
     ports::{
-        archive::{Archive, ArchiveError, Deleted, SoundFile, SoundWriter},
+        archive::{Archive, ArchiveError, Change, Deleted, SoundFile, SoundWriter},
         sound::{SoundDecoder, SoundEncoder, SoundError, SoundInput, SoundSource},
     },
 };
 
+use self::description::to_json;
 use crate::{
     Home, atomic, fault,
     fault::blocking,
     kept_file::KeptFile,
-    rebuild::rebuild,
+    lock::ChangeLock,
     sound::{PcmSource, PcmWriter},
 };
 
@@ -37,6 +41,9 @@ const RECORDING: &str = "recording.json";
 const TRANSCRIPT: &str = "transcript.json";
 const RAW_SOUND: &str = "audio.pcm";
 const COMPACT_SOUND: &str = "audio.flac";
+
+/// File systems know times to so much or better: FAT to two seconds.
+const COARSEST_TIME: Duration = Duration::from_secs(3);
 
 /// Recordings in folders of the file system.
 #[derive(Clone)]
@@ -55,8 +62,8 @@ impl std::fmt::Debug for FolderArchive {
 }
 
 impl FolderArchive {
-    /// Opens the archive in `home`, which is created where it isn't there yet. Deletions that a
-    /// crash broke off are finished first. Sound is compacted by `encoder` and read by `decoder`.
+    /// Opens the archive in `home`, which is created where it isn't there yet. Sound is compacted by
+    /// `encoder` and read by `decoder`. What a crash broke off is finished by [`Archive::ids`].
     ///
     /// # Errors
     /// [`ArchiveError::Io`] naming the folder that can't be made or read.
@@ -71,8 +78,6 @@ impl FolderArchive {
             decoder,
         };
         archive.home.create()?;
-        archive.finish_deletions()?;
-        atomic::sweep(&archive.home.recordings());
         Ok(archive)
     }
 
@@ -94,21 +99,6 @@ impl FolderArchive {
             Ok(ids)
         })
         .await
-    }
-
-    fn finish_deletions(&self) -> Result<(), ArchiveError> {
-        let deleted = ids_in(&self.home.tombstones())?;
-        if deleted.is_empty() {
-            return Ok(());
-        }
-        let present: HashSet<_> = ids_in(&self.home.recordings())?.into_iter().collect();
-        for id in deleted {
-            if present.contains(&id) {
-                tracing::info!(%id, "finishing a deletion");
-                remove_folder(&self.home.recording(id))?;
-            }
-        }
-        Ok(())
     }
 
     /// Makes the folder of `recording` with its description in it: both are there, or neither.
@@ -138,59 +128,6 @@ impl FolderArchive {
         } else {
             Err(ArchiveError::NotFound(id))
         }
-    }
-
-    fn put<T: Serialize>(
-        &self,
-        id: RecordingId,
-        name: &str,
-        document: &T,
-    ) -> Result<(), ArchiveError> {
-        let path = self.live_folder(id)?.join(name);
-        atomic::write(&path, &to_json(&path, document)?)
-    }
-
-    fn read_transcript(&self, id: RecordingId) -> Result<Option<Transcript>, ArchiveError> {
-        let path = self.live_folder(id)?.join(TRANSCRIPT);
-        let transcript: Option<Transcript> = read_json(&path)?;
-        match transcript {
-            Some(t) if t.recording_id != id => Err(fault::damaged(
-                &path,
-                format!("it belongs to recording {}", t.recording_id),
-            )),
-            other => Ok(other),
-        }
-    }
-
-    fn read_recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
-        let path = self.live_folder(id)?.join(RECORDING);
-        let damage = match read_json::<Recording>(&path) {
-            Ok(Some(recording)) if recording.recording_id == id => return Ok(recording),
-            Ok(Some(other)) => fault::damaged(
-                &path,
-                format!("it describes recording {}", other.recording_id),
-            ),
-            Ok(None) => fault::damaged(&path, "it is missing"),
-            Err(damage @ ArchiveError::Damaged { .. }) => damage,
-            Err(error) => return Err(error),
-        };
-        // A transcript that is damaged too is no help, and no reason to give up on the sound.
-        let transcript = self.read_transcript(id).ok().flatten();
-        let Some(recording) = rebuild(
-            id,
-            transcript.as_ref(),
-            &self.file(id, RAW_SOUND),
-            &self.file(id, COMPACT_SOUND),
-        ) else {
-            return Err(damage);
-        };
-        tracing::warn!(%id, %damage, "made the description again from what lies beside it");
-        let aside = self.file(id, "recording.json.damaged");
-        if path.exists() && !aside.exists() {
-            fs::rename(&path, &aside).map_err(fault::io("set aside", &path))?;
-        }
-        self.put(id, RECORDING, &recording)?;
-        Ok(recording)
     }
 
     /// Where the sound is: a FLAC file, or raw samples as long as it isn't compacted.
@@ -263,10 +200,10 @@ impl Archive for FolderArchive {
                     return Err(fault::io("begin", present)(taken));
                 }
             }
-            if exists(&folder)? {
-                archive.put(id, RECORDING, &recording)?;
-            } else {
+            if !exists(&folder)? {
                 archive.create_folder(&recording)?;
+            } else if !exists(&folder.join(RECORDING))? {
+                archive.put(id, RECORDING, &recording)?;
             }
             // Never over sound that is there: a second `begin` of the same id fails here.
             let file = atomic::private_file()
@@ -296,14 +233,40 @@ impl Archive for FolderArchive {
         .await
     }
 
-    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {
-        let (archive, recording) = (self.clone(), recording.clone());
-        blocking(move || archive.put(recording.recording_id, RECORDING, &recording)).await
+    async fn amend(
+        &self,
+        id: RecordingId,
+        change: Change<Recording>,
+    ) -> Result<Recording, ArchiveError> {
+        let archive = self.clone();
+        blocking(move || {
+            let read = || archive.mend_recording(id).map(Some);
+            let amended = archive.amend_document(id, RECORDING, read, &change)?;
+            amended.ok_or(ArchiveError::NotFound(id))
+        })
+        .await
+    }
+
+    async fn amend_transcript(
+        &self,
+        id: RecordingId,
+        change: Change<Transcript>,
+    ) -> Result<Option<Transcript>, ArchiveError> {
+        let archive = self.clone();
+        blocking(move || {
+            let read = || archive.read_transcript(id);
+            archive.amend_document(id, TRANSCRIPT, read, &change)
+        })
+        .await
     }
 
     async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError> {
         let (archive, transcript) = (self.clone(), transcript.clone());
-        blocking(move || archive.put(transcript.recording_id, TRANSCRIPT, &transcript)).await
+        blocking(move || {
+            let _lock = archive.lock(transcript.recording_id)?;
+            archive.put(transcript.recording_id, TRANSCRIPT, &transcript)
+        })
+        .await
     }
 
     async fn compact_sound(&self, id: RecordingId) -> Result<(), ArchiveError> {
@@ -373,12 +336,26 @@ impl Archive for FolderArchive {
         let home = self.home.clone();
         blocking(move || {
             // Two listings cost less than a look for each recording's tombstone.
-            let mut ids = ids_in(&home.recordings())?;
-            let deleted: HashSet<_> = ids_in(&home.tombstones())?.into_iter().collect();
-            ids.retain(|id| !deleted.contains(id));
+            let (deleted, _) = ids_in(&home.tombstones())?;
+            let deleted: HashSet<_> = deleted.into_iter().collect();
+            let (present, others) = ids_in(&home.recordings())?;
+            let (gone, ids): (Vec<_>, Vec<_>) =
+                present.into_iter().partition(|id| deleted.contains(id));
+            for id in gone {
+                tracing::info!(%id, "finishing a deletion");
+                remove_folder(&home.recording(id))?;
+            }
+            if others {
+                atomic::sweep(&home.recordings());
+            }
             Ok(ids)
         })
         .await
+    }
+
+    async fn ids_mark(&self) -> Result<Option<String>, ArchiveError> {
+        let home = self.home.clone();
+        blocking(move || mark_of(&[home.recordings(), home.tombstones()])).await
     }
 
     async fn delete(&self, id: RecordingId) -> Result<Deleted, ArchiveError> {
@@ -397,7 +374,12 @@ impl Archive for FolderArchive {
                 text: exists(&folder.join(TRANSCRIPT))?,
                 bytes: folder_bytes(&folder),
             };
-            atomic::write(&tombstone, b"")?;
+            {
+                // Who changes it at this moment ends before. What can't be locked (a full disk) goes
+                // all the same.
+                let _lock = ChangeLock::acquire(&folder);
+                atomic::write(&tombstone, b"")?;
+            }
             remove_folder(&folder)?;
             Ok(deleted)
         })
@@ -411,21 +393,6 @@ impl Archive for FolderArchive {
 
 fn exists(path: &Path) -> Result<bool, ArchiveError> {
     path.try_exists().map_err(fault::io("read", path))
-}
-
-fn to_json<T: Serialize>(path: &Path, document: &T) -> Result<Vec<u8>, ArchiveError> {
-    serde_json::to_vec_pretty(document).map_err(|e| fault::damaged(path, e.to_string()))
-}
-
-/// The document at `path`; `None` when there is no such file.
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ArchiveError> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| fault::damaged(path, e.to_string())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(fault::io("read", path)(e)),
-    }
 }
 
 /// Cuts off the half of a sample that a crash may have left, which encoders stumble over; gives
@@ -460,14 +427,35 @@ fn finish_file(unfinished: &Path, target: &Path) -> Result<(), ArchiveError> {
     atomic::sync_folder(target.parent().unwrap_or(Path::new(".")))
 }
 
-/// Ids that are names in `folder`; other names are none of ours.
-fn ids_in(folder: &Path) -> Result<Vec<RecordingId>, ArchiveError> {
-    let mut ids = Vec::new();
+/// When something came into or left one of `folders` last. `None` where that was a moment ago, or is
+/// still to come by our clock: more could come within what the file system takes for one time.
+fn mark_of(folders: &[PathBuf]) -> Result<Option<String>, ArchiveError> {
+    let mut marks = Vec::with_capacity(folders.len());
+    for folder in folders {
+        let changed = fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .map_err(fault::io("read", folder))?;
+        let settled = SystemTime::now()
+            .duration_since(changed)
+            .is_ok_and(|age| age > COARSEST_TIME);
+        if !settled {
+            return Ok(None);
+        }
+        let since = changed.duration_since(SystemTime::UNIX_EPOCH);
+        marks.push(since.unwrap_or_default().as_nanos().to_string());
+    }
+    Ok(Some(marks.join(" ")))
+}
+
+/// Ids that are names in `folder`, and whether there are other names, which are none of ours.
+fn ids_in(folder: &Path) -> Result<(Vec<RecordingId>, bool), ArchiveError> {
+    let (mut ids, mut others) = (Vec::new(), false);
     for entry in fs::read_dir(folder).map_err(fault::io("read", folder))? {
         let entry = entry.map_err(fault::io("read", folder))?;
         let name = entry.file_name();
         let Some(id) = name.to_str().and_then(|n| n.parse::<RecordingId>().ok()) else {
             tracing::debug!(name = %name.to_string_lossy(), "not an id");
+            others = true;
             continue;
         };
         // Only the spelling that we write: else two folders could bear one id.
@@ -475,7 +463,7 @@ fn ids_in(folder: &Path) -> Result<Vec<RecordingId>, ArchiveError> {
             ids.push(id);
         }
     }
-    Ok(ids)
+    Ok((ids, others))
 }
 
 fn folder_bytes(folder: &Path) -> u64 {

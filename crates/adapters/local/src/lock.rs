@@ -5,7 +5,7 @@ use std::{
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,12 @@ use crate::{Home, atomic, fault};
 const TRIES: u32 = 5;
 /// … with this pause.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who changes a description has it for as long as it takes to write a small file; one that holds it
+/// for longer than this is stuck.
+const CHANGES_WITHIN: Duration = Duration::from_secs(30);
+/// Pause before it is looked again whether another has done.
+const CHANGE_PAUSE: Duration = Duration::from_millis(3);
 
 /// Who holds the recording lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +155,61 @@ impl TranscriptionLock {
             Ok(Self { _file: file })
         } else {
             Err(LockError::Transcribing(id))
+        }
+    }
+
+    /// Whether a process makes the text of `id` right now.
+    ///
+    /// # Errors
+    /// [`LockError::Archive`] when the lock file can't be read.
+    pub fn is_held(home: &Home, id: RecordingId) -> Result<bool, LockError> {
+        let path = home.recording(id).join("transcribing.lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(fault::io("read", &path)(e).into()),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(e)) => Err(fault::io("lock", &path)(e).into()),
+        }
+    }
+}
+
+/// Held while what describes a recording is read and written anew.
+#[derive(Debug)]
+pub(crate) struct ChangeLock {
+    _file: File,
+}
+
+impl ChangeLock {
+    /// Takes the lock of the recording in `folder`, and waits for it where another has it.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] when the lock file can't be made, or another process doesn't let go.
+    pub(crate) fn acquire(folder: &Path) -> Result<Self, ArchiveError> {
+        let path = folder.join("change.lock");
+        let file = open(&path)?;
+        let until = Instant::now() + CHANGES_WITHIN;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    thread::sleep(CHANGE_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let stuck = std::io::Error::new(
+                        std::io::ErrorKind::TimedOut,
+                        format!(
+                            "another process has been changing this recording for {} s",
+                            CHANGES_WITHIN.as_secs()
+                        ),
+                    );
+                    return Err(fault::io("lock", &path)(stuck));
+                }
+                Err(TryLockError::Error(e)) => return Err(fault::io("lock", &path)(e)),
+            }
         }
     }
 }
@@ -302,13 +363,16 @@ mod tests {
         for each in [first, second] {
             atomic::create_private_folder(&home.recording(each)).unwrap();
         }
+        assert!(!TranscriptionLock::is_held(&home, first).unwrap());
         let lock = TranscriptionLock::acquire(&home, first).unwrap();
+        assert!(TranscriptionLock::is_held(&home, first).unwrap());
         assert!(matches!(
             TranscriptionLock::acquire(&home, first),
             Err(LockError::Transcribing(of)) if of == first
         ));
         TranscriptionLock::acquire(&home, second).unwrap();
         drop(lock);
+        assert!(!TranscriptionLock::is_held(&home, first).unwrap());
         TranscriptionLock::acquire(&home, first).unwrap();
         assert!(matches!(
             TranscriptionLock::acquire(&home, id()),

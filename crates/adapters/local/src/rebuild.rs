@@ -55,6 +55,7 @@ pub(crate) fn rebuild(
         },
         error: None,
         options: DecodeOptions::default(),
+        without_text: false,
     })
 }
 

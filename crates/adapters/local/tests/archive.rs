@@ -317,7 +317,8 @@ async fn deletion_removes_all_and_nothing_brings_it_back() {
     assert!(is_deleted(
         archive.begin(&recording).await.map(drop).unwrap_err()
     ));
-    assert!(is_deleted(archive.update(&recording).await.unwrap_err()));
+    let amended = archive.amend(id, Box::new(|recording| recording.error = None));
+    assert!(is_deleted(amended.await.unwrap_err()));
     let late = archive
         .put_transcript(&transcript(&recording, "late"))
         .await;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use speakr_contract::{Message, Segment as WireSegment, Word as WireWord, events, ids};
 use speakr_core::{
     Recording, RecordingId, Segment, Transcript,
-    ports::platform::{AnnounceError, Announcer, BusFailure, PartialText},
+    ports::platform::{AnnounceError, Announcer, BusFailure, FailureKind, PartialText},
 };
 use uuid::Uuid;
 
@@ -108,12 +108,16 @@ impl Announcer for BusAnnouncer {
         id: RecordingId,
         recording: Option<&Recording>,
         error: &str,
+        kind: Option<FailureKind>,
     ) -> Result<(), BusFailure> {
         let event_id = self.event_id::<events::TranscriptionFailed>(&occasion.to_string());
         let event = events::TranscriptionFailed {
             event_id,
             recording_id: *id.as_uuid(),
             error: error.to_owned(),
+            code: kind.map(|kind| match kind {
+                FailureKind::UnknownModel => events::UNKNOWN_MODEL.to_owned(),
+            }),
             tags: recording.map(|r| r.tags.clone().into()).unwrap_or_default(),
             metadata: recording.map(|r| r.metadata.clone()).unwrap_or_default(),
         };

@@ -20,8 +20,13 @@ pub enum Told {
     Partial(TranscriptionPartial),
     /// The text is made and kept.
     Succeeded(Box<TranscriptionSucceeded>),
-    /// There will be no text, for this reason.
-    Failed(String),
+    /// There will be no text.
+    Failed {
+        /// Why, in a sentence for people.
+        reason: String,
+        /// Which kind of failure it is, where programs know it: one of the contract's words.
+        code: Option<String>,
+    },
     /// It was thrown away.
     Cancelled,
     /// The connection ends for good.
@@ -111,7 +116,10 @@ fn told(subject: &str, payload: &[u8], id: Uuid) -> Option<Told> {
         TranscriptionFailed::SUBJECT => decode::<TranscriptionFailed>(payload)
             .ok()
             .filter(|event| event.recording_id == id)
-            .map(|event| Told::Failed(event.error)),
+            .map(|event| Told::Failed {
+                reason: event.error,
+                code: event.code,
+            }),
         RecordingCancelled::SUBJECT => decode::<RecordingCancelled>(payload)
             .ok()
             .filter(|event| event.recording_id == id)

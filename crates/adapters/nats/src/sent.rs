@@ -60,6 +60,10 @@ impl SentSound for Sent {
         }
         Ok(waiting)
     }
+
+    async fn is_full(&self) -> Result<bool, BusFailure> {
+        Ok(streams::level(&self.0, AUDIO).await?.is_full())
+    }
 }
 
 #[async_trait]

@@ -76,7 +76,11 @@ impl Default for StreamSettings {
     }
 }
 
-/// How full a stream is that refuses messages when full.
+/// The part of a stream in which there is no room to speak of: a message is a hundred milliseconds of
+/// sound or some seconds.
+const LAST_ROOM: u64 = 100;
+
+/// How full a stream is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
     /// Which stream.
@@ -87,6 +91,8 @@ pub struct Level {
     pub max_bytes: u64,
     /// Messages in it.
     pub messages: u64,
+    /// Whether it refuses messages when full. Else its oldest go.
+    pub refuses: bool,
 }
 
 impl Level {
@@ -97,6 +103,12 @@ impl Level {
         #[allow(clippy::cast_precision_loss, reason = "a level needs no more")]
         let level = self.bytes as f64 / self.max_bytes.max(1) as f64;
         level >= ALARM_LEVEL
+    }
+
+    /// Whether there is as good as no room left.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.max_bytes.saturating_sub(self.bytes) < self.max_bytes / LAST_ROOM
     }
 }
 
@@ -309,22 +321,29 @@ fn lacks_room(error: &CreateStreamError) -> bool {
         if e.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED)
 }
 
-/// How full the streams are that refuse messages when full.
+/// How full the streams are.
 ///
 /// # Errors
 /// [`BusError::Server`].
 pub async fn levels(bus: &Bus) -> Result<Vec<Level>, BusError> {
     let mut levels = Vec::new();
-    for name in [COMMANDS, AUDIO] {
-        let info = stream(bus, name).await?.cached_info().clone();
-        levels.push(Level {
-            stream: name,
-            bytes: info.state.bytes,
-            max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
-            messages: info.state.messages,
-        });
+    for name in [COMMANDS, AUDIO, EVENTS, DEAD_LETTER] {
+        levels.push(level(bus, name).await?);
     }
     Ok(levels)
+}
+
+/// How full the stream `name` is.
+pub(crate) async fn level(bus: &Bus, name: &'static str) -> Result<Level, BusError> {
+    let stream = stream(bus, name).await?;
+    let info = stream.cached_info();
+    Ok(Level {
+        stream: name,
+        bytes: info.state.bytes,
+        max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX),
+        messages: info.state.messages,
+        refuses: info.config.discard == DiscardPolicy::New,
+    })
 }
 
 /// A stream that must be there.

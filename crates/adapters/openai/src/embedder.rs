@@ -111,6 +111,7 @@ impl Embedder for OpenAiEmbedder {
         for batch in texts.chunks(BATCH) {
             let answer = self.ask(batch).await.map_err(|error| EmbeddingError {
                 model: self.id.clone(),
+                away: error.is_away(),
                 cause: Box::new(error),
             })?;
             vectors.extend(answer);

@@ -96,6 +96,22 @@ impl OpenAiError {
         )
     }
 
+    /// Whether it surely has nothing to do with what was sent. (A server may also stumble over that, or
+    /// take for ever.)
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Self::TooMany { .. }
+                | Self::Unreachable { .. }
+                | Self::Unauthorised { .. }
+                | Self::NoKey { .. }
+                | Self::Server {
+                    status: 502..=504 | 529,
+                    ..
+                }
+        )
+    }
+
     /// Whether it says nothing against what was sent: the same may be served later, or with another
     /// key.
     pub(crate) const fn is_the_servers(&self) -> bool {

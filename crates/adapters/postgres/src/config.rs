@@ -1,6 +1,6 @@
 //! Which database, as whom, and how long it may take.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
@@ -25,7 +25,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub enum TlsMode {
     /// Not at all.
     Disable,
-    /// Where the server can.
+    /// Where the server can: somebody between us and it can have it left out. [`crate::Database`] tells
+    /// when it was.
     Prefer,
     /// Encrypted; the server needn't prove anything.
     Require,
@@ -143,6 +144,19 @@ impl PostgresConfig {
         }
     }
 
+    /// Whether the words of a search could go over a network for everybody to read: the database isn't
+    /// on this machine, and a server that doesn't encrypt is taken as it is. A server that can't be
+    /// told by the URL isn't.
+    pub(crate) fn may_be_overheard(&self) -> bool {
+        self.options(None).is_ok_and(|options| {
+            let encrypted = !matches!(
+                options.get_ssl_mode(),
+                PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer
+            );
+            !encrypted && options.get_socket().is_none() && !is_this_machine(options.get_host())
+        })
+    }
+
     /// What sqlx takes; statements may take `timeout`, or any time where absent.
     pub(crate) fn options(
         &self,
@@ -187,9 +201,54 @@ impl PostgresConfig {
     }
 }
 
+/// Whether what is sent to `host` stays on this machine: a folder of sockets, or the loopback device.
+fn is_this_machine(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.starts_with('/')
+        || host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stays_on_this_machine_or_is_encrypted_cannot_be_overheard() {
+        let by = |url: &str, mode| {
+            let mut config = PostgresConfig::new(url);
+            config.tls.mode = mode;
+            config.may_be_overheard()
+        };
+        for url in [
+            "postgres://db.example/speakr",
+            "postgres://10.1.2.3/speakr",
+            "postgres://[2001:db8::1]/speakr",
+            "postgres://localhost.example/speakr",
+        ] {
+            for mode in [None, Some(TlsMode::Prefer), Some(TlsMode::Disable)] {
+                assert!(by(url, mode), "{url} {mode:?}");
+            }
+            for mode in [TlsMode::Require, TlsMode::VerifyCa, TlsMode::VerifyFull] {
+                assert!(!by(url, Some(mode)), "{url} {mode:?}");
+            }
+            let strict = format!("{url}?sslmode=verify-full");
+            assert!(!by(&strict, None), "{strict}");
+            assert!(by(&strict, Some(TlsMode::Prefer)), "{strict}");
+        }
+        for url in [
+            "postgres://localhost/speakr",
+            "postgres://127.0.0.1:5433/speakr",
+            "postgres://127.8.0.1/speakr",
+            "postgres://[::1]/speakr",
+            "postgres://%2Fvar%2Frun%2Fpostgresql/speakr",
+            "postgres:///speakr?host=/var/run/postgresql",
+        ] {
+            assert!(!by(url, None), "{url}");
+        }
+    }
 
     #[test]
     fn no_message_shows_user_or_password() {

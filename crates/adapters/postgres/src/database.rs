@@ -28,6 +28,7 @@ pub(crate) const PGVECTOR: &str = "0.8.0";
 pub struct Database {
     pool: PgPool,
     place: String,
+    overheard: bool,
 }
 
 impl Database {
@@ -68,9 +69,31 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(|e| failed(e.into()))?;
-        let database = Self { pool, place };
+        let mut database = Self {
+            pool,
+            place,
+            overheard: false,
+        };
         database.check_as(steps, app_version).await?;
+        database.overheard = config.may_be_overheard() && !database.is_encrypted().await?;
         Ok(database)
+    }
+
+    /// Whether the connections, when the first was made, went over a network and weren't encrypted.
+    #[must_use]
+    pub const fn can_be_overheard(&self) -> bool {
+        self.overheard
+    }
+
+    /// What the server says of the connection that asks.
+    async fn is_encrypted(&self) -> Result<bool, IndexError> {
+        let encrypted: Option<bool> =
+            sqlx::query_scalar("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(|e| Fault::from(e).at("ask about encryption", &self.place))?
+                .flatten();
+        Ok(encrypted.unwrap_or(false))
     }
 
     /// Whether the database answers and its schema is still one for this program: what readiness

@@ -68,10 +68,17 @@ impl Fault {
 
     /// The index's error for it, met while trying to `action` `place`.
     pub(crate) fn at(self, action: &'static str, place: &str) -> IndexError {
-        let busy = self.is_overload();
+        let (busy, refused) = (self.is_overload(), self.is_refusal());
         let (place, cause) = (place.to_owned(), self.cause());
         if busy {
             return IndexError::Busy {
+                place,
+                action,
+                cause,
+            };
+        }
+        if refused {
+            return IndexError::Refused {
                 place,
                 action,
                 cause,
@@ -81,6 +88,17 @@ impl Fault {
             place,
             action,
             cause,
+        }
+    }
+
+    /// Whether what was given is at fault: it isn't what the column takes, or more than it takes.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Own(PostgresError::Dimensions { .. }) => true,
+            Self::Database(sqlx::Error::Database(error)) => error
+                .code()
+                .is_some_and(|code| code.starts_with("22") || code.starts_with("54")),
+            _ => false,
         }
     }
 

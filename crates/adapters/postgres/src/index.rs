@@ -340,6 +340,26 @@ impl Index for PostgresIndex {
         })
     }
 
+    async fn other_models(&self, model: &str) -> Result<Vec<String>, IndexError> {
+        persist!(self, "look by which model it was embedded", async {
+            let mut connection = self.connection().await?;
+            let known: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM transcripts WHERE embedded_by = $1)",
+            )
+            .bind(words::storable(model))
+            .fetch_one(&mut *connection)
+            .await?;
+            if known {
+                return Ok(Vec::new());
+            }
+            Ok(sqlx::query_scalar(
+                "SELECT DISTINCT embedded_by FROM transcripts WHERE embedded_by <> '' ORDER BY 1",
+            )
+            .fetch_all(&mut *connection)
+            .await?)
+        })
+    }
+
     async fn not_embedded_by(
         &self,
         model: &str,

@@ -169,3 +169,20 @@ async fn a_server_without_tls_is_taken_only_where_that_is_allowed() {
         assert_eq!(Database::connect(&config).await.is_ok(), taken, "{mode:?}");
     }
 }
+
+/// On Linux and macOS a name of this machine that doesn't say so: 0.0.0.0 leads to the loopback device.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_connection_that_leaves_this_machine_and_is_not_encrypted_is_told() {
+    let place = Place::start();
+    let (_, mut config) = place.empty();
+    migrate(&config).await.unwrap();
+    let here = Database::connect(&config).await.unwrap();
+    assert!(!here.can_be_overheard());
+    config.url = config.url.replace("127.0.0.1", "0.0.0.0");
+    for mode in [None, Some(TlsMode::Prefer), Some(TlsMode::Disable)] {
+        config.tls.mode = mode;
+        let elsewhere = Database::connect(&config).await.unwrap();
+        assert!(elsewhere.can_be_overheard(), "{mode:?}");
+    }
+}

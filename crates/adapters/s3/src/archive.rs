@@ -1,15 +1,17 @@
 //! The archive port on S3.
 
+mod describing;
+
 use std::collections::HashSet;
 
 use async_trait::async_trait;
 use futures::future::{join, try_join, try_join3};
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use speakr_core::{
     CorrelationId, Recording, RecordingId, RecordingState, Tags, Transcript, audio,
     ports::{
-        archive::{Archive, ArchiveError, Deleted, SoundFile, SoundWriter},
+        archive::{Archive, ArchiveError, Change, Deleted, SoundFile, SoundWriter},
         sound::SoundSource,
         speech::DecodeOptions,
     },
@@ -93,12 +95,21 @@ impl S3Archive {
         }
     }
 
-    /// Whether the bucket is there and can be read.
+    /// Whether the bucket is there and can be read, and whether its store writes on a condition:
+    /// without that, of two changes at once one could be lost.
     ///
     /// # Errors
     /// [`ArchiveError::Io`] that names the bucket.
     pub async fn check(&self) -> Result<(), ArchiveError> {
         self.store.check().await
+    }
+
+    /// Whether it can be written to. Nothing is left of the try.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] that names the bucket and what it said.
+    pub async fn check_writable(&self) -> Result<(), ArchiveError> {
+        self.store.check_writable().await
     }
 
     /// Deletes what deletions that a crash broke off have left; gives how many there were.
@@ -149,46 +160,14 @@ impl S3Archive {
         self.store.has_any(&keys.everything()).await
     }
 
-    async fn put<T: Serialize>(
-        &self,
-        keys: &Keys,
-        key: String,
-        document: &T,
-    ) -> Result<(), ArchiveError> {
-        self.write(key, document).await?;
-        keys.still_there(&self.store).await
-    }
-
-    /// Writes a document; whether its recording was deleted meanwhile is for the caller to see.
-    async fn write<T: Serialize>(&self, key: String, document: &T) -> Result<(), ArchiveError> {
-        let body = serde_json::to_vec_pretty(document).map_err(|e| self.damaged(&key, e))?;
-        self.store.put(&key, body, JSON).await
+    fn to_json<T: Serialize>(&self, key: &str, document: &T) -> Result<Vec<u8>, ArchiveError> {
+        serde_json::to_vec_pretty(document).map_err(|e| self.damaged(key, e))
     }
 
     fn damaged(&self, key: &str, reason: impl std::fmt::Display) -> ArchiveError {
         ArchiveError::Damaged {
             place: self.store.place(key),
             reason: reason.to_string(),
-        }
-    }
-
-    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, ArchiveError> {
-        let Some(body) = self.store.get(key).await? else {
-            return Ok(None);
-        };
-        serde_json::from_slice(&body)
-            .map(Some)
-            .map_err(|e| self.damaged(key, e))
-    }
-
-    async fn read_transcript(&self, keys: &Keys) -> Result<Option<Transcript>, ArchiveError> {
-        let key = keys.transcript();
-        match self.read::<Transcript>(&key).await? {
-            Some(t) if t.recording_id != keys.id => {
-                let reason = format!("it belongs to recording {}", t.recording_id);
-                Err(self.damaged(&key, reason))
-            }
-            other => Ok(other),
         }
     }
 
@@ -205,6 +184,7 @@ impl S3Archive {
             .as_ref()
             .map(|o| o.bytes.saturating_sub(HEADER_BYTES))
             .or_else(|| raw.map(|pieces| pieces.iter().map(|p| p.bytes).sum()));
+        let has_lasting = lasting.is_some();
         let kept_at = lasting
             .and_then(|o| o.modified)
             .and_then(|at| Timestamp::try_from(at).ok());
@@ -223,11 +203,16 @@ impl S3Archive {
             metadata: of_text.map_or_else(Default::default, |t| t.metadata.clone()),
             state: if of_text.is_some() {
                 RecordingState::Transcribed
-            } else {
+            } else if has_lasting {
                 RecordingState::Captured
+            } else {
+                // Pieces may be all there is of it or its beginning: more may wait in the bus, and
+                // is taken for superfluous once it is said to be captured.
+                RecordingState::Capturing
             },
             error: None,
             options: DecodeOptions::default(),
+            without_text: false,
         }))
     }
 
@@ -299,8 +284,9 @@ impl Archive for S3Archive {
                 cause: S3Error::Taken.into(),
             });
         }
-        // First what describes it: sound without is found by nobody.
-        self.write(keys.recording(), recording).await?;
+        // First what describes it: sound without is found by nobody. What is there stays: somebody
+        // may have labelled it since it was begun before.
+        self.write_over(&keys.recording(), None, recording).await?;
         // Never over sound that is there: the second of two `begin`s fails here. The words tell
         // one from the other.
         let begun = uuid::Uuid::new_v4().to_string();
@@ -324,14 +310,28 @@ impl Archive for S3Archive {
         Ok(Box::new(PieceWriter::new(self.store.clone(), keys, kept)))
     }
 
-    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {
-        let keys = self.live(recording.recording_id).await?;
-        self.put(&keys, keys.recording(), recording).await
+    async fn amend(
+        &self,
+        id: RecordingId,
+        change: Change<Recording>,
+    ) -> Result<Recording, ArchiveError> {
+        self.amend_recording(id, &change).await
+    }
+
+    async fn amend_transcript(
+        &self,
+        id: RecordingId,
+        change: Change<Transcript>,
+    ) -> Result<Option<Transcript>, ArchiveError> {
+        self.amend_text(id, &change).await
     }
 
     async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError> {
         let keys = self.live(transcript.recording_id).await?;
-        self.put(&keys, keys.transcript(), transcript).await
+        let key = keys.transcript();
+        let body = self.to_json(&key, transcript)?;
+        self.store.put(&key, body, JSON).await?;
+        keys.still_there(&self.store).await
     }
 
     async fn compact_sound(&self, id: RecordingId) -> Result<(), ArchiveError> {
@@ -350,35 +350,7 @@ impl Archive for S3Archive {
     }
 
     async fn recording(&self, id: RecordingId) -> Result<Recording, ArchiveError> {
-        let keys = Keys { id };
-        let key = keys.recording();
-        let (deleted, mut read) = join(self.is_deleted(id), self.read::<Recording>(&key)).await;
-        if deleted? {
-            return Err(ArchiveError::Deleted(id));
-        }
-        if matches!(read, Ok(None)) {
-            if !self.has_anything(&keys).await? {
-                return Err(ArchiveError::NotFound(id));
-            }
-            // A recording that began between the two questions isn't one that lost its description:
-            // that is the first thing written.
-            read = self.read(&key).await;
-        }
-        let damage = match read {
-            Ok(Some(recording)) if recording.recording_id == id => return Ok(recording),
-            Ok(Some(other)) => self.damaged(
-                &key,
-                format!("it describes recording {}", other.recording_id),
-            ),
-            Ok(None) => self.damaged(&key, "it is missing"),
-            Err(damage @ ArchiveError::Damaged { .. }) => damage,
-            Err(error) => return Err(error),
-        };
-        let Some(recording) = self.rebuild(&keys).await? else {
-            return Err(damage);
-        };
-        tracing::warn!(%id, %damage, "made the description again from what lies beside it");
-        self.put(&keys, key, &recording).await?;
+        let (recording, _) = self.described(id).await?;
         Ok(recording)
     }
 

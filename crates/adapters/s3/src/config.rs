@@ -14,6 +14,8 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
+use crate::authorities::Authorities;
+
 /// How often a request is tried in all before its failure is told.
 const ATTEMPTS: u32 = 5;
 
@@ -120,6 +122,8 @@ pub struct S3Config {
     pub credentials: Option<Credentials>,
     /// How the store encrypts.
     pub encryption: Encryption,
+    /// Who vouches for the store's certificate, beside those whom the system trusts.
+    pub authorities: Option<Authorities>,
     /// Bytes of one part of an upload, at least 5 MiB; larger sounds get larger parts.
     pub part_bytes: usize,
 }
@@ -135,6 +139,7 @@ impl S3Config {
             path_style: false,
             credentials: None,
             encryption: Encryption::default(),
+            authorities: None,
             part_bytes: PART_BYTES,
         }
     }
@@ -142,6 +147,7 @@ impl S3Config {
     pub(crate) async fn client(&self) -> Client {
         let http = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(Authorities::context(self.authorities.as_ref()))
             .build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http)

@@ -23,9 +23,29 @@ pub enum S3Error {
         /// What the store calls it ("AccessDenied", "InvalidAccessKeyId", …).
         code: String,
     },
+    /// Whom to trust can't be read.
+    #[error("the certificates of {file} can't be used: {reason}")]
+    Authorities {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// Something is there that mustn't be written over.
     #[error("it is there already, from another writer")]
     Taken,
+    /// It doesn't look whether an object is still as it was read before it writes over it.
+    #[error(
+        "the store of bucket \"{bucket}\" doesn't write on a condition (If-Match), so of two changes \
+         at once one could be lost: speakr needs a store that does"
+    )]
+    NoConditions {
+        /// The bucket's name.
+        bucket: String,
+    },
+    /// Others were faster, again and again.
+    #[error("others change it all the time; try it again")]
+    Contended,
     /// Anything else: no connection, no credentials, the store's own failure.
     #[error("bucket \"{bucket}\": {message}")]
     Store {
@@ -43,6 +63,8 @@ pub(crate) enum Fault {
     Missing,
     /// A condition on the write didn't hold.
     Precondition,
+    /// Another writes the same object at this moment.
+    Conflict,
     /// The operation isn't known to the store.
     Unknown,
     /// No room.
@@ -68,6 +90,7 @@ where
             (_, "NotImplemented") | (Some(501), _) => Fault::Unknown,
             (Some(404), _) => Fault::Missing,
             (Some(412), _) => Fault::Precondition,
+            (Some(409), "ConditionalRequestConflict" | "OperationAborted") => Fault::Conflict,
             (Some(401 | 403), _) => Fault::Other(S3Error::Forbidden {
                 bucket,
                 code: if code.is_empty() {
@@ -101,6 +124,7 @@ impl Fault {
                     reason: S3Error::Taken.to_string(),
                 };
             }
+            Self::Conflict => S3Error::Contended.into(),
             Self::Missing => "it isn't there".into(),
             Self::Unknown => "the store doesn't know how".into(),
         };

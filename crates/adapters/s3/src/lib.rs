@@ -12,14 +12,17 @@
 //! ```
 
 mod archive;
+mod authorities;
 mod condemned;
 mod config;
 mod fault;
 mod file;
+mod probe;
 mod sound;
 mod store;
 mod wav;
 
 pub use archive::S3Archive;
+pub use authorities::Authorities;
 pub use config::{Credentials, Encryption, S3Config, SecretKey};
 pub use fault::S3Error;

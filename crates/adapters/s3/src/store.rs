@@ -1,25 +1,84 @@
 //! Objects of one bucket.
 
+mod conditions;
+mod upload;
+
 use std::{
+    collections::HashSet,
     ops::Range,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use aws_sdk_s3::{
     Client,
     operation::get_object::GetObjectOutput,
-    primitives::ByteStream,
-    types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier},
+    primitives::{ByteStream, ByteStreamError},
+    types::{ChecksumAlgorithm, Delete, ObjectIdentifier},
 };
+use aws_smithy_checksums::body::validate;
 use speakr_core::ports::archive::ArchiveError;
+use tokio::sync::OnceCell;
 
+pub(crate) use self::upload::Upload;
 use crate::{
     config::{Encryption, S3Config},
-    fault::{Fault, sort},
+    fault::{Fault, S3Error, sort},
 };
+
+/// How often an object is read whose content and checksum don't fit, with this pause.
+const READ_TRIES: u32 = 10;
+const READ_PAUSE: Duration = Duration::from_millis(30);
 
 /// Most objects that one request deletes.
 const DELETE_BATCH: usize = 1_000;
+
+/// What has to hold for a write.
+#[derive(Debug, Clone, Copy)]
+enum If<'a> {
+    Always,
+    /// No such object is there.
+    New,
+    /// It is the one with this tag.
+    Tagged(&'a str),
+}
+
+/// An object that was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// Its content.
+    pub(crate) body: Result<Vec<u8>, Torn>,
+    /// Its tag, by which it is told from what is written over it.
+    pub(crate) tag: String,
+}
+
+/// An object's content doesn't fit its checksum, and goes on not to: the store broke off while it
+/// wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Torn(String);
+
+impl Torn {
+    /// What `error` says of it; `None` where something else went wrong.
+    fn of(error: &ByteStreamError) -> Option<Self> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(mismatch) = error.downcast_ref::<validate::Error>() {
+                return Some(Self(mismatch.to_string()));
+            }
+            cause = error.source();
+        }
+        None
+    }
+
+    /// The archive's error for it.
+    fn at(self, place: String) -> ArchiveError {
+        ArchiveError::Damaged {
+            place,
+            reason: self.0,
+        }
+    }
+}
 
 /// One bucket.
 #[derive(Debug, Clone)]
@@ -27,6 +86,8 @@ pub(crate) struct Store {
     client: Client,
     bucket: String,
     encryption: Encryption,
+    /// Filled once it has shown that it keeps conditions.
+    keeps_conditions: Arc<OnceCell<()>>,
     pub(crate) part_bytes: usize,
 }
 
@@ -44,6 +105,7 @@ impl Store {
             client: config.client().await,
             bucket: config.bucket.clone(),
             encryption: config.encryption.clone(),
+            keeps_conditions: Arc::default(),
             // What S3 takes as a part that isn't the last.
             part_bytes: config.part_bytes.max(5 * 1_024 * 1_024),
         }
@@ -54,9 +116,21 @@ impl Store {
         format!("s3://{}/{key}", self.bucket)
     }
 
-    /// Asks for one key, which needs the bucket and the right to read it.
+    /// Asks for one key, which needs the bucket and the right to read it; and, until it has shown it
+    /// once, whether the store keeps conditions.
     pub(crate) async fn check(&self) -> Result<(), ArchiveError> {
-        self.list_page("recordings/", None, Some(1)).await.map(drop)
+        self.list_page("recordings/", None, Some(1)).await?;
+        match self.needs_conditions().await {
+            Err(fault @ Fault::Other(S3Error::NoConditions { .. })) => {
+                Err(fault.at("use", &self.place("")))
+            }
+            // A store that is full, say, is for those to tell who write.
+            Err(fault) => {
+                tracing::debug!(?fault, "can't tell whether the store keeps conditions");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     pub(crate) async fn put(
@@ -65,23 +139,9 @@ impl Store {
         body: Vec<u8>,
         content_type: &str,
     ) -> Result<(), ArchiveError> {
-        self.try_put(key, body, content_type, false)
+        self.try_put(key, body, content_type, If::Always)
             .await
             .map_err(|fault| fault.at("write", &self.place(key)))
-    }
-
-    /// Writes an object that isn't there yet. One with the same content that is there already is
-    /// an earlier try of this whose answer was lost.
-    pub(crate) async fn put_new(
-        &self,
-        key: &str,
-        body: Vec<u8>,
-        content_type: &str,
-    ) -> Result<(), ArchiveError> {
-        match self.try_put(key, body.clone(), content_type, true).await {
-            Err(Fault::Precondition) if self.get(key).await?.as_ref() == Some(&body) => Ok(()),
-            other => other.map_err(|fault| fault.at("write", &self.place(key))),
-        }
     }
 
     async fn try_put(
@@ -89,16 +149,22 @@ impl Store {
         key: &str,
         body: Vec<u8>,
         content_type: &str,
-        only_new: bool,
+        condition: If<'_>,
     ) -> Result<(), Fault> {
         let (encryption, kms_key) = self.encryption.header();
+        let (if_match, if_none_match) = match condition {
+            If::Always => (None, None),
+            If::New => (None, Some("*".to_owned())),
+            If::Tagged(tag) => (Some(tag.to_owned()), None),
+        };
         self.client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
             .content_type(content_type)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .set_if_none_match(only_new.then(|| "*".to_owned()))
+            .set_if_match(if_match)
+            .set_if_none_match(if_none_match)
             .set_server_side_encryption(encryption)
             .set_ssekms_key_id(kms_key)
             .body(ByteStream::from(body))
@@ -150,15 +216,43 @@ impl Store {
 
     /// The object's content; `None` when there is none.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ArchiveError> {
-        let Some(object) = self.open_object(key).await? else {
+        let Some(read) = self.read(key).await? else {
             return Ok(None);
         };
-        let body = object.body.collect().await.map_err(|e| ArchiveError::Io {
-            action: "read",
-            place: self.place(key),
-            cause: Box::new(e),
-        })?;
-        Ok(Some(body.to_vec()))
+        read.body.map(Some).map_err(|torn| torn.at(self.place(key)))
+    }
+
+    /// The object; `None` when there is none.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<Read>, ArchiveError> {
+        let mut tries = READ_TRIES;
+        loop {
+            let Some(object) = self.open_object(key).await? else {
+                return Ok(None);
+            };
+            let tag = object.e_tag.clone().unwrap_or_default();
+            tries -= 1;
+            let body = match object.body.collect().await {
+                Ok(body) => Ok(body.to_vec()),
+                Err(error) => match Torn::of(&error) {
+                    // A store may give the one version's content with the other's checksum while it
+                    // is written over.
+                    Some(torn) if tries > 0 => {
+                        tracing::debug!(%torn, key, "read again");
+                        tokio::time::sleep(READ_PAUSE).await;
+                        continue;
+                    }
+                    Some(torn) => Err(torn),
+                    None => {
+                        return Err(ArchiveError::Io {
+                            action: "read",
+                            place: self.place(key),
+                            cause: Box::new(error),
+                        });
+                    }
+                },
+            };
+            return Ok(Some(Read { body, tag }));
+        }
     }
 
     /// The object's size; `None` when there is none. (A HEAD that fails says little of why, so the
@@ -357,24 +451,32 @@ impl Store {
     }
 
     async fn abort_uploads(&self, prefix: &str) -> Result<(), Fault> {
-        let page = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(prefix)
-            .send()
-            .await
-            .map_err(sort(&self.bucket))?;
-        for upload in page.uploads() {
-            let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
-                continue;
-            };
-            match self.abort(key, id).await {
-                Ok(()) | Err(Fault::Missing) => {}
-                Err(fault) => return Err(fault),
+        let mut seen = HashSet::new();
+        // The first page again and again: a page that begins behind an upload wants it to be there.
+        loop {
+            let page = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .send()
+                .await
+                .map_err(sort(&self.bucket))?;
+            let mut news = false;
+            for upload in page.uploads() {
+                let (Some(key), Some(id)) = (upload.key(), upload.upload_id()) else {
+                    continue;
+                };
+                news |= seen.insert(id.to_owned());
+                match self.abort(key, id).await {
+                    Ok(()) | Err(Fault::Missing) => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+            if page.is_truncated() != Some(true) || !news {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     async fn abort(&self, key: &str, upload: &str) -> Result<(), Fault> {
@@ -422,67 +524,4 @@ impl Store {
 
 fn owned(text: Option<&str>) -> Option<String> {
     text.map(ToOwned::to_owned)
-}
-
-/// An object that is written in parts, each with its checksum.
-pub(crate) struct Upload<'a> {
-    store: &'a Store,
-    key: String,
-    id: String,
-    parts: Vec<CompletedPart>,
-}
-
-impl Upload<'_> {
-    /// Sends the next part.
-    pub(crate) async fn part(&mut self, body: Vec<u8>) -> Result<(), ArchiveError> {
-        let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
-        let part = self
-            .store
-            .client
-            .upload_part()
-            .bucket(&self.store.bucket)
-            .key(&self.key)
-            .upload_id(&self.id)
-            .part_number(number)
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .body(ByteStream::from(body))
-            .send()
-            .await
-            .map_err(sort(&self.store.bucket))
-            .map_err(|fault| fault.at("write", &self.store.place(&self.key)))?;
-        self.parts.push(
-            CompletedPart::builder()
-                .part_number(number)
-                .set_e_tag(part.e_tag)
-                .set_checksum_sha256(part.checksum_sha256)
-                .build(),
-        );
-        Ok(())
-    }
-
-    /// Puts the parts together: from now on the object is there, whole.
-    pub(crate) async fn finish(self) -> Result<(), ArchiveError> {
-        let parts = CompletedMultipartUpload::builder()
-            .set_parts(Some(self.parts))
-            .build();
-        self.store
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.store.bucket)
-            .key(&self.key)
-            .upload_id(&self.id)
-            .multipart_upload(parts)
-            .send()
-            .await
-            .map(drop)
-            .map_err(sort(&self.store.bucket))
-            .map_err(|fault| fault.at("write", &self.store.place(&self.key)))
-    }
-
-    /// Throws the parts away. Best effort: a deletion of the recording does it too.
-    pub(crate) async fn give_up(self) {
-        if let Err(fault) = self.store.abort(&self.key, &self.id).await {
-            tracing::warn!(?fault, key = self.key, "an upload's parts are left");
-        }
-    }
 }

@@ -10,12 +10,16 @@
 
 mod support;
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
+use futures::StreamExt;
 use speakr_core::ports::archive::{Archive, ArchiveError};
-use speakr_s3::{Credentials, Encryption, S3Archive, S3Config};
-use speakr_testkit::s3::{Kind, S3};
+use speakr_s3::{Authorities, Credentials, Encryption, S3Archive, S3Config};
+use speakr_testkit::{
+    certificates::Certificates,
+    s3::{Kind, S3},
+};
 use support::{Place, config, each, each_guarded, recording, sound, transcript};
 
 fn told(error: &ArchiveError) -> String {
@@ -233,4 +237,128 @@ async fn a_store_that_is_full_says_so_and_keeps_what_it_has() {
 
 fn is_root() -> bool {
     std::env::var_os("USER").is_some_and(|user| user == "root")
+}
+
+#[tokio::test]
+async fn uploads_that_fill_more_than_a_page_go_with_their_recording() {
+    /// More than a page of a listing has.
+    const UPLOADS: usize = 1_010;
+
+    each(async |place| {
+        let recording = recording();
+        let id = recording.recording_id;
+        drop(place.archive.begin(&recording).await.unwrap());
+        let begin = |_| {
+            let upload = place.client.create_multipart_upload();
+            let upload = upload.bucket(S3::BUCKET);
+            upload.key(format!("recordings/{id}/audio.wav")).send()
+        };
+        let begun = futures::stream::iter(0..UPLOADS).map(begin);
+        let begun: Vec<_> = begun.buffer_unordered(8).collect().await;
+        assert!(begun.iter().all(Result::is_ok));
+        assert!(place.uploads().await > 0);
+        place.archive.delete(id).await.unwrap();
+        assert_eq!(place.uploads().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_store_is_told_which_key_of_the_key_management_service_to_use() {
+    const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/8c6f1d0e-52a7-4b0d-9a3e-4b1f70c2d6a5";
+
+    if !Kind::installed().unwrap().contains(&Kind::Moto) {
+        println!("versitygw has no keys of its own: what is asked is seen with moto");
+        return;
+    }
+    let place = Place::start(Kind::Moto).await;
+    let encrypted = S3Config {
+        encryption: Encryption::Kms {
+            key: KEY.to_owned(),
+        },
+        ..config(&place.s3)
+    };
+    let archive = S3Archive::open(&encrypted).await;
+    let recording = recording();
+    let id = recording.recording_id;
+    let mut writer = archive.begin(&recording).await.unwrap();
+    writer.write(&sound(100_000)).await.unwrap();
+    writer.sync().await.unwrap();
+    drop(writer);
+    let text = transcript(&recording, "kept");
+    archive.put_transcript(&text).await.unwrap();
+    let check = async |name: &str| {
+        let head = place
+            .client
+            .head_object()
+            .bucket(S3::BUCKET)
+            .key(format!("recordings/{id}/{name}"))
+            .send()
+            .await
+            .unwrap();
+        let told = head.server_side_encryption();
+        assert_eq!(told, Some(&ServerSideEncryption::AwsKms), "{name}");
+        assert_eq!(head.ssekms_key_id(), Some(KEY), "{name}");
+    };
+    for name in [
+        "recording.json",
+        "transcript.json",
+        "sound/begun",
+        "sound/0000000000000000.pcm",
+    ] {
+        check(name).await;
+    }
+    // One that is put together of parts.
+    archive.compact_sound(id).await.unwrap();
+    check("audio.wav").await;
+    assert_eq!(archive.transcript(id).await.unwrap(), Some(text));
+}
+
+#[tokio::test]
+async fn a_store_with_a_certificate_of_its_own_is_spoken_to_by_who_was_told_of_it_alone() {
+    if !Kind::installed().unwrap().contains(&Kind::Versitygw) {
+        println!("moto speaks no TLS here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let own = Certificates::make(&folder.path().join("own")).unwrap();
+    let other = Certificates::make(&folder.path().join("other")).unwrap();
+    let s3 = S3::start_tls(&own).unwrap();
+    assert!(s3.endpoint().starts_with("https://"));
+    let trusting = |file: Option<&Path>| S3Config {
+        authorities: file.map(|file| Authorities::read(file).unwrap()),
+        ..config(&s3)
+    };
+    let archive = S3Archive::open(&trusting(Some(&own.ca))).await;
+    archive.check().await.unwrap();
+    let recording = recording();
+    drop(archive.begin(&recording).await.unwrap());
+    let read = archive.recording(recording.recording_id).await.unwrap();
+    assert_eq!(read, recording);
+    for file in [None, Some(other.ca.as_path())] {
+        let stranger = S3Archive::open(&trusting(file)).await;
+        let error = told(&stranger.check().await.unwrap_err());
+        assert!(error.contains("certificate"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_takes_no_writes_is_told_from_one_that_does() {
+    each(async |mut place| {
+        place.archive.check_writable().await.unwrap();
+        assert_eq!(place.uploads().await, 0, "nothing is left of it");
+        let versions = place.client.list_object_versions().bucket(S3::BUCKET);
+        let versions = versions.send().await.unwrap();
+        assert_eq!(versions.versions().len(), 0, "{versions:?}");
+        if place.s3.kind() == Kind::Moto {
+            println!("moto takes all writes");
+            return;
+        }
+        place.s3.start_again_read_only(true).unwrap();
+        place.archive.check().await.unwrap();
+        let refused = told(&place.archive.check_writable().await.unwrap_err());
+        let named = refused.contains("bucket \"speakr\" refuses these credentials");
+        assert!(named, "{refused}");
+    })
+    .await;
 }

@@ -359,6 +359,38 @@ impl Index for SqliteIndex {
         .await
     }
 
+    async fn agreed_mark(&self) -> Result<Option<String>, IndexError> {
+        self.read("look when it agreed with the recordings", |connection| {
+            Box::pin(async move {
+                Ok(
+                    sqlx::query_scalar("SELECT value FROM meta WHERE key = 'agreed_mark'")
+                        .fetch_optional(connection)
+                        .await?,
+                )
+            })
+        })
+        .await
+    }
+
+    async fn remember_mark(&self, mark: &str) -> Result<(), IndexError> {
+        let mark = mark.to_owned();
+        self.write(
+            "remember that it agrees with the recordings",
+            |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "INSERT OR REPLACE INTO meta (key, value) VALUES ('agreed_mark', ?)",
+                    )
+                    .bind(mark)
+                    .execute(connection)
+                    .await?;
+                    Ok(())
+                })
+            },
+        )
+        .await
+    }
+
     async fn ids_with_prefix(&self, prefix: &str) -> Result<Vec<RecordingId>, IndexError> {
         let digits: String = prefix
             .chars()
@@ -418,6 +450,29 @@ impl Index for SqliteIndex {
         .await
     }
 
+    async fn other_models(&self, model: &str) -> Result<Vec<String>, IndexError> {
+        let model = model.to_owned();
+        self.read("look by which model it was embedded", |connection| {
+            Box::pin(async move {
+                let known: Option<i64> =
+                    sqlx::query_scalar("SELECT 1 FROM transcripts WHERE embedded_by = ? LIMIT 1")
+                        .bind(model)
+                        .fetch_optional(&mut *connection)
+                        .await?;
+                if known.is_some() {
+                    return Ok(Vec::new());
+                }
+                Ok(sqlx::query_scalar(
+                    "SELECT DISTINCT embedded_by FROM transcripts WHERE embedded_by <> '' \
+                     ORDER BY 1",
+                )
+                .fetch_all(connection)
+                .await?)
+            })
+        })
+        .await
+    }
+
     async fn not_embedded_by(
         &self,
         model: &str,
@@ -426,9 +481,11 @@ impl Index for SqliteIndex {
         let model = model.to_owned();
         self.read("look for what isn't embedded", |connection| {
             Box::pin(async move {
+                // Two ranges of the index; "<>" is none.
                 let keys = sqlx::query_scalar(
                     "SELECT r.id FROM transcripts t JOIN recordings r ON r.num = t.recording \
-                     WHERE t.embedded_by <> ? AND trim(t.text) <> '' LIMIT ?",
+                     WHERE (t.embedded_by < ?1 OR t.embedded_by > ?1) AND trim(t.text) <> '' \
+                     LIMIT ?2",
                 )
                 .bind(model)
                 .bind(i64::try_from(limit).unwrap_or(i64::MAX))

@@ -20,10 +20,16 @@ pub(crate) struct Migration {
 }
 
 /// All steps; the database's `user_version` is the number of those done.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("../migrations/0001_index.sql"),
-    min_app_version: "0.1.0",
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("../migrations/0001_index.sql"),
+        min_app_version: "0.1.0",
+    },
+    Migration {
+        sql: include_str!("../migrations/0002_embedders.sql"),
+        min_app_version: "0.1.0",
+    },
+];
 
 /// Brings the database at `path` to the newest of `steps`. `app_version` is this program's.
 pub(crate) async fn migrate(
@@ -135,7 +141,7 @@ mod tests {
     use super::*;
     use crate::open::open_with;
 
-    const SECOND: Migration = Migration {
+    const NEXT: Migration = Migration {
         sql: "ALTER TABLE recordings ADD COLUMN speaker TEXT",
         min_app_version: "0.1.0",
     };
@@ -212,7 +218,7 @@ mod tests {
         put_row(&pool).await;
         pool.close().await;
 
-        let pool = place.open(&steps(&[SECOND])).await.unwrap();
+        let pool = place.open(&steps(&[NEXT])).await.unwrap();
         assert_eq!(row(&pool).await, "kept");
         sqlx::query("SELECT speaker FROM recordings")
             .fetch_all(&pool)
@@ -240,7 +246,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let place = Place::new();
         place.open(MIGRATIONS).await.unwrap().close().await;
-        place.open(&steps(&[SECOND])).await.unwrap().close().await;
+        place.open(&steps(&[NEXT])).await.unwrap().close().await;
         for file in place.backups().iter().chain([&place.path]) {
             let mode = fs::metadata(file).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{}", file.display());
@@ -253,7 +259,7 @@ mod tests {
         let pool = place.open(MIGRATIONS).await.unwrap();
         put_row(&pool).await;
         pool.close().await;
-        place.open(&steps(&[SECOND, FAILING])).await.unwrap_err();
+        place.open(&steps(&[NEXT, FAILING])).await.unwrap_err();
 
         let pool = place.open(MIGRATIONS).await.unwrap();
         assert_eq!(row(&pool).await, "kept");
@@ -269,11 +275,11 @@ mod tests {
     #[tokio::test]
     async fn a_newer_schema_is_used_while_it_is_compatible_and_refused_when_it_is_not() {
         let place = Place::new();
-        let expanded = steps(&[SECOND]);
+        let expanded = steps(&[NEXT]);
         place.open(&expanded).await.unwrap().close().await;
         place.open(MIGRATIONS).await.unwrap().close().await;
 
-        let contracted = steps(&[SECOND, BREAKING]);
+        let contracted = steps(&[NEXT, BREAKING]);
         place.open(&contracted).await.unwrap().close().await;
         let error = place.open(MIGRATIONS).await.unwrap_err();
         assert!(
@@ -293,14 +299,14 @@ mod tests {
             fs::write(place.backups.join(format!("index-v0-{i}.sqlite3")), "old").unwrap();
         }
         fs::write(place.backups.join("notes.txt"), "not ours").unwrap();
-        place.open(&steps(&[SECOND])).await.unwrap().close().await;
+        place.open(&steps(&[NEXT])).await.unwrap().close().await;
         let names = place.backups();
         assert_eq!(names.len(), 4, "{names:?}");
         assert!(names.iter().any(|p| p.ends_with("notes.txt")));
+        let own = format!("index-v{}-", MIGRATIONS.len());
         assert!(
-            names
-                .iter()
-                .any(|p| p.display().to_string().contains("index-v1-"))
+            names.iter().any(|p| p.display().to_string().contains(&own)),
+            "{names:?}"
         );
     }
 
@@ -310,7 +316,7 @@ mod tests {
         let openers: Vec<_> = (0..8)
             .map(|_| {
                 let place = place.clone();
-                tokio::spawn(async move { place.open(&steps(&[SECOND])).await.map(drop) })
+                tokio::spawn(async move { place.open(&steps(&[NEXT])).await.map(drop) })
             })
             .collect();
         for opener in openers {

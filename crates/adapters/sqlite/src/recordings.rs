@@ -208,6 +208,8 @@ fn entry(row: &SqliteRow) -> Result<Entry, Fault> {
         state: state.parse().map_err(|e: String| Fault::damaged(e))?,
         error: row.try_get("error")?,
         options: from_json(row.try_get("options")?)?,
+        // On one machine nobody asks for that.
+        without_text: false,
     };
     let text: Option<String> = row.try_get("text")?;
     Ok(Entry {

@@ -27,6 +27,7 @@ impl LazyEmbedder {
     fn error(&self, reason: &str) -> EmbeddingError {
         EmbeddingError {
             model: self.model.id().to_owned(),
+            away: false,
             cause: reason.into(),
         }
     }

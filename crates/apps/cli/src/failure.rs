@@ -171,6 +171,8 @@ impl From<LibraryError> for Failure {
             LibraryError::Index(error) => error.into(),
             LibraryError::Embedding(error) => error.into(),
             error @ LibraryError::Copies(_) => Self::from_error(ExitCode::Failed, &error),
+            error @ LibraryError::OtherModel { .. } => Self::from_error(ExitCode::Failed, &error)
+                .hint("`speakr reindex` reads all texts with the model that is set now"),
             error @ LibraryError::NoMatch(_) => {
                 Self::from_error(ExitCode::NotFound, &error).hint(list)
             }

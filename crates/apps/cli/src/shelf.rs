@@ -3,11 +3,12 @@
 
 use speakr_api::{ApiClient, ApiError};
 use speakr_core::{
-    RecordingId, Tags, Transcript,
+    RecordingId, RecordingState, Tags, Transcript,
     ports::index::Filter,
     search::{ListedRecording, SearchMode, SearchRequest, SearchResponse},
     usecases::library::{self, Library, Progress, Removed},
 };
+use speakr_local::{Home, RecordingLock, TranscriptionLock};
 
 use crate::{
     compose::App,
@@ -22,6 +23,15 @@ pub(crate) enum Shelf<'a> {
     Here(&'a Library),
     /// On the platform.
     There(ApiClient),
+}
+
+/// What is done to a recording that has no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Somebody speaks.
+    Recording,
+    /// Its text is made.
+    Transcribing,
 }
 
 impl App {
@@ -101,6 +111,27 @@ impl Shelf<'_> {
                 Ok(entries.into_iter().map(Into::into).collect())
             }
             Self::There(api) => Ok(api.list(filter, limit).await?),
+        }
+    }
+
+    /// What is done to `recording` just now, as far as it has no text; nothing where nobody is at it. A
+    /// platform is at all that it has: what its replicas leave, others go on with.
+    pub(crate) fn work_on(
+        &self,
+        home: &Home,
+        recording: &ListedRecording,
+    ) -> Result<Option<Work>, Failure> {
+        let id = recording.recording_id;
+        match (self, recording.state) {
+            (_, RecordingState::Transcribed | RecordingState::Failed) => Ok(None),
+            (Self::There(_), RecordingState::Capturing) => Ok(Some(Work::Recording)),
+            (Self::There(_), RecordingState::Captured) => Ok(Some(Work::Transcribing)),
+            (Self::Here(_), _) if RecordingLock::is_recording(home, id)? => {
+                Ok(Some(Work::Recording))
+            }
+            (Self::Here(_), _) => {
+                Ok(TranscriptionLock::is_held(home, id)?.then_some(Work::Transcribing))
+            }
         }
     }
 

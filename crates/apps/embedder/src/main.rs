@@ -15,7 +15,7 @@ use speakr_platform::{
     bus::{self, BusCheck},
     database::{self, DatabaseCheck},
     embedder, openai,
-    store::{self, StoreCheck},
+    store::{self, Needs, StoreCheck},
 };
 use speakr_s3::S3Archive;
 use speakr_service::{Service, config::Config, health::Ready, say};
@@ -92,7 +92,7 @@ async fn serve() -> Result<(), Failure> {
         database::config(config, NAME)?,
     );
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
-    service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
+    service.needs(Arc::new(StoreCheck::new(Arc::clone(&archive), Needs::Read)));
 
     let model = embedder::until_loaded(&stop, config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use speakr_core::usecases::library::{Library, Progress};
+use speakr_core::usecases::{
+    library::{Library, Progress},
+    recordings::chain,
+};
 use speakr_platform::{Failure, database, embedder, openai, store};
 use speakr_postgres::Database;
 use speakr_s3::S3Archive;
@@ -66,7 +69,7 @@ pub(crate) async fn run(from_start: bool) -> Result<(), Failure> {
         report.recordings, report.unchanged, report.passages, report.removed
     ));
     for (id, error) in &report.failed {
-        say(&format!("{id}: {error}"));
+        say(&format!("{id}: {}", chain(error)));
     }
     if report.failed.is_empty() {
         Ok(())

@@ -15,7 +15,6 @@ use speakr_contract::{
 };
 use speakr_core::{
     RecordingId,
-    ports::archive::ArchiveError,
     usecases::{
         library::{Library, LibraryError, Refreshed},
         recordings::chain,
@@ -46,7 +45,11 @@ enum Outcome {
     /// It can't be read: nobody can work on it.
     Refused(String),
     /// It may go better later.
-    Failed(LibraryError),
+    Failed {
+        error: LibraryError,
+        /// Whether it fails for what is away or busy just now, and not for the recording itself.
+        outage: bool,
+    },
     Bus(BusError),
 }
 
@@ -125,14 +128,15 @@ impl Worker {
                 None => delivery.hand_back().await,
                 Some(Outcome::Done) => delivery.done().await,
                 Some(Outcome::Refused(reason)) => put_aside(delivery, &reason).await,
-                Some(Outcome::Failed(error)) => {
+                Some(Outcome::Failed { error, outage }) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         attempt = delivery.attempt,
+                        outage,
                         "not findable yet"
                     );
                     metrics::counter!("speakr_embedder_failures_total").increment(1);
-                    if is_outage(&error) && delivery.may_wait() {
+                    if outage && delivery.may_wait() {
                         let pause = retry_pause(delivery.deliveries);
                         delivery.postpone(pause).await
                     } else if delivery.attempt >= self.max_attempts {
@@ -168,7 +172,7 @@ impl Worker {
         if delivery.subject != TranscriptionSucceeded::SUBJECT {
             return match self.library.refresh_description(recording).await {
                 Ok(()) => Outcome::Done,
-                Err(error) => Outcome::Failed(error),
+                Err(error) => self.failed(error).await,
             };
         }
         let passages = match self.library.refresh(recording).await {
@@ -177,7 +181,7 @@ impl Worker {
                 tracing::info!(?refreshed, "nothing to make findable any more");
                 return Outcome::Done;
             }
-            Err(error) => return Outcome::Failed(error),
+            Err(error) => return self.failed(error).await,
         };
         metrics::histogram!("speakr_embedder_duration_seconds").record(began.elapsed());
         metrics::counter!("speakr_embedder_passages_total").increment(passages as u64);
@@ -206,17 +210,17 @@ impl Worker {
             Err(error) => Outcome::Bus(error),
         }
     }
+
+    async fn failed(&self, error: LibraryError) -> Outcome {
+        let outage = !self.library.is_of_the_recording(&error).await;
+        Outcome::Failed { error, outage }
+    }
 }
 
 /// Puts an event among the dead letters.
 async fn put_aside(delivery: Delivery, reason: &str) -> Result<(), BusError> {
     metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
     delivery.bury(reason).await
-}
-
-/// Whether it fails for what is away or busy just now, and not for the recording itself.
-fn is_outage(error: &LibraryError) -> bool {
-    !matches!(error, LibraryError::Archive(ArchiveError::Damaged { .. }))
 }
 
 /// The recording that an event tells of; none where it changes nothing in the index.

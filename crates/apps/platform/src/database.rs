@@ -22,7 +22,7 @@ const DATABASE_URL: Setting = Setting::new(
 const TLS_MODE: Setting = Setting::new(
     "DATABASE_TLS",
     Kind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
-    "How the connection is encrypted and the server proves who it is, in libpq's words; where it isn't set, as the URL says, else `prefer`.",
+    "How the connection is encrypted and the server proves who it is, in libpq's words; where it isn't set, as the URL says, else `prefer`, which does without where the server does: a warning tells of that at the start, unless the database is on this machine.",
 );
 const ROOT_CERTIFICATE: Setting = Setting::new(
     "DATABASE_CA",
@@ -97,10 +97,19 @@ pub async fn until_connected(
     stop: &CancellationToken,
     config: &PostgresConfig,
 ) -> Option<Database> {
-    waiting::until(stop, "the database", async || {
+    let database = waiting::until(stop, "the database", async || {
         Database::connect(config).await
     })
-    .await
+    .await?;
+    if database.can_be_overheard() {
+        tracing::warn!(
+            database = database.place(),
+            "the connection to the database isn't encrypted, and leads over a network: who listens \
+             there reads what was said. DATABASE_TLS=verify-full, with DATABASE_CA where the \
+             certificate isn't a public one, encrypts it and looks who answers"
+        );
+    }
+    Some(database)
 }
 
 /// Follows the settings of `database` until `stop`: a URL that has changed, with a new password

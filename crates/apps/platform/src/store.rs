@@ -1,13 +1,18 @@
 //! The store of record: a bucket.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use speakr_s3::{Credentials, Encryption, S3Archive, S3Config};
+use speakr_core::ports::archive::ArchiveError;
+use speakr_s3::{Authorities, Credentials, Encryption, S3Archive, S3Config};
 use speakr_service::{
     config::{Config, Kind, Setting, SettingError},
     health::Check,
 };
+use tokio::sync::Mutex;
 
 use crate::Failure;
 
@@ -20,7 +25,7 @@ const S3_BUCKET: Setting = Setting::new(
 const S3_ENDPOINT: Setting = Setting::new(
     "S3_ENDPOINT",
     Kind::Url,
-    "The store, where it isn't AWS's own.",
+    "The store, where it isn't AWS's own. It has to write on a condition (`If-Match`, `If-None-Match`).",
 );
 const S3_REGION: Setting = Setting::new(
     "S3_REGION",
@@ -43,6 +48,11 @@ const S3_SECRET_ACCESS_KEY: Setting = Setting::new(
     "Secret of `S3_ACCESS_KEY_ID`; read again every minute.",
 )
 .secret();
+const S3_CA: Setting = Setting::new(
+    "S3_CA",
+    Kind::Path,
+    "PEM file of who vouches for the store's certificate, beside those whom the system trusts.",
+);
 const S3_ENCRYPTION: Setting = Setting::new(
     "S3_ENCRYPTION",
     Kind::Text,
@@ -58,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     S3_PATH_STYLE,
     S3_ACCESS_KEY_ID,
     S3_SECRET_ACCESS_KEY,
+    S3_CA,
     S3_ENCRYPTION,
 ];
 
@@ -83,6 +94,11 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
             secret_access_key: Arc::new(secret.reader()),
         });
     }
+    s3.authorities = config
+        .path(&S3_CA)
+        .map(|file| Authorities::read(&file))
+        .transpose()
+        .map_err(Failure::part)?;
     let encryption = config.text(&S3_ENCRYPTION)?;
     s3.encryption = match (encryption.as_str(), encryption.strip_prefix("kms:")) {
         ("bucket", _) => Encryption::Bucket,
@@ -102,9 +118,72 @@ pub fn config(config: &Config) -> Result<S3Config, Failure> {
     Ok(s3)
 }
 
-/// Whether the bucket is there and can be read.
+/// How long it is taken for granted that a bucket that could be written to still can.
+const WRITABLE_FOR: Duration = Duration::from_secs(30);
+
+/// What a service has to be able to do with the bucket, to be ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Read it.
+    Read,
+    /// Read it, and have been able to write to it once: a service that was put in place with too few
+    /// rights is noticed, and one that answers on while nothing can be written isn't taken away.
+    WriteOnce,
+    /// Write to it.
+    Write,
+}
+
+/// Whether the bucket is there, can be used as it has to be, and its store writes on a condition.
 #[derive(Debug)]
-pub struct StoreCheck(pub Arc<S3Archive>);
+pub struct StoreCheck {
+    archive: Arc<S3Archive>,
+    needs: Needs,
+    /// When it could last be written to.
+    written: Mutex<Option<Instant>>,
+}
+
+impl StoreCheck {
+    /// Checks that what a service `needs` can be done.
+    #[must_use]
+    pub fn new(archive: Arc<S3Archive>, needs: Needs) -> Self {
+        Self {
+            archive,
+            needs,
+            written: Mutex::default(),
+        }
+    }
+
+    async fn write(&self) -> Result<(), ArchiveError> {
+        let mut written = self.written.lock().await;
+        let known = match (self.needs, *written) {
+            (Needs::Read, _) | (Needs::WriteOnce, Some(_)) => true,
+            (Needs::Write, Some(at)) => at.elapsed() < WRITABLE_FOR,
+            (_, None) => false,
+        };
+        if known {
+            return Ok(());
+        }
+        match self.archive.check_writable().await {
+            // Who may write is told of that when there is something to write.
+            Ok(()) | Err(ArchiveError::Full { .. }) => {
+                *written = Some(Instant::now());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn both(&self) -> Result<(), ArchiveError> {
+        self.archive.check().await?;
+        self.write().await
+    }
+}
+
+/// With what the bucket said.
+fn told(error: &ArchiveError) -> String {
+    std::error::Error::source(error)
+        .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
 
 #[async_trait]
 impl Check for StoreCheck {
@@ -113,6 +192,6 @@ impl Check for StoreCheck {
     }
 
     async fn check(&self) -> Result<(), String> {
-        self.0.check().await.map_err(|error| error.to_string())
+        self.both().await.map_err(|error| told(&error))
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use speakr_contract::{
     AudioData,
     commands::{RecordingCancel, TranscriptionRun},
-    events::TranscriptionPartial,
+    events::{TranscriptionPartial, UNKNOWN_MODEL},
 };
 use speakr_core::{
     Recording, RecordingId, RecordingState, Segment, Transcript,
@@ -25,7 +25,7 @@ use speakr_core::{
     },
 };
 use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, wire_options};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What errors call the platform's transcribers.
 const SERVICE: &str = "the transcriber";
@@ -41,18 +41,20 @@ pub(crate) struct BusTranscription {
     condemned: Arc<dyn Condemned>,
     sweep_after: Duration,
     decoder: Arc<dyn SoundDecoder>,
+    tasks: TaskTracker,
 }
 
 impl BusTranscription {
     /// Asks over `bus`; `library` has what comes of it, `condemned` what of that isn't to stay,
     /// for which others look after `sweep_after`. `decoder` reads files that are too large for a
-    /// message.
+    /// message. What is taken away after an answer is among `tasks`.
     pub(crate) fn new(
         bus: Bus,
         library: Library,
         condemned: Arc<dyn Condemned>,
         sweep_after: Duration,
         decoder: Arc<dyn SoundDecoder>,
+        tasks: TaskTracker,
     ) -> Self {
         Self {
             bus,
@@ -60,6 +62,7 @@ impl BusTranscription {
             condemned,
             sweep_after,
             decoder,
+            tasks,
         }
     }
 
@@ -110,7 +113,7 @@ impl BusTranscription {
     async fn keep_sound(
         &self,
         request: &TranscriptionRequest,
-        mut recording: Recording,
+        recording: Recording,
     ) -> Result<(), TranscriptionError> {
         let unreadable = |error| sound_error(request, error);
         let input = SoundInput::File(request.file.clone());
@@ -124,11 +127,14 @@ impl BusTranscription {
             writer.write(&pcm).await.map_err(archive_error)?;
         }
         writer.sync().await.map_err(archive_error)?;
-        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
+        let duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
         drop(writer);
-        recording.state = RecordingState::Captured;
+        let captured = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            recording.state = RecordingState::Captured;
+        };
         self.archive()
-            .update(&recording)
+            .amend(recording.recording_id, Box::new(captured))
             .await
             .map_err(archive_error)?;
         self.archive()
@@ -176,7 +182,14 @@ impl BusTranscription {
             };
             match told {
                 Told::Partial(event) => told_parts.hear(event, observer),
-                Told::Failed(reason) => return Err(TranscriptionError::Refused { reason }),
+                Told::Failed { reason, code } => {
+                    return Err(match (code.as_deref(), &request.options.model) {
+                        (Some(UNKNOWN_MODEL), Some(model)) => TranscriptionError::UnknownModel {
+                            model: model.clone(),
+                        },
+                        _ => TranscriptionError::Refused { reason },
+                    });
+                }
                 Told::Cancelled => {
                     return Err(TranscriptionError::Refused {
                         reason: "it was cancelled".to_owned(),
@@ -261,6 +274,7 @@ impl Transcription for BusTranscription {
             id,
             request: Request::new(*request.correlation_id.as_uuid()),
             armed: !was_there,
+            tasks: self.tasks.clone(),
         };
         let mut told_parts = ToldParts::default();
         let transcript = tokio::select! {
@@ -330,6 +344,7 @@ struct Cleaner {
     id: RecordingId,
     request: Request,
     armed: bool,
+    tasks: TaskTracker,
 }
 
 impl Cleaner {
@@ -346,7 +361,7 @@ impl Drop for Cleaner {
         }
         let (bus, library, id) = (self.bus.clone(), self.library.clone(), self.id);
         let request = self.request.clone();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let cancel = RecordingCancel {
                 recording_id: *id.as_uuid(),
             };

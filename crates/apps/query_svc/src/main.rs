@@ -18,7 +18,7 @@ use speakr_platform::{
     database::{self, DatabaseCheck},
     embedder, openai,
     scratch::Scratch,
-    store::{self, StoreCheck},
+    store::{self, Needs, StoreCheck},
 };
 use speakr_postgres::Database;
 use speakr_s3::S3Archive;
@@ -34,6 +34,9 @@ const BUS_USER: &str = "query_svc";
 
 /// How many queries' vectors are remembered: some 4 MB of them.
 const REMEMBERED_QUERIES: NonZeroUsize = NonZeroUsize::new(2_048).unwrap();
+
+/// How much of the time there is for ending may go by until texts that aren't made yet are broken off.
+const PATIENCE_WITH_REQUESTS: f64 = 0.7;
 
 /// The API of the platform: finds, lists, exports, deletes, and transcribes over the bus. Settings
 /// come from the environment alone.
@@ -96,7 +99,10 @@ async fn serve() -> Result<(), Failure> {
         .await
         .map_err(|source| ServiceError::Listen { address, source })?;
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
-    service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
+    service.needs(Arc::new(StoreCheck::new(
+        Arc::clone(&archive),
+        Needs::WriteOnce,
+    )));
 
     let model = embedder::until_loaded(&stop, config).await?;
     let bus = Bus::connect(&bus_config).await.map_err(Failure::part)?;
@@ -115,8 +121,14 @@ async fn serve() -> Result<(), Failure> {
             .with_copies(Arc::new(StreamCopies::new(bus.clone())))
             .with_condemned(archive.clone());
         let sweep_after = settings::sweep_after(config)?;
-        let transcription =
-            BusTranscription::new(bus.clone(), library.clone(), archive, sweep_after, decoder);
+        let transcription = BusTranscription::new(
+            bus.clone(),
+            library.clone(),
+            archive,
+            sweep_after,
+            decoder,
+            service.tasks().clone(),
+        );
         service.tasks().spawn(sweeping::run(
             library.clone(),
             sweep_after,
@@ -134,6 +146,19 @@ async fn serve() -> Result<(), Failure> {
             Err(error) => tracing::warn!(%error, "the API is served somewhere"),
         }
         serving.set();
+        // A text may take longer than there is time: who waits for one is told before the end.
+        let patience = service
+            .shutdown()
+            .deadline()
+            .mul_f64(PATIENCE_WITH_REQUESTS);
+        tokio::spawn({
+            let (api, stop) = (api.clone(), stop.clone());
+            async move {
+                stop.cancelled().await;
+                tokio::time::sleep(patience).await;
+                api.break_off();
+            }
+        });
         let end = service.shutdown().token();
         service.tasks().spawn(async move {
             if let Err(error) = speakr_http::serve(&api, listener, end).await {

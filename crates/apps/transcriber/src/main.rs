@@ -18,7 +18,7 @@ use speakr_platform::{
     bus::{self, BusCheck},
     openai,
     scratch::Scratch,
-    store::{self, StoreCheck},
+    store::{self, Needs, StoreCheck},
 };
 use speakr_s3::S3Archive;
 use speakr_service::{Service, health::Ready};
@@ -102,7 +102,10 @@ async fn run() -> Result<(), Failure> {
         settings::decode_limits(config)?,
     ));
     let archive = Arc::new(S3Archive::open(&store::config(config)?).await);
-    service.needs(Arc::new(StoreCheck(Arc::clone(&archive))));
+    service.needs(Arc::new(StoreCheck::new(
+        Arc::clone(&archive),
+        Needs::Write,
+    )));
 
     let engine = tokio::task::spawn_blocking(move || engine::load(&engine_config))
         .await

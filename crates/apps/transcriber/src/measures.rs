@@ -57,12 +57,11 @@ impl Measures {
         );
         describe_gauge!(
             "speakr_stream_bytes",
-            "Bytes in a stream that refuses more when full"
+            "Bytes in a stream: of commands and of sound more is refused when it is full, of events and \
+             of dead letters the oldest go then"
         );
-        describe_gauge!(
-            "speakr_stream_max_bytes",
-            "Most bytes that such a stream takes"
-        );
+        describe_gauge!("speakr_stream_max_bytes", "Most bytes that a stream takes");
+        describe_gauge!("speakr_stream_messages", "Messages in a stream");
         counter!("speakr_decode_errors_total").absolute(0);
         counter!("speakr_vanished_clients_total").absolute(0);
         Self::default()
@@ -126,7 +125,8 @@ pub(crate) async fn read_depths(bus: &Bus, queues: &[Queue]) -> Result<(), BusEr
     for level in streams::levels(bus).await? {
         gauge!("speakr_stream_bytes", "stream" => level.stream).set(level.bytes as f64);
         gauge!("speakr_stream_max_bytes", "stream" => level.stream).set(level.max_bytes as f64);
-        if level.is_alarming() {
+        gauge!("speakr_stream_messages", "stream" => level.stream).set(level.messages as f64);
+        if level.refuses && level.is_alarming() {
             tracing::warn!(
                 stream = level.stream,
                 bytes = level.bytes,

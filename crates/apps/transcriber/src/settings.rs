@@ -38,6 +38,24 @@ const AUDIO_MAX_MB: Setting = Setting::new(
     "Most megabytes of sound that isn't in the store of record yet; more is refused.",
 )
 .default("4096");
+const EVENTS_MAX_MB: Setting = Setting::new(
+    "SPEAKR_EVENTS_MAX_MB",
+    Kind::Number {
+        min: 1,
+        max: 1_000_000,
+    },
+    "Most megabytes of events of the last seven days; when there are more, the oldest go.",
+)
+.default("1024");
+const DEAD_LETTER_MAX_MB: Setting = Setting::new(
+    "SPEAKR_DEAD_LETTER_MAX_MB",
+    Kind::Number {
+        min: 1,
+        max: 1_000_000,
+    },
+    "Most megabytes of dead letters of the last thirty days; when there are more, the oldest go.",
+)
+.default("1024");
 const MODEL: Setting = Setting::new(
     "SPEAKR_MODEL",
     Kind::Text,
@@ -141,6 +159,8 @@ pub const TABLE: &[Setting] = &[
     STREAM_REPLICAS,
     COMMANDS_MAX_MB,
     AUDIO_MAX_MB,
+    EVENTS_MAX_MB,
+    DEAD_LETTER_MAX_MB,
     ENGINE,
     MODEL,
     OPENAI_TRANSCRIPTION_MODEL,
@@ -172,7 +192,8 @@ pub fn streams(config: &Config) -> Result<StreamSettings, ServiceError> {
         replicas: whole(config.number(&STREAM_REPLICAS)?),
         commands_max_bytes: megabytes(&COMMANDS_MAX_MB)?,
         audio_max_bytes: megabytes(&AUDIO_MAX_MB)?,
-        ..StreamSettings::default()
+        events_max_bytes: megabytes(&EVENTS_MAX_MB)?,
+        dead_letter_max_bytes: megabytes(&DEAD_LETTER_MAX_MB)?,
     })
 }
 

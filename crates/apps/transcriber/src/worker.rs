@@ -8,7 +8,7 @@ use std::{
 
 use speakr_contract::subjects;
 use speakr_core::{
-    ports::archive::ArchiveError,
+    ports::{archive::ArchiveError, platform::FailureKind},
     usecases::recordings::{Asked, Outcome, Recordings, Trouble, chain},
 };
 use speakr_nats::{
@@ -222,7 +222,7 @@ impl Worker {
                     "it was tried {} times, and each time the work on it broke off",
                     delivery.attempt.saturating_sub(1)
                 );
-                self.put_aside(delivery, &reason).await
+                self.put_aside(delivery, &reason, None).await
             } else if self.stop.is_cancelled() {
                 delivery.hand_back().await
             } else if let Some(_working) = self.begin(delivery.sequence) {
@@ -269,14 +269,16 @@ impl Worker {
             Ok(Outcome::Postpone(delay)) => return delivery.postpone(delay).await,
             Err(trouble) => trouble,
         };
-        let reason = chain(&trouble);
+        let (reason, kind) = (chain(&trouble), trouble.kind());
         let asked_for = match &trouble {
             Trouble::Away { after, .. } => after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
         match trouble {
-            Trouble::Refused(_) | Trouble::Archive(ArchiveError::Deleted(_)) => {
-                self.put_aside(delivery, &reason).await
+            Trouble::Refused(_)
+            | Trouble::UnknownModel { .. }
+            | Trouble::Archive(ArchiveError::Deleted(_)) => {
+                self.put_aside(delivery, &reason, kind).await
             }
             Trouble::Bus(_)
             | Trouble::Away { .. }
@@ -293,7 +295,7 @@ impl Worker {
                 delivery.postpone(pause).await
             }
             _ if delivery.attempt >= self.limits.max_attempts => {
-                self.put_aside(delivery, &reason).await
+                self.put_aside(delivery, &reason, kind).await
             }
             _ => {
                 let pause = retry_pause(delivery.attempt);
@@ -348,7 +350,12 @@ impl Worker {
     }
 
     /// Says that there will be no text, and puts the command among the dead letters.
-    async fn put_aside(&self, delivery: Delivery, reason: &str) -> Result<(), BusError> {
+    async fn put_aside(
+        &self,
+        delivery: Delivery,
+        reason: &str,
+        kind: Option<FailureKind>,
+    ) -> Result<(), BusError> {
         if let Some(id) = recording_meant(&delivery) {
             tracing::Span::current().record("recording_id", tracing::field::display(id));
             // Before anybody hears of it, and takes it for one that is there.
@@ -359,7 +366,7 @@ impl Worker {
             }
             let told = self
                 .recordings
-                .give_up(&self.asked(&delivery), delivery.sequence, id, reason)
+                .give_up(&self.asked(&delivery), delivery.sequence, id, reason, kind)
                 .await;
             if let Err(error) = told {
                 tracing::warn!(

@@ -26,7 +26,7 @@ use speakr_contract::{
     },
     ids, subjects,
 };
-use speakr_nats::{BusConfig, Identity, Renewed};
+use speakr_nats::{BusConfig, BusError, Identity, Renewed, audio::AudioSender};
 use speakr_testkit::nats::Nats;
 
 use crate::support::{PATIENCE, Platform, clip, is_the_speech, request, run_of, samples, stop};
@@ -128,7 +128,14 @@ async fn a_text_too_large_for_a_message_comes_without_its_parts_and_says_where_t
 #[tokio::test]
 async fn it_tells_how_it_is_and_what_it_does() {
     let platform = Platform::start().await;
-    let replica = platform.replica(&[]).await;
+    let replica = platform
+        .replica(&[
+            ("SPEAKR_COMMANDS_MAX_MB", "11"),
+            ("SPEAKR_AUDIO_MAX_MB", "12"),
+            ("SPEAKR_EVENTS_MAX_MB", "13"),
+            ("SPEAKR_DEAD_LETTER_MAX_MB", "14"),
+        ])
+        .await;
     assert_eq!(replica.get("/health").unwrap().0, 200);
     let (status, body) = replica.get("/health/ready").unwrap();
     assert_eq!(status, 200, "{body}");
@@ -137,23 +144,84 @@ async fn it_tells_how_it_is_and_what_it_does() {
     }
     let began = Instant::now();
     let measured = [
-        "speakr_queue_waiting",
-        "speakr_queue_working",
-        "speakr_stream_bytes",
+        ("speakr_queue_waiting", ""),
+        ("speakr_queue_working", ""),
+        ("speakr_stream_messages", "SPEAKR_DEAD_LETTER"),
     ];
     while measured
         .iter()
-        .any(|name| replica.metric(name, "").is_none())
+        .any(|(name, of)| replica.metric(name, of).is_none())
     {
         assert!(began.elapsed() < PATIENCE, "{:?}", replica.get("/metrics"));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(replica.metric("speakr_decode_errors_total", ""), Some(0.0));
-    assert!(
-        replica
-            .metric("speakr_stream_max_bytes", "SPEAKR_AUDIO")
-            .unwrap()
-            > 1e9
+    const MIB: f64 = 1024.0 * 1024.0;
+    for (stream, max_mib) in [
+        ("SPEAKR_COMMANDS", 11.0),
+        ("SPEAKR_AUDIO", 12.0),
+        ("SPEAKR_EVENTS", 13.0),
+        ("SPEAKR_DEAD_LETTER", 14.0),
+    ] {
+        let of = |name| replica.metric(name, stream);
+        assert_eq!(
+            of("speakr_stream_max_bytes"),
+            Some(max_mib * MIB),
+            "{stream}"
+        );
+        assert_eq!(of("speakr_stream_bytes"), Some(0.0), "{stream}");
+        assert_eq!(of("speakr_stream_messages"), Some(0.0), "{stream}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_a_full_bus_refuses_goes_on_when_there_is_room() {
+    let mut platform = Platform::start().await;
+    let replica = platform
+        .replica(&[
+            ("SPEAKR_AUDIO_MAX_MB", "1"),
+            ("SPEAKR_CLIENT_PATIENCE", "4s"),
+        ])
+        .await;
+    let (waits, fills) = (request(), request());
+    let (id, other) = (
+        ids::recording_id(waits.correlation_id),
+        ids::recording_id(fills.correlation_id),
+    );
+    let pcm = samples();
+    let (first, rest) = pcm.split_at(5 * 16_000);
+    platform.send(&RecordingStart::default(), &waits).await;
+    let mut sender = AudioSender::new(&platform.bus, id, waits.clone());
+    sender.send(first).await.unwrap();
+    let _: RecordingStarted = platform.wait_for(id).await;
+    platform.send(&RecordingStart::default(), &fills).await;
+    let mut filler = AudioSender::new(&platform.bus, other, fills.clone());
+    while !matches!(filler.send(&pcm).await, Err(BusError::Full { .. })) {}
+    let refused = sender.send(rest).await;
+    assert!(matches!(refused, Err(BusError::Full { .. })), "{refused:?}");
+    // Three times what a client is given otherwise.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(
+        replica.metric("speakr_vanished_clients_total", ""),
+        Some(0.0)
+    );
+
+    let cancel = RecordingCancel {
+        recording_id: other,
+    };
+    platform.send(&cancel, &fills).await;
+    let _: RecordingCancelled = platform.wait_for(other).await;
+    let began = Instant::now();
+    while sender.finish().await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "there is no room again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    platform.send(&stop(id, true), &waits).await;
+    let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    assert_eq!(
+        replica.metric("speakr_vanished_clients_total", ""),
+        Some(0.0)
     );
 }
 
@@ -290,7 +358,11 @@ async fn an_hour_of_speech_that_comes_at_once_is_not_all_held_in_memory() {
     let (most, finished) = futures::join!(watch, send);
     assert_eq!(finished.duration_ms, Some(3_600_000));
     let beside = most.saturating_sub(before);
-    eprintln!("{} MB, {} MB beside", before / 1_000_000, beside / 1_000_000);
+    eprintln!(
+        "{} MB, {} MB beside",
+        before / 1_000_000,
+        beside / 1_000_000
+    );
     assert!(beside < MOST_BESIDE, "{beside} bytes beside {before}");
     let told = replica.logged(id);
     assert!(told.iter().any(|m| m.contains("faster")), "{told:?}");

@@ -39,8 +39,8 @@ pub(crate) struct Args {
     /// Highest median in milliseconds; above, the command fails.
     #[arg(long)]
     limit_ms: Option<f64>,
-    /// Fail where the median after the longest speech is more than so much above that after the
-    /// shortest: the wait must not grow with what was said.
+    /// Fail where it takes so much longer after the longest speech than after the shortest, which
+    /// ends with the same words: the wait must not grow with what was said.
     #[arg(long)]
     growth_ms: Option<f64>,
     /// Write all figures as JSON here.
@@ -51,8 +51,10 @@ pub(crate) struct Args {
 /// One stop.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Stop {
-    /// After so many seconds of speech.
-    after_s: f64,
+    /// After so many seconds of speech …
+    after_s: u64,
+    /// … and half a second more for each round before.
+    round: u64,
     /// From the call of the program until it said that it records.
     start_ms: f64,
     /// From the stop to the text, as the program tells it.
@@ -95,34 +97,62 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         "{:>9} {:>10} {:>10} {:>10} {:>16}",
         "after s", "median ms", "least ms", "most ms", "until it records"
     );
-    for &after in &args.after {
-        let (mut found, mut starts) = (Vec::new(), Vec::new());
-        for round in 0..args.rounds {
+    // One after the other in each round, so that a machine that gets slower does so for all of them.
+    for round in 0..args.rounds {
+        for &after in &args.after {
+            eprintln!("round {} of {}: {after} s", round + 1, args.rounds);
             std::fs::write(&file, sound::wav(&spoken(&pcm, after, round)))?;
-            let seconds = after as f64 + round as f64 / 2.0;
             let recorder = Recorder {
                 program,
                 home: &folder.path().join("home"),
                 model: args.model.as_deref(),
             };
-            let stop = recorder.stop_after(&file, seconds)?;
-            found.push(stop.latency_ms);
-            starts.push(stop.start_ms);
-            stops.push(stop);
+            stops.push(recorder.stop_after(&file, after, round)?);
         }
+    }
+    for &after in &args.after {
+        let of = |figure: fn(&Stop) -> f64| -> Vec<f64> {
+            let those = stops.iter().filter(|stop| stop.after_s == after);
+            those.map(figure).collect()
+        };
+        let (found, starts) = (of(|stop| stop.latency_ms), of(|stop| stop.start_ms));
         let least = found.iter().copied().fold(f64::INFINITY, f64::min);
         let most = found.iter().copied().fold(0.0, f64::max);
         let (median, start) = (median(found), median(starts));
         medians.push(median);
         println!("{after:>9} {median:>10.0} {least:>10.0} {most:>10.0} {start:>16.0}");
     }
+    let growth = growth_ms(&stops, &args.after);
+    if let (Some(growth), [first, .., last]) = (growth, args.after.as_slice()) {
+        println!(
+            "after {last} s less after {first} s, each with the same last words: {growth:+.0} ms (median)"
+        );
+    }
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_vec_pretty(&stops)?)?;
     }
-    Ok(keeps_limits(args, &medians))
+    Ok(keeps_limits(args, &medians, growth))
 }
 
-fn keeps_limits(args: &Args, medians: &[f64]) -> bool {
+/// How much longer the text takes after the longest speech than after the shortest, in the middle of
+/// the rounds: the sound of a round ends with the same words, so that the two differ in length alone.
+fn growth_ms(stops: &[Stop], after: &[u64]) -> Option<f64> {
+    let [first, .., last] = after else {
+        return None;
+    };
+    let of = |length: u64, round: u64| {
+        let mut those = stops.iter();
+        those.find(|stop| stop.after_s == length && stop.round == round)
+    };
+    let grown: Vec<f64> = stops
+        .iter()
+        .filter(|stop| stop.after_s == *first)
+        .filter_map(|short| Some(of(*last, short.round)?.latency_ms - short.latency_ms))
+        .collect();
+    (!grown.is_empty()).then(|| median(grown))
+}
+
+fn keeps_limits(args: &Args, medians: &[f64], growth: Option<f64>) -> bool {
     let mut keeps = true;
     for (after, median) in args.after.iter().zip(medians) {
         if args.limit_ms.is_some_and(|limit| *median > limit) {
@@ -130,11 +160,10 @@ fn keeps_limits(args: &Args, medians: &[f64]) -> bool {
             keeps = false;
         }
     }
-    if let (Some(growth), Some(first), Some(last)) =
-        (args.growth_ms, medians.first(), medians.last())
-        && last - first > growth
+    if let (Some(limit), Some(growth)) = (args.growth_ms, growth)
+        && growth > limit
     {
-        eprintln!("error: the wait grows with the speech: {first:.0} ms, then {last:.0} ms");
+        eprintln!("error: the wait grows with the speech: by {growth:.0} ms");
         keeps = false;
     }
     keeps
@@ -167,9 +196,10 @@ impl Recorder<'_> {
         command
     }
 
-    /// Records `sound`, and stops it from outside after `seconds`, as a global shortcut would. The
-    /// clipboard, which isn't this bench's, is left alone.
-    fn stop_after(&self, sound: &Path, seconds: f64) -> Result<Stop, Failure> {
+    /// Records `sound`, and stops it from outside after `after_s` seconds and half of one for each
+    /// round before, as a global shortcut would. The clipboard, which isn't this bench's, is left
+    /// alone.
+    fn stop_after(&self, sound: &Path, after_s: u64, round: u64) -> Result<Stop, Failure> {
         #[derive(Deserialize)]
         struct Told {
             text: String,
@@ -201,7 +231,7 @@ impl Recorder<'_> {
             lines.read_to_string(&mut rest).ok();
             rest
         });
-        thread::sleep(Duration::from_secs_f64(seconds));
+        thread::sleep(Duration::from_secs(after_s) + Duration::from_millis(500 * round));
         let stopped = self.command("stop").stdout(Stdio::null()).status()?;
         let mut printed = String::new();
         if let Some(stdout) = &mut child.0.stdout {
@@ -217,9 +247,49 @@ impl Recorder<'_> {
             return Err("it heard nothing".into());
         }
         Ok(Stop {
-            after_s: seconds,
+            after_s,
+            round,
             start_ms,
             latency_ms: told.latency_ms,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stop(after_s: u64, round: u64, latency_ms: f64) -> Stop {
+        Stop {
+            after_s,
+            round,
+            start_ms: 0.0,
+            latency_ms,
+        }
+    }
+
+    #[test]
+    fn growth_is_between_sounds_that_end_with_the_same_words() {
+        let stops = [
+            stop(30, 0, 200.0),
+            stop(90, 0, 210.0),
+            stop(30, 1, 500.0),
+            stop(90, 1, 480.0),
+            stop(30, 2, 300.0),
+            stop(90, 2, 305.0),
+        ];
+        assert_eq!(growth_ms(&stops, &[30, 60, 90]), Some(5.0));
+        assert_eq!(growth_ms(&stops, &[30]), None);
+    }
+
+    #[test]
+    fn the_last_words_are_the_same_whatever_came_before() {
+        let pcm: Vec<i16> = (0..200 * 16_000).map(|i| (i / 160) as i16).collect();
+        let until = |after: u64, round| {
+            let sound = spoken(&pcm, after, round);
+            let stop = (after * 16_000 + round * 8_000) as usize;
+            sound[stop - 30 * 16_000..stop].to_vec()
+        };
+        assert_eq!(until(30, 1), until(90, 1));
     }
 }

@@ -11,5 +11,6 @@
 )]
 
 mod finding;
+mod labels;
 mod upkeep;
 mod world;

@@ -1,6 +1,11 @@
 //! What keeps archive and index in agreement, and both small.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    sync::atomic::Ordering,
+    time::{Duration, SystemTime},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use speakr_core::{
@@ -47,6 +52,51 @@ async fn deletion_takes_sound_text_and_vectors_and_nothing_brings_them_back() {
         error,
         LibraryError::Archive(ArchiveError::NotFound(_))
     ));
+}
+
+#[tokio::test]
+async fn archive_and_index_are_compared_when_something_came_or_went_and_not_before() {
+    let bench = Bench::new().await;
+    let first = bench.speak("alpha", &[]).await;
+    let home = bench.archive.home().clone();
+    let settle = |hours_ago: u64| {
+        for folder in [home.recordings(), home.tombstones()] {
+            let then = SystemTime::now() - Duration::from_secs(hours_ago * 3_600);
+            File::open(folder).unwrap().set_modified(then).unwrap();
+        }
+    };
+    // What came a moment ago may be followed by more within the same time stamp.
+    assert_eq!(bench.archive.ids_mark().await.unwrap(), None);
+    settle(2);
+    bench.library.reconcile().await.unwrap();
+
+    // Nobody takes a row away but us: so that is how a comparison is seen.
+    bench.index.remove(first).await.unwrap();
+    let mended = bench.library.reconcile().await.unwrap();
+    assert_eq!(mended.added, []);
+
+    let second = bench.record(&[]).await.recording_id;
+    bench.index.remove(second).await.unwrap();
+    let mut added = bench.library.reconcile().await.unwrap().added;
+    added.sort();
+    let mut both = vec![first, second];
+    both.sort();
+    assert_eq!(added, both);
+
+    // One that can't be read is tried again each time.
+    settle(1);
+    bench.index.remove(second).await.unwrap();
+    let description = home.recording(second).join("recording.json");
+    let kept = fs::read(&description).unwrap();
+    fs::remove_file(&description).unwrap();
+    fs::rename(
+        home.recording(second).join("audio.pcm"),
+        home.recording(second).join("sound"),
+    )
+    .unwrap();
+    assert_eq!(bench.library.reconcile().await.unwrap().added, []);
+    fs::write(&description, kept).unwrap();
+    assert_eq!(bench.library.reconcile().await.unwrap().added, [second]);
 }
 
 #[tokio::test]
@@ -176,10 +226,16 @@ async fn what_a_killed_process_kept_is_listed_and_found_before_any_retry() {
     let text = transcript(&bare, "alpha bare");
     bench.archive.put_transcript(&text).await.unwrap();
     // Killed after its text had failed.
-    let mut failed = bench.record(&[]).await;
-    failed.state = RecordingState::Failed;
-    failed.error = Some("it broke".to_owned());
-    bench.archive.update(&failed).await.unwrap();
+    let failed = bench.record(&[]).await;
+    let fail = |recording: &mut Recording| {
+        recording.state = RecordingState::Failed;
+        recording.error = Some("it broke".to_owned());
+    };
+    let failed = bench
+        .archive
+        .amend(failed.recording_id, Box::new(fail))
+        .await
+        .unwrap();
     // Waits, and nothing is amiss.
     let waiting = bench.record(&[]).await;
 
@@ -262,7 +318,7 @@ async fn only_what_is_old_enough_expires() {
         );
         drop(bench.archive.begin(&recording).await.unwrap());
         recording.state = state;
-        bench.library.update(&recording).await.unwrap();
+        bench.amended(&recording).await;
         recording.recording_id
     };
     let old = aged(31, RecordingState::Captured).await;
@@ -285,13 +341,24 @@ async fn only_what_is_old_enough_expires() {
 }
 
 #[tokio::test]
-async fn another_model_finds_nothing_of_the_old_ones_until_it_has_embedded() {
+async fn another_model_is_told_that_it_finds_nothing_of_the_old_ones_until_it_has_embedded() {
     let bench = Bench::new().await;
     let id = bench.speak("alpha beta", &[]).await;
     bench.index.close().await;
     let bench = Bench::open(bench.folder, WordEmbedder::new("words-2")).await;
-    assert_eq!(bench.search("alpha", SearchMode::Semantic).await.count, 0);
-    let by_words = bench.search("alpha", SearchMode::Hybrid).await;
+    for mode in [SearchMode::Semantic, SearchMode::Hybrid] {
+        let request = SearchRequest {
+            mode,
+            ..SearchRequest::new("alpha")
+        };
+        let error = bench.library.search(&request).await.unwrap_err();
+        assert!(
+            matches!(&error, LibraryError::OtherModel { mine, theirs }
+                if mine == "words-2" && *theirs == ["words-1"]),
+            "{error:?}"
+        );
+    }
+    let by_words = bench.search("alpha", SearchMode::Keyword).await;
     assert_eq!(ids(&by_words), [id]);
     assert_eq!(by_words.results[0].similarity, None);
     assert_eq!(bench.library.embed_pending(10, &|_| ()).await.unwrap(), 1);
@@ -299,4 +366,31 @@ async fn another_model_finds_nothing_of_the_old_ones_until_it_has_embedded() {
         ids(&bench.search("alpha", SearchMode::Semantic).await),
         [id]
     );
+}
+
+#[tokio::test]
+async fn a_text_that_the_embedder_can_not_read_does_not_keep_the_rest_from_being_found() {
+    let bench = Bench::new().await;
+    let unread = bench.speak("alpha unreadable", &[]).await;
+    let read = bench.speak("alpha plain", &[]).await;
+    bench.index.close().await;
+    let bench = Bench::open(bench.folder, WordEmbedder::new("words-2")).await;
+    *bench.embedder.unreadable.lock().unwrap() = Some("unreadable");
+    assert_eq!(bench.library.embed_pending(10, &|_| ()).await.unwrap(), 1);
+    let report = bench.library.reindex(&|_| ()).await.unwrap();
+    assert_eq!((report.recordings, report.failed.len()), (2, 1));
+    let (failed, error) = &report.failed[0];
+    assert_eq!(*failed, unread);
+    assert!(matches!(error, LibraryError::Embedding(_)), "{error:?}");
+    assert_eq!(
+        ids(&bench.search("alpha", SearchMode::Semantic).await),
+        [read]
+    );
+    assert_eq!(
+        ids(&bench.search("unreadable", SearchMode::Keyword).await),
+        [unread]
+    );
+    // One that reads nothing at all is another thing.
+    bench.embedder.broken.store(true, Ordering::Relaxed);
+    bench.library.reindex(&|_| ()).await.unwrap_err();
 }

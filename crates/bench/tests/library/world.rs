@@ -1,7 +1,7 @@
 //! A library in a scratch folder, and what is spoken into it.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct WordEmbedder {
     model: &'static str,
     pub(crate) calls: AtomicUsize,
     pub(crate) broken: AtomicBool,
+    /// Texts that hold this can't be read.
+    pub(crate) unreadable: Mutex<Option<&'static str>>,
 }
 
 impl WordEmbedder {
@@ -38,6 +40,7 @@ impl WordEmbedder {
             model,
             calls: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
+            unreadable: Mutex::new(None),
         })
     }
 
@@ -76,14 +79,33 @@ impl Embedder for WordEmbedder {
 
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        if self.broken.load(Ordering::Relaxed) {
+        let unreadable = *self.unreadable.lock().unwrap();
+        let refused = unreadable.is_some_and(|word| texts.iter().any(|text| text.contains(word)));
+        if refused || self.broken.load(Ordering::Relaxed) {
             return Err(EmbeddingError {
                 model: self.model.to_owned(),
+                away: false,
                 cause: "it is broken".into(),
             });
         }
         Ok(texts.iter().map(|text| Self::vector(text)).collect())
     }
+}
+
+/// The archive and the index of a folder.
+pub(crate) async fn stores(folder: &TempDir) -> (Arc<FolderArchive>, Arc<SqliteIndex>) {
+    let ffmpeg = Ffmpeg::from_env();
+    let archive = FolderArchive::open(
+        folder.path().join("home"),
+        Arc::new(FlacEncoder::new(ffmpeg.clone())),
+        Arc::new(FfmpegDecoder::new(ffmpeg)),
+    )
+    .unwrap();
+    let home = archive.home().clone();
+    let index = SqliteIndex::open(&home.index(), &home.backups())
+        .await
+        .unwrap();
+    (Arc::new(archive), Arc::new(index))
 }
 
 pub(crate) struct Bench {
@@ -101,18 +123,7 @@ impl Bench {
 
     /// As the next process opens it.
     pub(crate) async fn open(folder: TempDir, embedder: Arc<WordEmbedder>) -> Self {
-        let ffmpeg = Ffmpeg::from_env();
-        let archive = FolderArchive::open(
-            folder.path().join("home"),
-            Arc::new(FlacEncoder::new(ffmpeg.clone())),
-            Arc::new(FfmpegDecoder::new(ffmpeg)),
-        )
-        .unwrap();
-        let home = archive.home().clone();
-        let index = SqliteIndex::open(&home.index(), &home.backups())
-            .await
-            .unwrap();
-        let (archive, index) = (Arc::new(archive), Arc::new(index));
+        let (archive, index) = stores(&folder).await;
         let library = Library::new(archive.clone(), index.clone(), embedder.clone());
         Self {
             folder,
@@ -139,8 +150,14 @@ impl Bench {
         writer.write(&vec![100; 8_000]).await.unwrap();
         recording.state = RecordingState::Captured;
         recording.duration_ms = Some(500);
-        self.library.update(&recording).await.unwrap();
-        recording
+        self.amended(&recording).await
+    }
+
+    /// Describes it so.
+    pub(crate) async fn amended(&self, recording: &Recording) -> Recording {
+        let (id, wanted) = (recording.recording_id, recording.clone());
+        let describe = move |recording: &mut Recording| *recording = wanted.clone();
+        self.library.amend(id, Box::new(describe)).await.unwrap()
     }
 
     pub(crate) async fn speak(&self, text: &str, tags: &[&str]) -> RecordingId {

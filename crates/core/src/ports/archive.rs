@@ -102,6 +102,10 @@ pub trait SoundFile: Send + Sync {
     async fn read(&self, range: Range<u64>) -> Result<Pieces, ArchiveError>;
 }
 
+/// A change of something that is stored. It is made again on what another has written meanwhile, so
+/// it says what is to differ, and not what all of it is to be.
+pub type Change<T> = Box<dyn Fn(&mut T) + Send + Sync>;
+
 /// What a deletion removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Deleted {
@@ -116,7 +120,8 @@ pub struct Deleted {
 /// Keeps recordings. Every write is atomic: after a crash there is the old or the new, whole.
 #[async_trait]
 pub trait Archive: Send + Sync {
-    /// Begins `recording`: its description is stored before the first sample comes.
+    /// Begins `recording`: its description is stored before the first sample comes. One that is
+    /// there already stays as it is: it may have been labelled since.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -129,13 +134,29 @@ pub trait Archive: Send + Sync {
     /// [`ArchiveError::NotFound`] when there is no raw sound of it; others.
     async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError>;
 
-    /// Stores a changed description.
+    /// Changes the description, and gives what it is then. Of changes that many make at once none is
+    /// lost, whichever processes they are.
     ///
     /// # Errors
     /// [`ArchiveError::NotFound`], [`ArchiveError::Deleted`] and others.
-    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError>;
+    async fn amend(
+        &self,
+        id: RecordingId,
+        change: Change<Recording>,
+    ) -> Result<Recording, ArchiveError>;
 
-    /// Stores the text.
+    /// Changes what is kept with the text, as [`Archive::amend`] does the description; `None` where
+    /// no text has been made. A new text that comes meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`Archive::amend`].
+    async fn amend_transcript(
+        &self,
+        id: RecordingId,
+        change: Change<Transcript>,
+    ) -> Result<Option<Transcript>, ArchiveError>;
+
+    /// Stores the text, in place of one that there may be.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -177,6 +198,16 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// [`ArchiveError`].
     async fn ids(&self) -> Result<Vec<RecordingId>, ArchiveError>;
+
+    /// A mark of what [`Archive::ids`] would give, that costs much less: where it is the same as
+    /// before, no recording has come or gone. `None` where there is none, or none yet: what came a
+    /// moment ago might be followed by more that leaves the mark as it is.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn ids_mark(&self) -> Result<Option<String>, ArchiveError> {
+        Ok(None)
+    }
 
     /// Deletes sound and text for good: a tombstone first, so that nothing brings it back.
     ///

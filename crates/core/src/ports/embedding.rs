@@ -10,6 +10,9 @@ use super::BoxedCause;
 pub struct EmbeddingError {
     /// Which model.
     pub model: String,
+    /// Whether it says nothing against the text: the model is elsewhere, and is out of reach, has too
+    /// much to do, or doesn't take our key.
+    pub away: bool,
     /// Its own error.
     #[source]
     pub cause: BoxedCause,

@@ -52,6 +52,17 @@ pub enum IndexError {
         #[source]
         cause: BoxedCause,
     },
+    /// It doesn't take what it was given, and won't later.
+    #[error("the index {place} doesn't take what it was to {action}")]
+    Refused {
+        /// Which index.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the database said.
+        #[source]
+        cause: BoxedCause,
+    },
     /// The database failed.
     #[error("the index {place} failed to {action}")]
     Database {
@@ -179,6 +190,22 @@ pub trait Index: Send + Sync {
     /// [`IndexError`].
     async fn ids(&self) -> Result<Vec<RecordingId>, IndexError>;
 
+    /// The archive's mark at which the index agreed with it last, where it remembers one.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn agreed_mark(&self) -> Result<Option<String>, IndexError> {
+        Ok(None)
+    }
+
+    /// Remembers `mark`, where the index does so.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn remember_mark(&self, _mark: &str) -> Result<(), IndexError> {
+        Ok(())
+    }
+
     /// Ids that begin with these hexadecimal digits (dashes don't count), at most ten.
     ///
     /// # Errors
@@ -210,6 +237,13 @@ pub trait Index: Send + Sync {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<PassageHit>, IndexError>;
+
+    /// Where texts have been embedded, and none of them by `model`: by which models. Nothing where one
+    /// was embedded by `model`, or none at all.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    async fn other_models(&self, model: &str) -> Result<Vec<String>, IndexError>;
 
     /// Recordings with a text whose passages were not embedded by `model`, at most `limit`.
     ///

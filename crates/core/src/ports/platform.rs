@@ -65,7 +65,8 @@ pub trait Announcer: Send + Sync {
     /// [`AnnounceError`].
     async fn succeeded(&self, transcript: &Transcript) -> Result<(), AnnounceError>;
 
-    /// There will be no text. `occasion` tells apart what failed twice in one request.
+    /// There will be no text, because of `error`, which is of a `kind` that programs know.
+    /// `occasion` tells apart what failed twice in one request.
     ///
     /// # Errors
     /// [`BusFailure`].
@@ -75,7 +76,15 @@ pub trait Announcer: Send + Sync {
         id: RecordingId,
         recording: Option<&Recording>,
         error: &str,
+        kind: Option<FailureKind>,
     ) -> Result<(), BusFailure>;
+}
+
+/// Failures that a program may want to tell from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The speech model that was asked for isn't there.
+    UnknownModel,
 }
 
 /// What the words between two moments of a recording seem to be so far.
@@ -163,6 +172,13 @@ pub trait SentSound: Send + Sync {
     /// # Errors
     /// [`BusFailure`].
     async fn waiting(&self) -> Result<Vec<Waiting>, BusFailure>;
+
+    /// Whether the bus has as good as no room for more: a client that sends is refused then, and isn't
+    /// heard.
+    ///
+    /// # Errors
+    /// [`BusFailure`].
+    async fn is_full(&self) -> Result<bool, BusFailure>;
 }
 
 /// What a stop asks for.

@@ -35,6 +35,7 @@ macro_rules! index_cases {
             passages_with_more_of_the_words_come_first_and_say_how_much
             vector_search_gives_exactly_what_comparing_all_gives
             two_models_vectors_are_never_compared
+            a_model_that_embedded_none_of_the_texts_is_told_which_did
             what_has_no_words_waits_for_no_vector
             a_new_tag_holds_for_words_and_vectors_and_leaves_the_text
             keyword_hits_within_times_are_not_lost_behind_better_ones_outside
@@ -366,6 +367,33 @@ pub async fn two_models_vectors_are_never_compared(index: &dyn Index) {
     }
     let pending = index.not_embedded_by("model-b", 10).await.unwrap();
     assert_eq!(pending, [old.recording_id]);
+}
+
+pub async fn a_model_that_embedded_none_of_the_texts_is_told_which_did(index: &dyn Index) {
+    let others = async |model: &str| index.other_models(model).await.unwrap();
+    assert!(others("model-c").await.is_empty());
+    let silent = recording_at(1, &[]);
+    index
+        .upsert(&silent, Some(&transcript(&silent, " ")), &[], "")
+        .await
+        .unwrap();
+    assert!(others("model-c").await.is_empty());
+    let vector = Numbers(6).vector();
+    for (second, model) in [(2, "model-b"), (3, "model-a"), (4, "model-b")] {
+        let recording = recording_at(second, &[]);
+        let passages = [passage(0, "words", vector.clone())];
+        index
+            .upsert(
+                &recording,
+                Some(&transcript(&recording, "words")),
+                &passages,
+                model,
+            )
+            .await
+            .unwrap();
+    }
+    assert_eq!(others("model-c").await, ["model-a", "model-b"]);
+    assert!(others("model-a").await.is_empty());
 }
 
 pub async fn what_has_no_words_waits_for_no_vector(index: &dyn Index) {

@@ -162,7 +162,10 @@ impl Ledger {
             "embedding.succeeded" | "recording.cancelled" => self.reached(id, Phase::Done),
             // The words of a spoken one come while it is spoken.
             "transcription.partial"
-                if self.entries().get(&id).is_some_and(|entry| !entry.way.is_captured()) =>
+                if self
+                    .entries()
+                    .get(&id)
+                    .is_some_and(|entry| !entry.way.is_captured()) =>
             {
                 self.reached(id, Phase::Decoding);
             }
@@ -199,9 +202,6 @@ impl Ledger {
     /// All recordings, and what was done with each.
     pub fn all(&self) -> Vec<(Uuid, Way)> {
         let entries = self.entries();
-        entries
-            .iter()
-            .map(|(id, entry)| (*id, entry.way))
-            .collect()
+        entries.iter().map(|(id, entry)| (*id, entry.way)).collect()
     }
 }

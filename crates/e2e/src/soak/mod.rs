@@ -359,7 +359,10 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        let ways = self.ways.iter().map(|(way, number)| format!("{number} {way}"));
+        let ways = self
+            .ways
+            .iter()
+            .map(|(way, number)| format!("{number} {way}"));
         let ways: Vec<_> = ways.collect();
         writeln!(f, "\nRecordings: {}", ways.join(", "))?;
         let calm = format!("in {} s without a blow", self.soak.calm.as_secs());

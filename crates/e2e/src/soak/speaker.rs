@@ -204,7 +204,10 @@ impl Speaker {
             }
             tokio::time::sleep(PAUSE).await;
         };
-        let Some(id) = answer["recording_id"].as_str().and_then(|id| id.parse().ok()) else {
+        let Some(id) = answer["recording_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+        else {
             return Err(format!("an answer without recording: {answer}"));
         };
         self.ledger.open(id, Way::Http);

@@ -28,7 +28,11 @@ fn wanted(way: Way) -> Vec<(&'static str, usize)> {
         "speakr.event.recording.finished",
     ];
     match way {
-        Way::Cancelled => vec![(text[0], 0), (text[1], 0), ("speakr.event.recording.cancelled", 1)],
+        Way::Cancelled => vec![
+            (text[0], 0),
+            (text[1], 0),
+            ("speakr.event.recording.cancelled", 1),
+        ],
         Way::Deleted => vec![(text[0], 0)],
         _ => text
             .map(|event| (event, 1))

@@ -28,6 +28,9 @@ const TARGETS: [&str; 5] = [
     "aarch64-darwin.tar.gz",
 ];
 
+/// What `speakr search` ends with when it finds nothing (docs/cli.md).
+const FOUND_NOTHING: i32 = 3;
+
 /// A release whose sums are right.
 struct Release {
     version: String,
@@ -223,6 +226,11 @@ impl Cli {
 
     /// What it prints, when it succeeds.
     async fn run(&self, arguments: &[&str]) -> Seen {
+        self.ending_with(&[0], arguments).await
+    }
+
+    /// What it prints, when it ends with one of `codes`.
+    async fn ending_with(&self, codes: &[i32], arguments: &[&str]) -> Seen {
         let mut command = Command::new(&self.program);
         for name in [
             "DISPLAY",
@@ -245,11 +253,18 @@ impl Cli {
             .await
             .map_err(|_| failed(format!("{what} took longer than {:?}", self.patience)))?
             .map_err(|error| failed(format!("{what}: {}", chain(&error))))?;
-        ensure(output.status.success(), || {
+        let code = output.status.code();
+        ensure(code.is_some_and(|code| codes.contains(&code)), || {
             let said = String::from_utf8_lossy(&output.stderr);
             format!("{what} ended with {}: {}", output.status, said.trim())
         })?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What a search answers, which ends with another code where it finds nothing.
+    async fn search(&self, arguments: &[&str]) -> Seen<Value> {
+        let printed = self.ending_with(&[0, FOUND_NOTHING], arguments).await?;
+        Ok(serde_json::from_str(&printed)?)
     }
 
     async fn json(&self, arguments: &[&str]) -> Seen<Value> {
@@ -286,7 +301,7 @@ async fn drive(context: &Context, cli: &Cli) -> Seen {
         &tag,
         "--json",
     ];
-    while cli.json(&search).await?["count"] != 1 {
+    while cli.search(&search).await?["count"] != 1 {
         ensure(began.elapsed() < cli.patience, || {
             "it isn't found by its meaning".to_owned()
         })?;

@@ -58,8 +58,12 @@ impl Fault {
 /// Stops and starts `service`, unless that was done already. A failure of its alert is a failure.
 pub(super) async fn of(context: &Context, service: &str) -> Seen<Fault> {
     let fault = happened(context, service).await?;
-    fault.alert.clone()?;
-    Ok(fault)
+    match &fault.alert {
+        Ok(_) => Ok(fault),
+        // With what was seen all the same.
+        Err(Unseen::NotChecked(_)) => Err(not_checked(fault.told())),
+        Err(Unseen::Failed(_)) => Err(failed(fault.told())),
+    }
 }
 
 /// The same, whatever its alert did.

@@ -288,3 +288,30 @@ async fn answers(api: &Api, tag: &str, id: Uuid) -> Seen<Vec<(String, String)>> 
     all.push(("its sound".to_owned(), format!("{:?}", sound.body)));
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_that_takes_too_long_and_a_point_too_far_back_fail() {
+        let seen = |restore: u64, point: u64| {
+            let store = Store {
+                name: "database".to_owned(),
+                backup: String::new(),
+                restore: String::new(),
+                point_seconds: 60,
+                time_seconds: 30,
+            };
+            told(&Restored {
+                store,
+                backup: Duration::from_secs(1),
+                restore: Duration::from_secs(restore),
+                point: Duration::from_secs(point),
+            })
+        };
+        assert!(seen(30, 60).is_ok());
+        assert!(seen(31, 60).is_err());
+        assert!(seen(30, 61).is_err());
+    }
+}

@@ -72,7 +72,8 @@ pub struct Arguments {
     /// SPEAKR_TRANSCRIBER_HEALTH, SPEAKR_EMBEDDER_HEALTH, SPEAKR_QUERY_SVC_HEALTH)
     #[arg(long = "health", value_name = "SERVICE=URL", value_parser = pair)]
     pub(super) health: Vec<(String, String)>,
-    /// Where the logs are: a file, a folder, or "command:…", which a shell runs
+    /// Where the logs are: a file, a folder (its .log, .json, .jsonl and .txt), or "command:…", which a
+    /// shell runs
     #[arg(long, env = "SPEAKR_VALIDATE_LOGS", value_name = "SOURCE")]
     pub(super) logs: Option<Source>,
     /// Where the traces are: a file, a folder, "command:…", or a URL with {trace_id} (Jaeger, Tempo)

@@ -4,12 +4,15 @@ use std::{convert::Infallible, fs, path::Path, path::PathBuf, str::FromStr, time
 
 use super::check::{Seen, chain, failed};
 
+/// How files with text end.
+const ENDINGS: [&str; 4] = ["log", "json", "jsonl", "txt"];
+
 /// A place that has text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
     /// A file.
     File(PathBuf),
-    /// All files of a folder, and of those in it.
+    /// The files of a folder that have text by their endings, and of those in it.
     Folder(PathBuf),
     /// What a command prints.
     Command(String),
@@ -87,10 +90,7 @@ fn folder(path: &Path) -> Seen<String> {
         let path = entry.path();
         let more = if path.is_dir() {
             folder(&path)
-        } else if path
-            .extension()
-            .is_none_or(|e| e == "log" || e == "json" || e == "jsonl")
-        {
+        } else if has_text(&path) {
             read(&path)
         } else {
             continue;
@@ -99,6 +99,12 @@ fn folder(path: &Path) -> Seen<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// Whether a file has text by its ending. What lies beside logs may be anything: sockets, models.
+fn has_text(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending))
 }
 
 /// What a shell prints when it runs `command`, which has to succeed.
@@ -137,5 +143,19 @@ mod tests {
         assert_eq!(source("/"), Source::Folder("/".into()));
         assert_eq!(source("/none"), Source::File("/none".into()));
         assert_eq!(filled("a {b} {c}", &[("b", "1")]), "a 1 {c}");
+    }
+    #[test]
+    fn of_a_folder_what_has_text_is_read_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let inside = parent.path().join("inside");
+        std::fs::create_dir(&inside).unwrap();
+        for name in ["a.log", "b.txt", "c", "d.bin", "inside/e.json"] {
+            std::fs::write(parent.path().join(name), name).unwrap();
+        }
+        let _socket = std::os::unix::net::UnixListener::bind(parent.path().join("socket")).unwrap();
+        let text = folder(parent.path()).unwrap();
+        let mut lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["a.log", "b.txt", "inside/e.json"]);
     }
 }

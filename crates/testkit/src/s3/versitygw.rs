@@ -38,6 +38,12 @@ pub(super) fn start(s3: &S3) -> Result<Server, StartError> {
         .env("ROOT_ACCESS_KEY", &s3.access_key)
         .env("ROOT_SECRET_KEY", &s3.secret_key)
         .args(["--port", &address, "--region", S3::REGION, "--quiet"])
+        .args(s3.read_only.then_some("--readonly"));
+    if let Some(own) = &s3.tls {
+        command.arg("--cert").arg(&own.certificate);
+        command.arg("--key").arg(&own.key);
+    }
+    command
         .arg("--iam-dir")
         .arg(storage.join("users"))
         .args(["posix", "--versioning-dir"])

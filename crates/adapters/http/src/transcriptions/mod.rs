@@ -17,7 +17,6 @@ use speakr_core::{
     ports::transcription::{TranscriptionError, TranscriptionRequest},
     recording::Metadata,
 };
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use answer::{JsonAnswer, VerboseAnswer};
 pub(crate) use form::FormFields;
@@ -27,10 +26,30 @@ use crate::{api::Api, problem::Problem};
 /// When to ask again where there is no room for an upload, in seconds.
 const ROOM_RETRY_S: u64 = 10;
 
-/// Makes text from an uploaded file. A client that goes away stops the work.
+/// When to ask another server, in seconds.
+const ENDING_RETRY_S: u64 = 2;
+
+/// Makes text from an uploaded file. A client that goes away stops the work, and so does the end of this
+/// server.
 pub(crate) async fn transcribe(
     State(api): State<Api>,
     Extension(correlation_id): Extension<CorrelationId>,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Problem> {
+    let broken_off = api.broken_off().clone();
+    tokio::select! {
+        answer = make(api, correlation_id, multipart) => answer,
+        () = broken_off.cancelled() => Err(ending()),
+    }
+}
+
+fn ending() -> Problem {
+    Problem::unavailable("this server ends: send it again").retry_after(Some(ENDING_RETRY_S))
+}
+
+async fn make(
+    api: Api,
+    correlation_id: CorrelationId,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
     let multipart = multipart.map_err(|e| Problem::wrong_type(e.body_text()))?;
@@ -51,18 +70,24 @@ pub(crate) async fn transcribe(
     };
     let id = RecordingId::from_correlation(correlation_id);
     tracing::Span::current().record("recording_id", tracing::field::display(id));
-    let cancel = CancellationToken::new();
+    let cancel = api.broken_off().child_token();
     if form.stream {
         return Ok(stream::answer(api, form, request, cancel, room).into_response());
     }
     let _stop_with_the_client = cancel.clone().drop_guard();
     let transcription = Arc::clone(api.transcription());
-    let transcript = transcription.transcribe(&request, &(), &cancel).await?;
+    let transcript = transcription
+        .transcribe(&request, &(), &cancel)
+        .await
+        .map_err(|error| problem(&api, error))?;
     drop(room);
     answer::answer(&form, &transcript)
 }
 
 /// The problem that `error` is, told once in the log.
-fn problem(error: TranscriptionError) -> Problem {
-    error.into()
+fn problem(api: &Api, error: TranscriptionError) -> Problem {
+    match error {
+        TranscriptionError::Cancelled if api.broken_off().is_cancelled() => ending(),
+        error => error.into(),
+    }
 }

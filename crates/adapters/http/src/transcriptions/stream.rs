@@ -36,6 +36,7 @@ impl TranscriptionObserver for Teller {
 struct State {
     told: mpsc::UnboundedReceiver<Told>,
     store: bool,
+    api: Api,
     /// Text that was sent so far.
     sent: String,
     /// Events that are ready.
@@ -56,6 +57,7 @@ pub(super) fn answer(
     let state = State {
         told,
         store: form.store,
+        api: api.clone(),
         sent: String::new(),
         ready: std::collections::VecDeque::new(),
         _stop: cancel.clone().drop_guard(),
@@ -113,7 +115,7 @@ impl State {
         let transcript = match done {
             Ok(transcript) => transcript,
             Err(error) => {
-                self.ready.push_back(problem(error).body());
+                self.ready.push_back(problem(&self.api, error).body());
                 return;
             }
         };

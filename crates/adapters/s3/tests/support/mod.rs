@@ -117,6 +117,14 @@ impl Place {
         found
     }
 
+    /// The keys of all objects.
+    pub async fn keys(&self) -> Vec<String> {
+        let listed = self.client.list_objects_v2().bucket(S3::BUCKET);
+        let listed = listed.send().await.unwrap();
+        let keys = listed.contents().iter().filter_map(|o| o.key());
+        keys.map(ToOwned::to_owned).collect()
+    }
+
     /// Unfinished uploads.
     pub async fn uploads(&self) -> usize {
         let uploads = self.client.list_multipart_uploads().bucket(S3::BUCKET);

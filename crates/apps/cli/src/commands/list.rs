@@ -12,6 +12,7 @@ use crate::{
     compose::App,
     failure::Failure,
     output::{clock, local_time},
+    shelf::Work,
 };
 
 /// What to list.
@@ -37,18 +38,25 @@ pub(crate) async fn run(app: &App, args: &ListArgs) -> Result<(), Failure> {
             .say("No recordings. `speakr` records one, `speakr transcribe FILE` takes a file.");
     }
     for recording in &listed {
-        app.output.print(&line(recording))?;
+        let work = shelf.work_on(app.home(), recording)?;
+        app.output.print(&line(recording, work))?;
     }
     Ok(())
 }
 
-/// One recording in one line.
-pub(crate) fn line(recording: &ListedRecording) -> String {
+/// One recording in one line, with what is done to it where it has no text.
+pub(crate) fn line(recording: &ListedRecording, work: Option<Work>) -> String {
     let what = match recording.state {
         RecordingState::Transcribed if recording.text.is_empty() => "(no speech)".to_owned(),
         RecordingState::Transcribed => shorten(&recording.text, 72),
-        RecordingState::Capturing => "(interrupted, or still recording)".to_owned(),
-        RecordingState::Captured => "(no text yet: speakr retry)".to_owned(),
+        RecordingState::Captured if recording.without_text => {
+            "(recorded without a text)".to_owned()
+        }
+        RecordingState::Capturing | RecordingState::Captured => match work {
+            Some(Work::Recording) => "(being recorded)".to_owned(),
+            Some(Work::Transcribing) => "(being transcribed)".to_owned(),
+            None => "(interrupted: speakr retry)".to_owned(),
+        },
         RecordingState::Failed => format!(
             "(failed: {}; speakr retry)",
             recording.error.as_deref().unwrap_or("no reason was kept")
@@ -82,7 +90,50 @@ pub(crate) fn shorten(text: &str, most_chars: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use speakr_core::{
+        CorrelationId, Recording,
+        ports::{index::Entry, speech::DecodeOptions},
+    };
+
     use super::*;
+
+    #[test]
+    fn a_recording_without_a_text_says_what_is_done_to_it_and_asks_for_a_retry_where_nothing_is() {
+        let in_state = |state| {
+            let mut recording = Recording::begin(
+                CorrelationId::random(),
+                Timestamp::UNIX_EPOCH,
+                Tags::default(),
+                DecodeOptions::default(),
+            );
+            recording.state = state;
+            ListedRecording::from(Entry {
+                recording,
+                text: String::new(),
+            })
+        };
+        let (capturing, captured) = (
+            in_state(RecordingState::Capturing),
+            in_state(RecordingState::Captured),
+        );
+        for (recording, work, said) in [
+            (&capturing, Some(Work::Recording), "(being recorded)"),
+            (&capturing, Some(Work::Transcribing), "(being transcribed)"),
+            (&capturing, None, "(interrupted: speakr retry)"),
+            (&captured, Some(Work::Transcribing), "(being transcribed)"),
+            (&captured, None, "(interrupted: speakr retry)"),
+        ] {
+            let line = line(recording, work);
+            assert!(line.ends_with(said), "{line}");
+        }
+        let unwanted = ListedRecording {
+            without_text: true,
+            ..captured
+        };
+        let line = line(&unwanted, Some(Work::Transcribing));
+        assert!(line.ends_with("(recorded without a text)"), "{line}");
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters() {

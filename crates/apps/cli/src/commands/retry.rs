@@ -64,7 +64,7 @@ pub(crate) async fn run(app: &App, args: &RetryArgs) -> Result<(), Failure> {
             Ok(Some(entry)) => {
                 if !app.output.is_json() {
                     app.output
-                        .print(&super::list::line(&entry.clone().into()))?;
+                        .print(&super::list::line(&entry.clone().into(), None))?;
                 }
                 done.push(entry);
             }

@@ -299,7 +299,7 @@ impl Job<'_> {
         &mut self,
         input: &Input,
         platform: &SpokenBy,
-        mut recording: Recording,
+        recording: Recording,
         source: &mut (dyn SoundSource + 'static),
     ) -> Result<(), Failure> {
         let archive = self.app.archive()?;
@@ -313,9 +313,12 @@ impl Job<'_> {
         let passed = tee.finish().await;
         let samples = writer.samples();
         drop(writer);
-        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
-        recording.state = RecordingState::Captured;
-        archive.update(&recording).await?;
+        let duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
+        let captured = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            recording.state = RecordingState::Captured;
+        };
+        let recording = archive.amend(id, Box::new(captured)).await?;
         let sent = match passed {
             Ok(_) => {
                 let open = async || Ok(sound_of(archive.open_sound(id).await?));
@@ -343,7 +346,7 @@ impl Job<'_> {
     /// through standard input can't be had again, so that is kept for `retry`.
     async fn give_up(
         &self,
-        mut recording: Recording,
+        recording: Recording,
         samples: u64,
         spoken: bool,
         unmade: Unmade,
@@ -357,15 +360,19 @@ impl Job<'_> {
             }
             return failure;
         }
-        recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
-        recording.state = if of_sound {
-            RecordingState::Captured
-        } else {
-            RecordingState::Failed
+        let duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
+        let reason = failure.message().to_owned();
+        let left = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            recording.state = if of_sound {
+                RecordingState::Captured
+            } else {
+                RecordingState::Failed
+            };
+            recording.error = Some(reason.clone());
         };
-        recording.error = Some(failure.message().to_owned());
         if let Ok(archive) = self.app.archive()
-            && let Err(error) = archive.update(&recording).await
+            && let Err(error) = archive.amend(id, Box::new(left)).await
         {
             self.app.output.warn(&error.to_string());
         }

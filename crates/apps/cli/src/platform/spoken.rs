@@ -355,7 +355,7 @@ impl Attempt<'_> {
                 });
                 Ok(())
             }
-            Told::Failed(reason) => Err(refused(&reason)),
+            Told::Failed { reason, .. } => Err(refused(&reason)),
             Told::Cancelled => Err(Failure::new(
                 ExitCode::Failed,
                 "the recording was thrown away on the platform",

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
@@ -30,6 +30,9 @@ use uuid::Uuid;
 /// Loading a model and decoding on a busy machine take their time.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// After so much silence it is looked whether something was said that wasn't heard.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
+
 /// The platform: a bus and a store, both real, and transcribers on them.
 pub struct Platform {
     pub nats: Nats,
@@ -41,6 +44,10 @@ pub struct Platform {
     folder: tempfile::TempDir,
     events: Subscriber,
     heard: Vec<(Uuid, String, Value)>,
+    /// The names of all events that were heard.
+    names: HashSet<String>,
+    /// How far the stream of events was read.
+    read_to: u64,
 }
 
 /// One replica; killed when dropped.
@@ -136,6 +143,8 @@ impl Platform {
             folder: tempfile::tempdir().unwrap(),
             events,
             heard: Vec::new(),
+            names: HashSet::new(),
+            read_to: 0,
         }
     }
 
@@ -212,16 +221,47 @@ impl Platform {
                 let (_, _, event) = self.heard.remove(place);
                 return speakr_contract::decode(event.to_string().as_bytes()).unwrap();
             }
-            let left = PATIENCE.saturating_sub(began.elapsed());
-            let Ok(Some(message)) = tokio::time::timeout(left, self.events.next()).await else {
+            if began.elapsed() > PATIENCE {
                 let heard: Vec<_> = self.heard.iter().map(|(_, s, _)| s).collect();
                 panic!("no {} came; heard: {heard:?}", M::SUBJECT);
-            };
-            let event: Value = serde_json::from_slice(&message.payload).unwrap();
-            assert_conforms(message.subject.as_str(), message.headers.as_ref(), &event);
-            let id = event["recording_id"].as_str().unwrap().parse().unwrap();
-            self.heard.push((id, message.subject.to_string(), event));
+            }
+            match tokio::time::timeout(LOOK_AFTER, self.events.next()).await {
+                Ok(message) => {
+                    let message = message.expect("a subscription");
+                    let headers = message.headers.unwrap_or_default();
+                    self.hear(message.subject.as_str(), &headers, &message.payload);
+                }
+                Err(_) => self.look_in_stream().await,
+            }
         }
+    }
+
+    /// Hears what was said while the client had no connection: it is stored, and isn't said again.
+    async fn look_in_stream(&mut self) {
+        // The server may be away.
+        let Ok(stream) = self.bus.jetstream().get_stream("SPEAKR_EVENTS").await else {
+            return;
+        };
+        while self.read_to < stream.cached_info().state.last_sequence {
+            let Ok(message) = stream.get_raw_message(self.read_to + 1).await else {
+                return;
+            };
+            self.read_to += 1;
+            self.hear(&message.subject, &message.headers, &message.payload);
+        }
+    }
+
+    fn hear(&mut self, subject: &str, headers: &async_nats::HeaderMap, payload: &[u8]) {
+        let event: Value = serde_json::from_slice(payload).unwrap();
+        assert_conforms(subject, Some(headers), &event);
+        // Only what is stored bears its own name, and may be heard in two ways.
+        if let Some(name) = event["event_id"].as_str()
+            && !self.names.insert(name.to_owned())
+        {
+            return;
+        }
+        let id = event["recording_id"].as_str().unwrap().parse().unwrap();
+        self.heard.push((id, subject.to_owned(), event));
     }
 
     /// How often each kind of event of `recording` is in the stream, without `speakr.event.`. All

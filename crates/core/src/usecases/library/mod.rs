@@ -4,67 +4,27 @@
 //! every change reaches the archive first, and [`Library::reconcile`] mends an index that a crash
 //! left behind.
 
+mod error;
 mod search;
 mod upkeep;
 
 use std::sync::Arc;
 
+pub use error::LibraryError;
 pub use upkeep::{Progress, Reconciled, Refreshed, Reindexed};
 
 use crate::{
     passages,
     ports::{
-        archive::{Archive, ArchiveError, Deleted},
+        archive::{Archive, ArchiveError, Change, Deleted},
         condemned::Condemned,
-        copies::{Copies, CopiesError},
+        copies::Copies,
         embedding::{Embedder, EmbeddingError},
-        index::{EmbeddedPassage, Entry, Filter, Index, IndexError, Passage},
+        index::{EmbeddedPassage, Entry, Filter, Index, Passage},
     },
     recording::{Recording, RecordingId, RecordingState, Tags},
     transcript::{Segment, Transcript},
 };
-
-/// Why the library didn't do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LibraryError {
-    /// The store of record failed.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The embedder failed.
-    #[error(transparent)]
-    Embedding(#[from] EmbeddingError),
-    /// Copies of a deleted recording are still there.
-    #[error(transparent)]
-    Copies(#[from] CopiesError),
-    /// Nothing to search for.
-    #[error("the query is empty")]
-    EmptyQuery,
-    /// Not the beginning of an id.
-    #[error("\"{0}\" is no recording id (hexadecimal digits, as `list` shows them)")]
-    NoId(String),
-    /// No recording's id begins so.
-    #[error("no recording's id begins with \"{0}\"")]
-    NoMatch(String),
-    /// Several recordings' ids begin so.
-    #[error(
-        "\"{prefix}\" is the beginning of several recordings' ids: {}",
-        short(candidates)
-    )]
-    Ambiguous {
-        /// What was typed.
-        prefix: String,
-        /// Some of them, at most ten.
-        candidates: Vec<RecordingId>,
-    },
-}
-
-fn short(candidates: &[RecordingId]) -> String {
-    let names: Vec<_> = candidates.iter().map(ToString::to_string).collect();
-    names.join(", ")
-}
 
 /// The one recording among `candidates`, which are all whose id begins with `prefix`.
 ///
@@ -139,13 +99,37 @@ pub async fn keep(
     archive: &dyn Archive,
     transcript: &Transcript,
 ) -> Result<Recording, ArchiveError> {
+    let id = transcript.recording_id;
+    let duration_ms = transcript.duration_ms;
     archive.put_transcript(transcript).await?;
-    let mut recording = archive.recording(transcript.recording_id).await?;
-    recording.state = RecordingState::Transcribed;
-    recording.error = None;
-    recording.duration_ms = Some(transcript.duration_ms);
-    archive.update(&recording).await?;
-    Ok(recording)
+    let transcribed = move |recording: &mut Recording| {
+        recording.state = RecordingState::Transcribed;
+        recording.error = None;
+        recording.duration_ms = Some(duration_ms);
+    };
+    let recording = archive.amend(id, Box::new(transcribed)).await?;
+    if recording.tags == transcript.tags {
+        return Ok(recording);
+    }
+    // It was labelled between our look at its labels and this.
+    agree(archive, id).await
+}
+
+/// Brings the labels that are kept with the text into agreement with the description, which leads.
+/// Several who change both at once may come to the one in another order than to the other; each
+/// looks at both when it has written, so the last of them sees what the last wrote.
+async fn agree(archive: &dyn Archive, id: RecordingId) -> Result<Recording, ArchiveError> {
+    loop {
+        let recording = archive.recording(id).await?;
+        match archive.transcript(id).await? {
+            Some(transcript) if transcript.tags != recording.tags => {
+                let tags = recording.tags;
+                let label = move |text: &mut Transcript| text.tags = tags.clone();
+                archive.amend_transcript(id, Box::new(label)).await?;
+            }
+            _ => return Ok(recording),
+        }
+    }
 }
 
 /// All recordings of one person (or one deployment).
@@ -204,14 +188,19 @@ impl Library {
         &self.archive
     }
 
-    /// Stores a changed description and lets the index know.
+    /// Changes the description and lets the index know.
     ///
     /// # Errors
     /// [`LibraryError::Archive`] before, [`LibraryError::Index`] after the archive has it.
-    pub async fn update(&self, recording: &Recording) -> Result<(), LibraryError> {
-        self.archive.update(recording).await?;
-        self.index.update(recording).await?;
-        Ok(())
+    pub async fn amend(
+        &self,
+        id: RecordingId,
+        change: Change<Recording>,
+    ) -> Result<Recording, LibraryError> {
+        let recording = self.archive.amend(id, change).await?;
+        self.index.update(&recording).await?;
+        self.follow(&recording).await?;
+        Ok(recording)
     }
 
     /// Lets the index know of a recording that the archive has already begun.
@@ -358,6 +347,7 @@ impl Library {
         }
         Err(LibraryError::Embedding(EmbeddingError {
             model: self.embedder.model_id().to_owned(),
+            away: false,
             cause: format!(
                 "it gave {} vectors for {} texts",
                 vectors.len(),
@@ -444,7 +434,8 @@ impl Library {
     }
 
     /// Adds and removes tags. The transcript has them first, then the description, then the
-    /// index: what is made again from the archive has the newest.
+    /// index: what is made again from the archive has the newest. Of what many change at once none
+    /// is lost.
     ///
     /// # Errors
     /// [`LibraryError::Archive`], [`LibraryError::Index`].
@@ -454,14 +445,21 @@ impl Library {
         add: &Tags,
         remove: &Tags,
     ) -> Result<Recording, LibraryError> {
-        let mut recording = self.archive.recording(id).await?;
-        recording.tags.remove_all(remove);
-        recording.tags.extend(add);
-        if let Some(mut transcript) = self.archive.transcript(id).await? {
-            transcript.tags = recording.tags.clone();
-            self.archive.put_transcript(&transcript).await?;
-        }
-        self.update(&recording).await?;
+        let (add, remove) = (add.clone(), remove.clone());
+        let label = move |tags: &mut Tags| {
+            tags.remove_all(&remove);
+            tags.extend(&add);
+        };
+        let label_text = label.clone();
+        self.archive
+            .amend_transcript(id, Box::new(move |text| label_text(&mut text.tags)))
+            .await?;
+        self.archive
+            .amend(id, Box::new(move |recording| label(&mut recording.tags)))
+            .await?;
+        let recording = agree(self.archive.as_ref(), id).await?;
+        self.index.update(&recording).await?;
+        self.follow(&recording).await?;
         Ok(recording)
     }
 

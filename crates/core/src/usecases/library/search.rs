@@ -21,8 +21,8 @@ impl Library {
     /// Searches.
     ///
     /// # Errors
-    /// [`LibraryError::EmptyQuery`]; [`LibraryError::Embedding`] (not in keyword mode);
-    /// [`LibraryError::Index`].
+    /// [`LibraryError::EmptyQuery`]; [`LibraryError::Embedding`] and [`LibraryError::OtherModel`]
+    /// (not in keyword mode); [`LibraryError::Index`].
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResponse, LibraryError> {
         let query = request.query.trim();
         if query.is_empty() {
@@ -39,6 +39,9 @@ impl Library {
             let (keyword, semantic) = self
                 .candidates(request, query, vector.as_deref(), candidates)
                 .await?;
+            if vector.is_some() && semantic.is_empty() {
+                self.check_model().await?;
+            }
             let more = keyword.len() >= candidates || semantic.len() >= candidates;
             let found = search::fuse(request.mode, keyword, semantic);
             // A few long recordings can take up all candidates: look further then.
@@ -48,6 +51,19 @@ impl Library {
             candidates *= WIDENING;
         };
         self.answer(found, request.limit).await
+    }
+
+    /// Whether nothing is found by its meaning because another model than ours embedded all of it.
+    async fn check_model(&self) -> Result<(), LibraryError> {
+        let mine = self.embedder.model_id();
+        let theirs = self.index.other_models(mine).await?;
+        if theirs.is_empty() {
+            return Ok(());
+        }
+        Err(LibraryError::OtherModel {
+            mine: mine.to_owned(),
+            theirs,
+        })
     }
 
     async fn candidates(

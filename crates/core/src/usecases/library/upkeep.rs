@@ -43,8 +43,9 @@ pub struct Reindexed {
     pub unchanged: usize,
     /// Recordings taken out, for they are no longer in the archive.
     pub removed: usize,
-    /// Recordings, or texts of them, that can't be read.
-    pub failed: Vec<(RecordingId, ArchiveError)>,
+    /// Recordings, or texts of them, that can't be read, also not by the embedder. Those are found by
+    /// their words.
+    pub failed: Vec<(RecordingId, LibraryError)>,
 }
 
 /// What [`Library::refresh`] brought into the index.
@@ -185,23 +186,17 @@ impl Library {
     /// # Errors
     /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Index`].
     pub async fn reconcile(&self) -> Result<Reconciled, LibraryError> {
-        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
-        let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
         let mut mended = Reconciled::default();
-        for &id in indexed.difference(&archived) {
-            self.index.remove(id).await?;
-            mended.removed.push(id);
-        }
-        for &id in archived.difference(&indexed) {
-            let (recording, transcript) = match self.read(id).await {
-                Ok(read) => read,
-                Err(error) => {
-                    tracing::warn!(%id, %error, "can't be indexed");
-                    continue;
-                }
-            };
-            self.index_words(&recording, transcript.as_ref()).await?;
-            mended.added.push(id);
+        // Before the listing: what comes after it has another mark.
+        let mark = self.archive.ids_mark().await?;
+        if mark.is_none() || mark != self.index.agreed_mark().await? {
+            let agrees = self.agree_on_ids(&mut mended).await?;
+            if let Some(mark) = mark.filter(|_| agrees)
+                && let Err(error) = self.index.remember_mark(&mark).await
+            {
+                // Only a comparison more next time.
+                tracing::debug!(%error, "that archive and index agree isn't remembered");
+            }
         }
         for entry in self.unfinished().await? {
             let id = entry.recording.recording_id;
@@ -210,6 +205,31 @@ impl Library {
             }
         }
         Ok(mended)
+    }
+
+    /// Brings into the index what the archive has, and takes out what it hasn't; whether all that is
+    /// there could be read.
+    async fn agree_on_ids(&self, mended: &mut Reconciled) -> Result<bool, LibraryError> {
+        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
+        let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
+        for &id in indexed.difference(&archived) {
+            self.index.remove(id).await?;
+            mended.removed.push(id);
+        }
+        let mut agrees = true;
+        for &id in archived.difference(&indexed) {
+            let (recording, transcript) = match self.read(id).await {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::warn!(%id, %error, "can't be indexed");
+                    agrees = false;
+                    continue;
+                }
+            };
+            self.index_words(&recording, transcript.as_ref()).await?;
+            mended.added.push(id);
+        }
+        Ok(agrees)
     }
 
     /// Tells the index how far a recording has come that has no text by what it knows; whether
@@ -276,8 +296,14 @@ impl Library {
             progress(Progress { done, total });
             match self.read(id).await {
                 Ok((recording, Some(transcript))) => {
-                    self.index_text(&recording, &transcript).await?;
-                    embedded += 1;
+                    match self.index_text(&recording, &transcript).await {
+                        Ok(_) => embedded += 1,
+                        // One text that can't be read doesn't keep the rest from being found.
+                        Err(error) if self.is_of_the_recording(&error).await => {
+                            tracing::warn!(%id, %error, "is found by its words alone");
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 Ok((recording, None)) => self.index.upsert(&recording, None, &[], "").await?,
                 Err(error) => tracing::warn!(%id, %error, "can't be indexed"),
@@ -291,8 +317,8 @@ impl Library {
     /// in the archive any more leave the index; damaged ones are told, and don't stop the rest.
     ///
     /// # Errors
-    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Embedding`];
-    /// [`LibraryError::Index`].
+    /// [`LibraryError::Archive`] when the archive can't be listed; [`LibraryError::Embedding`] when the
+    /// embedder can't read any text; [`LibraryError::Index`].
     pub async fn reindex(
         &self,
         progress: &(dyn Fn(Progress) + Send + Sync),
@@ -347,9 +373,12 @@ impl Library {
                 Ok(Refreshed::WithoutText) => {}
                 // Deleted by another process meanwhile.
                 Ok(Refreshed::Gone) => continue,
-                Err(LibraryError::Archive(error)) => {
+                Err(error @ LibraryError::Archive(_)) => {
                     report.failed.push((id, error));
                     continue;
+                }
+                Err(error) if self.is_of_the_recording(&error).await => {
+                    report.failed.push((id, error));
                 }
                 Err(error) => return Err(error),
             }
@@ -384,25 +413,37 @@ impl Library {
     /// makes it transcribed (a crash came before that was written), and one that is damaged makes
     /// it failed, so that `retry` makes the text again from the sound.
     async fn read(&self, id: RecordingId) -> Result<(Recording, Option<Transcript>), ArchiveError> {
-        let mut recording = self.archive.recording(id).await?;
-        let (transcript, state, error) = match self.archive.transcript(id).await {
-            Ok(Some(transcript)) => (Some(transcript), RecordingState::Transcribed, None),
-            Ok(None) if recording.state == RecordingState::Transcribed => (
-                None,
-                RecordingState::Failed,
-                Some("its text is missing".to_owned()),
-            ),
-            Ok(None) => (None, recording.state, recording.error.clone()),
-            Err(damage @ ArchiveError::Damaged { .. }) => {
-                (None, RecordingState::Failed, Some(damage.to_string()))
+        loop {
+            let recording = self.archive.recording(id).await?;
+            let (transcript, state, error) = match self.archive.transcript(id).await {
+                Ok(Some(transcript)) => (Some(transcript), RecordingState::Transcribed, None),
+                Ok(None) if recording.state == RecordingState::Transcribed => (
+                    None,
+                    RecordingState::Failed,
+                    Some("its text is missing".to_owned()),
+                ),
+                Ok(None) => (None, recording.state, recording.error.clone()),
+                Err(damage @ ArchiveError::Damaged { .. }) => {
+                    (None, RecordingState::Failed, Some(damage.to_string()))
+                }
+                Err(error) => return Err(error),
+            };
+            let seen = (recording.state, recording.error.clone());
+            let wanted = (state, error);
+            if seen == wanted {
+                return Ok((recording, transcript));
             }
-            Err(error) => return Err(error),
-        };
-        if recording.state != state || recording.error != error {
-            recording.state = state;
-            recording.error = error;
-            self.archive.update(&recording).await?;
+            let mended = wanted.clone();
+            let mend = move |recording: &mut Recording| {
+                // Who has come further with it meanwhile knows better.
+                if (recording.state, &recording.error) == (seen.0, &seen.1) {
+                    (recording.state, recording.error) = mended.clone();
+                }
+            };
+            let recording = self.archive.amend(id, Box::new(mend)).await?;
+            if (recording.state, &recording.error) == (wanted.0, &wanted.1) {
+                return Ok((recording, transcript));
+            }
         }
-        Ok((recording, transcript))
     }
 }

@@ -26,6 +26,11 @@ const SYNC_OWN_EVERY: Duration = Duration::from_secs(1);
 /// Pause before a store that didn't take sound is asked again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
+/// Patience with a client that isn't heard while the bus is full, in the patience with any other. It
+/// ends: what the gone have sent takes the room that the others wait for, and is only removed with the end
+/// of its recording.
+const PATIENCE_WHILE_FULL: u32 = 10;
+
 /// Where the sound comes from.
 pub(super) enum Source {
     Client(Box<dyn SoundListener>),
@@ -103,6 +108,8 @@ struct Capture<'a> {
     /// Since when, and until when, the bus has told what there is to hear; `None` while it is away.
     /// What a client didn't do while it couldn't be heard isn't held against it.
     heard: Option<(Duration, Duration)>,
+    /// When the bus was last seen to refuse sound.
+    refused_at: Option<Duration>,
     synced_at: Duration,
     /// What our own microphone heard and the store hasn't taken yet.
     unwritten: Vec<i16>,
@@ -137,6 +144,7 @@ impl Recordings {
             caught_up_at: None,
             ended_at: None,
             heard: None,
+            refused_at: None,
             synced_at: self.parts.clock.elapsed(),
             unwritten: Vec::new(),
             safe,
@@ -356,16 +364,38 @@ impl Capture<'_> {
                 }
             }
             // A client that has said "stop" and goes on sending isn't heard for ever. What it had sent
-            // by then is, however long that takes.
-            let heard_for = self
-                .caught_up_at
-                .map_or(Duration::ZERO, |at| self.heard_since(at));
+            // by then is, however long that takes, and what the bus had no room for.
+            let heard_for = self.caught_up_at.map_or(Duration::ZERO, |at| {
+                self.heard_since(self.refused_at.map_or(at, |refused| at.max(refused)))
+            });
             let too_long = !host && heard_for > parts.client_patience.max(2 * LATE_SOUND);
             return (self.ended_at.is_some() || too_long).then_some(End::Keep { transcribe });
         }
         let ended_at = self.ended_at?;
         let vanished = now.saturating_sub(ended_at) > parts.client_patience;
         (host || vanished).then_some(End::Keep { transcribe: true })
+    }
+
+    /// Whether a client that has been quiet for so long may be there all the same: the bus takes no more
+    /// sound, or took none until a moment ago.
+    async fn may_be_refused(&mut self, quiet: Duration) -> bool {
+        let parts = &self.recordings.parts;
+        if quiet > parts.client_patience * PATIENCE_WHILE_FULL {
+            return false;
+        }
+        let now = parts.clock.elapsed();
+        match parts.sent.is_full().await {
+            Ok(true) => {
+                if self.refused_at.is_none() {
+                    tracing::warn!("the bus is full: its client can't be heard");
+                }
+                self.refused_at = Some(now);
+            }
+            Ok(false) => {}
+            Err(error) => tracing::debug!(error = chain(&error), "can't read how full the bus is"),
+        }
+        self.refused_at
+            .is_some_and(|at| now.saturating_sub(at) <= parts.client_patience)
     }
 
     async fn nothing_came(
@@ -378,7 +408,7 @@ impl Capture<'_> {
             .stopped_at
             .is_some_and(|at| self.heard_since(at) > LATE_SOUND);
         let vanished = quiet.min(self.heard_since(Duration::ZERO)) > parts.client_patience;
-        if !late && !vanished {
+        if !late && !vanished || self.may_be_refused(quiet).await {
             return Ok(None);
         }
         if let Source::Client(client) = source {

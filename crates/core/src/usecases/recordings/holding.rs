@@ -60,6 +60,18 @@ impl Recordings {
                 let intent = self.parts.intents.get(id).await?;
                 return self.go_on(asked, recording, &intent, nudges).await;
             }
+            // Its description was lost and made again, without what this command alone knows.
+            Ok(recording) if recording.correlation_id != asked.correlation_id => {
+                let told = describe(asked, start);
+                let tell = move |recording: &mut Recording| {
+                    recording.correlation_id = told.correlation_id;
+                    recording.created_at = told.created_at;
+                    recording.options = told.options.clone();
+                    recording.tags.extend(&told.tags);
+                    recording.metadata.extend(told.metadata.clone());
+                };
+                (self.parts.archive.amend(id, Box::new(tell)).await?, true)
+            }
             Ok(recording) => (recording, true),
             Err(ArchiveError::NotFound(_)) => (describe(asked, start), false),
             Err(error) => return Err(error.into()),
@@ -119,7 +131,7 @@ impl Recordings {
             End::Cancelled => return Err(Trouble::Cancelled),
             End::Ending => return Err(Trouble::Ending),
         };
-        live.during(self.finish(asked, &mut recording, writer))
+        live.during(self.finish(asked, &mut recording, writer, transcribe))
             .await?;
         if !transcribe {
             return Ok(());
@@ -164,19 +176,25 @@ impl Recordings {
         asked: &Asked,
         recording: &mut Recording,
         mut writer: Box<dyn SoundWriter>,
+        transcribe: bool,
     ) -> Result<(), Trouble> {
         let id = recording.recording_id;
         writer.sync().await?;
-        // It may have been labelled while somebody spoke.
-        recording.tags = self.parts.archive.recording(id).await?.tags;
-        recording.duration_ms = Some(samples_to_ms(writer.samples()));
+        let duration_ms = Some(samples_to_ms(writer.samples()));
         drop(writer);
-        if let Some(stop) = self.parts.intents.get(id).await?.stop {
-            recording.metadata.extend(stop.metadata);
-        }
+        let intent = self.parts.intents.get(id).await?;
+        let metadata = intent.stop.map(|stop| stop.metadata).unwrap_or_default();
         // Before the sound changes its form: who goes on after a crash must not wait for more.
-        recording.state = RecordingState::Captured;
-        self.parts.archive.update(recording).await?;
+        let captured = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            recording.metadata.extend(metadata.clone());
+            recording.without_text = !transcribe;
+            // Another replica may have come further with it.
+            if recording.state == RecordingState::Capturing {
+                recording.state = RecordingState::Captured;
+            }
+        };
+        *recording = self.parts.archive.amend(id, Box::new(captured)).await?;
         self.settle(asked, recording).await?;
         tracing::info!(duration_ms = recording.duration_ms, "recorded");
         Ok(())

@@ -26,7 +26,7 @@ use crate::{
     ports::{
         archive::{Archive, ArchiveError},
         clock::Clock,
-        platform::{Announcer, BusFailure, Holders, Intents, SentSound},
+        platform::{Announcer, BusFailure, FailureKind, Holders, Intents, SentSound},
         sound::{Device, Microphone, SoundDecoder},
         speech::DecodeOptions,
     },
@@ -170,7 +170,7 @@ impl Recordings {
         Self { parts }
     }
 
-    /// Says that a command won't be served, and why; `id` is the recording whose text somebody
+    /// Says that a command won't be served, why, and of which kind that is; `id` is the recording whose text somebody
     /// waits for.
     ///
     /// # Errors
@@ -181,35 +181,36 @@ impl Recordings {
         occasion: u64,
         id: RecordingId,
         reason: &str,
+        kind: Option<FailureKind>,
     ) -> Result<(), BusFailure> {
         let recording = self.mark_failed(id, reason).await;
         asked
             .announcer
-            .failed(occasion, id, recording.as_ref(), reason)
+            .failed(occasion, id, recording.as_ref(), reason, kind)
             .await
     }
 
     /// Writes into the description, where there is one, why there is no text.
     async fn mark_failed(&self, id: RecordingId, reason: &str) -> Option<Recording> {
-        let mut recording = match self.parts.archive.recording(id).await {
-            Ok(recording) => recording,
-            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return None,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "can't read the recording");
-                return None;
+        let reason = reason.to_owned();
+        let failed = move |recording: &mut Recording| {
+            // Sound that is still in the bus isn't in the store: its state must say so.
+            if !matches!(
+                recording.state,
+                RecordingState::Capturing | RecordingState::Transcribed
+            ) {
+                recording.state = RecordingState::Failed;
+                recording.error = Some(reason.clone());
             }
         };
-        // Sound that is still in the bus isn't in the store: its state must say so.
-        if recording.state != RecordingState::Capturing
-            && recording.state != RecordingState::Transcribed
-        {
-            recording.state = RecordingState::Failed;
-            recording.error = Some(reason.to_owned());
-            if let Err(error) = self.parts.archive.update(&recording).await {
+        match self.parts.archive.amend(id, Box::new(failed)).await {
+            Ok(recording) => Some(recording),
+            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => None,
+            Err(error) => {
                 tracing::warn!(error = chain(&error), "can't mark the recording as failed");
+                self.parts.archive.recording(id).await.ok()
             }
         }
-        Some(recording)
     }
 
     /// Whether `id` is to be thrown away. A text that is kept isn't thrown away by a cancel that
@@ -233,9 +234,10 @@ impl Recordings {
     fn check_options(&self, recording: &Recording) -> Result<(), Trouble> {
         let mine = &self.parts.model;
         match &recording.options.model {
-            Some(wanted) if wanted != mine => Err(Trouble::Refused(format!(
-                "the model \"{wanted}\" isn't here; this service has \"{mine}\""
-            ))),
+            Some(wanted) if wanted != mine => Err(Trouble::UnknownModel {
+                wanted: wanted.clone(),
+                mine: mine.clone(),
+            }),
             _ => Ok(self.parts.transcriber.accepts(&recording.options)?),
         }
     }

@@ -66,16 +66,19 @@ impl Recordings {
         nudges: &mut dyn Nudges,
     ) -> Result<(), Trouble> {
         let mut recording = self.captured(asked, id).await?;
-        let before = recording.clone();
-        recording.tags.extend(&run.tags);
-        recording.metadata.extend(run.metadata);
-        if let Some(options) = run.options {
-            recording.options = options;
-        }
+        let (tags, metadata, options) = (run.tags, run.metadata, run.options);
+        let add = move |recording: &mut Recording| {
+            recording.tags.extend(&tags);
+            recording.metadata.extend(metadata.clone());
+            recording.without_text = false;
+            if let Some(options) = &options {
+                recording.options = options.clone();
+            }
+        };
+        // What is refused leaves no trace.
+        add(&mut recording);
         self.check_options(&recording)?;
-        if recording != before {
-            self.parts.archive.update(&recording).await?;
-        }
+        let recording = self.parts.archive.amend(id, Box::new(add)).await?;
         self.transcribe_kept(asked, &recording, nudges).await
     }
 
@@ -174,14 +177,18 @@ impl Recordings {
             next = source.next().await.map_err(unnamed)?;
         }
         writer.sync().await?;
-        recording.duration_ms = Some(samples_to_ms(writer.samples()));
+        let duration_ms = Some(samples_to_ms(writer.samples()));
         drop(writer);
-        recording.state = RecordingState::Captured;
-        self.parts.archive.update(&recording).await?;
-        self.parts
-            .archive
-            .compact_sound(recording.recording_id)
-            .await?;
+        let id = recording.recording_id;
+        let captured = move |recording: &mut Recording| {
+            recording.duration_ms = duration_ms;
+            // Another replica may have come further with it.
+            if recording.state == RecordingState::Capturing {
+                recording.state = RecordingState::Captured;
+            }
+        };
+        let recording = self.parts.archive.amend(id, Box::new(captured)).await?;
+        self.parts.archive.compact_sound(id).await?;
         Ok(recording)
     }
 }

@@ -186,10 +186,14 @@ impl Recordings {
             model: self.parts.model.clone(),
             created_at: recording.created_at,
             tags: labelled.tags,
-            metadata: recording.metadata.clone(),
+            metadata: labelled.metadata,
             segments: made.segments,
         };
-        library::keep(self.parts.archive.as_ref(), &transcript).await?;
+        let kept = library::keep(self.parts.archive.as_ref(), &transcript).await?;
+        let transcript = Transcript {
+            tags: kept.tags,
+            ..transcript
+        };
         Ok(asked.announcer.succeeded(&transcript).await?)
     }
 
@@ -207,8 +211,14 @@ impl Recordings {
         let cancel = CancellationToken::new();
         let made = {
             let sound = sound.stream();
-            let decoding =
-                self.decode(asked, recording, sound, Pace::File, Done::default(), &cancel);
+            let decoding = self.decode(
+                asked,
+                recording,
+                sound,
+                Pace::File,
+                Done::default(),
+                &cancel,
+            );
             tokio::pin!(decoding);
             tokio::select! {
                 made = &mut decoding => made?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ports::{
     archive::ArchiveError,
-    platform::{AnnounceError, BusFailure},
+    platform::{AnnounceError, BusFailure, FailureKind},
     sound::SoundError,
 };
 
@@ -31,6 +31,14 @@ pub enum Trouble {
     /// The request can't be served, and never will be. Whoever asked is told.
     #[error("{0}")]
     Refused(String),
+    /// The same: the speech model that was asked for isn't here.
+    #[error("the model \"{wanted}\" isn't here; this service has \"{mine}\"")]
+    UnknownModel {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        mine: String,
+    },
     /// The speech engine is elsewhere and gives no answer for now.
     #[error("{reason}")]
     Away {
@@ -51,6 +59,17 @@ pub enum Trouble {
     /// What it needs isn't there yet.
     #[error("what it needs isn't there yet")]
     NotYet(Duration),
+}
+
+impl Trouble {
+    /// What programs know it as.
+    #[must_use]
+    pub const fn kind(&self) -> Option<FailureKind> {
+        match self {
+            Self::UnknownModel { .. } => Some(FailureKind::UnknownModel),
+            _ => None,
+        }
+    }
 }
 
 impl From<SoundError> for Trouble {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use speakr_core::{
-    RecordingState, Transcript,
-    ports::clipboard::Clipboard,
+    Recording, RecordingState, Transcript,
+    ports::{archive::ArchiveError, clipboard::Clipboard},
     usecases::capture::{CaptureEnd, Captured},
 };
 use speakr_local::TranscriptionLock;
@@ -52,9 +52,13 @@ impl Session<'_> {
         }
         self.board.set_phase(Phase::Transcribing);
         self.view.set_state(State::Transcribing);
-        self.recording.duration_ms = Some(captured.duration_ms());
-        self.recording.state = RecordingState::Captured;
-        let described = self.archive.update(&self.recording).await;
+        let duration_ms = Some(captured.duration_ms());
+        let described = self
+            .describe(move |recording| {
+                recording.duration_ms = duration_ms;
+                recording.state = RecordingState::Captured;
+            })
+            .await;
         // From here on another recording may begin; this one's text has a lock of its own.
         let text_lock = match TranscriptionLock::acquire(self.app.home(), id) {
             Ok(lock) => {
@@ -165,6 +169,18 @@ impl Session<'_> {
         trouble.map_or(Ok(()), Err)
     }
 
+    /// Changes the description, here and in the archive: here also where the archive doesn't take
+    /// it. What others have written there meanwhile stays.
+    async fn describe(
+        &mut self,
+        change: impl Fn(&mut Recording) + Send + Sync + 'static,
+    ) -> Result<(), ArchiveError> {
+        change(&mut self.recording);
+        let id = self.recording.recording_id;
+        self.recording = self.archive.amend(id, Box::new(change)).await?;
+        Ok(())
+    }
+
     /// Whether the recording was to be thrown away, before it is too late for that: no request is
     /// taken from here on, and none that was answered is left undone.
     async fn is_discarded_at_last(&mut self) -> bool {
@@ -204,7 +220,7 @@ impl Session<'_> {
                 Err(failure) => Err(failure),
             };
             match picked_up {
-                Ok(entry) => output.say(&list::line(&entry.into())),
+                Ok(entry) => output.say(&list::line(&entry.into(), None)),
                 Err(failure) => {
                     output.warn(&format!(
                         "{}: {failure}; `speakr retry` tries again",
@@ -267,9 +283,14 @@ impl Session<'_> {
     /// The text failed or was interrupted: the sound stays, and the sentence says how to go on.
     async fn without_text(&mut self, failure: Failure) -> Failure {
         if failure.code() != ExitCode::Cancelled {
-            self.recording.state = RecordingState::Failed;
-            self.recording.error = Some(failure.message().to_owned());
-            if let Err(error) = self.archive.update(&self.recording).await {
+            let reason = failure.message().to_owned();
+            let described = self
+                .describe(move |recording| {
+                    recording.state = RecordingState::Failed;
+                    recording.error = Some(reason.clone());
+                })
+                .await;
+            if let Err(error) = described {
                 self.app.output.warn(&chain(&error));
             } else if let Ok(library) = self.app.library().await
                 && let Err(error) = library.announce(&self.recording).await

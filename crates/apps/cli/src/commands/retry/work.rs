@@ -134,10 +134,14 @@ impl<'a> Retry<'a> {
         }
         match self.text(archive.as_ref(), &asked).await {
             Err(failure) if failure.code() != ExitCode::Cancelled && !held.has_text => {
-                let mut recording = held.recording;
-                recording.state = RecordingState::Failed;
-                recording.error = Some(failure.message().to_owned());
-                self.app.library().await?.update(&recording).await?;
+                let reason = failure.message().to_owned();
+                let failed = move |recording: &mut Recording| {
+                    recording.state = RecordingState::Failed;
+                    recording.error = Some(reason.clone());
+                };
+                let id = held.recording.recording_id;
+                let library = self.app.library().await?;
+                library.amend(id, Box::new(failed)).await?;
                 Err(failure)
             }
             made => made,

@@ -2,23 +2,17 @@
 
 use super::*;
 
-/// Seconds of speech in the text of the last event.
-fn seconds_told(world: &World) -> usize {
-    let Some(Told::Succeeded(text, _)) = world.told().pop() else {
-        panic!("no text: {:?}", world.told());
-    };
-    text.split_whitespace()
-        .map(|part| part.trim_end_matches('s').parse::<usize>().unwrap())
-        .sum()
-}
+/// Stretches of speech, and what comes after each: silence, at which pieces end.
+const STRETCHES: u64 = 90;
+const SPEECH_MS: u64 = 9_000;
+const SILENCE_MS: u64 = 1_000;
 
 #[tokio::test(start_paused = true)]
 async fn sound_that_comes_all_at_once_has_its_whole_text_once_it_is_kept() {
     let world = Arc::new(World::default());
     let (replica, asked) = (replica(&world), asked(&world));
     let id = asked.own_recording();
-    // A second of silence after each nine, at which pieces end.
-    for _ in 0..90 {
+    for _ in 0..STRETCHES {
         world.send(id, seconds(9));
         world.send(id, [Heard::Sound(vec![0; 16_000])]);
     }
@@ -32,8 +26,15 @@ async fn sound_that_comes_all_at_once_has_its_whole_text_once_it_is_kept() {
     replica.recordings.stop(id, stop(true)).await.unwrap();
     assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
     assert_eq!(world.kept(id).pcm.len(), 900 * 16_000);
-    // Pieces have some of the sound around them.
-    assert!(seconds_told(&world) >= 810, "{:?}", world.told());
+    let segments = world.kept(id).transcript.unwrap().segments;
+    for number in 0..STRETCHES {
+        let start_ms = number * (SPEECH_MS + SILENCE_MS);
+        let middle_ms = start_ms + SPEECH_MS / 2;
+        let of_it = segments
+            .iter()
+            .filter(|s| (s.start_ms..s.end_ms).contains(&middle_ms));
+        assert_eq!(of_it.count(), 1, "stretch {number}: {segments:?}");
+    }
     let texts = |told: &Told| matches!(told, Told::Succeeded(..));
     assert_eq!(world.told().iter().filter(|told| texts(told)).count(), 1);
 }

@@ -93,7 +93,9 @@ async fn a_command_that_is_given_up_marks_its_recording_unless_its_text_is_there
     let (replica, asked) = (replica(&world), asked(&world));
     let id = asked.own_recording();
     let give_up = async || {
-        let given_up = replica.recordings.give_up(&asked, 1, id, "it is broken");
+        let given_up = replica
+            .recordings
+            .give_up(&asked, 1, id, "it is broken", None);
         given_up.await.unwrap();
     };
     give_up().await;
@@ -145,4 +147,50 @@ async fn sound_that_comes_after_its_recording_has_ended_is_swept_away() {
     );
     assert!(left.contains(&live.own_recording()));
     work.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_a_full_bus_refuses_has_not_vanished() {
+    for stopped in [false, true] {
+        let world = Arc::new(World::default());
+        let (replica, asked) = (replica(&world), asked(&world));
+        let id = asked.own_recording();
+        world.send(id, seconds(2));
+        let work = started(&replica, &asked);
+        pass(5).await;
+        world.bus_is_full.store(true, Ordering::SeqCst);
+        if stopped {
+            // It has more to say, and can't.
+            replica.recordings.stop(id, stop(true)).await.unwrap();
+        }
+        pass(300).await;
+        assert!(!work.is_finished());
+        world.bus_is_full.store(false, Ordering::SeqCst);
+        // It tries again now and then.
+        pass(30).await;
+        assert!(!work.is_finished());
+        world.send(id, seconds(1));
+        world.send(id, [Heard::End]);
+        replica.recordings.stop(id, stop(true)).await.unwrap();
+        assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
+        assert_eq!(*world.vanished.lock().unwrap(), 0);
+        let text = Told::Succeeded(text_of(3), vec!["a".to_owned()]);
+        assert_eq!(world.told().last(), Some(&text));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_does_not_keep_a_full_bus_full_for_ever() {
+    let world = Arc::new(World::default());
+    let (replica, asked) = (replica(&world), asked(&world));
+    let id = asked.own_recording();
+    world.send(id, seconds(2));
+    world.bus_is_full.store(true, Ordering::SeqCst);
+    let work = started(&replica, &asked);
+    pass(590).await;
+    assert!(!work.is_finished());
+    pass(60).await;
+    assert_eq!(*world.vanished.lock().unwrap(), 1);
+    assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
+    assert!(world.sent.lock().unwrap().is_empty(), "there is room");
 }

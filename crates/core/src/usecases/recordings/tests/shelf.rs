@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Transcript,
     ports::{
-        archive::{Deleted, SoundFile, SoundWriter},
+        archive::{Change, Deleted, SoundFile, SoundWriter},
         sound::SoundSource,
     },
 };
@@ -82,10 +82,30 @@ impl Archive for Shared {
         Ok(Box::new(Writing(Arc::clone(&self.0), id, Vec::new())))
     }
 
-    async fn update(&self, recording: &Recording) -> Result<(), ArchiveError> {
-        self.change(recording.recording_id, |kept| {
-            kept.recording = Some(recording.clone());
-        })
+    async fn amend(
+        &self,
+        id: RecordingId,
+        change: Change<Recording>,
+    ) -> Result<Recording, ArchiveError> {
+        self.change(id, |kept| {
+            if let Some(recording) = &mut kept.recording {
+                change(recording);
+            }
+        })?;
+        self.recording(id).await
+    }
+
+    async fn amend_transcript(
+        &self,
+        id: RecordingId,
+        change: Change<Transcript>,
+    ) -> Result<Option<Transcript>, ArchiveError> {
+        self.change(id, |kept| {
+            if let Some(transcript) = &mut kept.transcript {
+                change(transcript);
+            }
+        })?;
+        self.transcript(id).await
     }
 
     async fn put_transcript(&self, transcript: &Transcript) -> Result<(), ArchiveError> {

@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) told: Mutex<Vec<Told>>,
     pub(super) partials: Mutex<Vec<String>>,
     pub(super) bus_is_away: AtomicBool,
+    /// It refuses what clients send.
+    pub(super) bus_is_full: AtomicBool,
     pub(super) store_is_away: AtomicBool,
     pub(super) another_writes: AtomicBool,
     /// How long the store takes for each piece.
@@ -388,6 +390,11 @@ impl SentSound for Shared {
             })
             .collect())
     }
+
+    async fn is_full(&self) -> Result<bool, BusFailure> {
+        self.0.bus()?;
+        Ok(self.0.bus_is_full.load(Ordering::SeqCst))
+    }
 }
 
 #[async_trait]
@@ -503,6 +510,7 @@ impl Announcer for Shared {
         _: RecordingId,
         _: Option<&Recording>,
         error: &str,
+        _: Option<FailureKind>,
     ) -> Result<(), BusFailure> {
         let told = Told::Failed(error.to_owned());
         self.0.told.lock().unwrap().push(told);
