@@ -81,6 +81,7 @@ impl Library {
             }
             Ok((recording, None)) => {
                 self.index.upsert(&recording, None, &[], "").await?;
+                self.follow(&recording).await?;
                 Ok(Refreshed::WithoutText)
             }
             Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {

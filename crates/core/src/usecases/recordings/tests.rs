@@ -1,5 +1,6 @@
 mod behind;
 mod ends;
+mod microphones;
 mod own_microphone;
 mod runs;
 mod shelf;

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::{
     super::*,
-    world::{Kept, Playing, Shared, World},
+    microphones::Playing,
+    world::{Kept, Shared, World},
 };
 use crate::{
     Transcript,

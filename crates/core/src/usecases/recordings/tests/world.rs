@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::super::*;
+use super::{
+    super::*,
+    microphones::{Playing, Room, Tape},
+};
 use crate::{
     Segment, Transcript,
     ports::{
@@ -22,7 +25,7 @@ use crate::{
             AnnounceError, HearError, Heard, Intent, Nudge, Nudges, PartialText, Rest,
             SoundListener, Stop, Waiting,
         },
-        sound::{DeviceInfo, SoundError, SoundInput, SoundSource},
+        sound::{SoundError, SoundInput, SoundSource},
         speech::{Decoded, SpeechEngine, SpeechError, SpeechModel},
         voice_activity::{VoiceActivityDetector, VoiceActivityError},
     },
@@ -275,68 +278,6 @@ impl Meter for Counts {
     fn client_vanished(&self) {
         *self.0.vanished.lock().unwrap() += 1;
     }
-}
-
-struct Tape(Vec<i16>);
-
-#[async_trait]
-impl Microphone for Tape {
-    async fn open(&self, _: &Device) -> Result<Box<dyn SoundSource>, SoundError> {
-        Ok(Box::new(Playing(self.0.clone())))
-    }
-
-    async fn devices(&self) -> Result<Vec<DeviceInfo>, SoundError> {
-        Ok(Vec::new())
-    }
-}
-
-/// A room that somebody speaks in.
-struct Room(Arc<World>);
-
-#[async_trait]
-impl Microphone for Room {
-    async fn open(&self, _: &Device) -> Result<Box<dyn SoundSource>, SoundError> {
-        self.0.microphone_is_open.store(true, Ordering::SeqCst);
-        Ok(Box::new(Speaking(Arc::clone(&self.0))))
-    }
-
-    async fn devices(&self) -> Result<Vec<DeviceInfo>, SoundError> {
-        Ok(Vec::new())
-    }
-}
-
-struct Speaking(Arc<World>);
-
-#[async_trait]
-impl SoundSource for Speaking {
-    async fn next(&mut self) -> Result<Option<Vec<i16>>, SoundError> {
-        if !self.0.microphone_is_open.load(Ordering::SeqCst) {
-            return Ok(None);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        // Each piece has samples of its own, so that one that is lost or doubled is seen.
-        let mut spoken = self.0.spoken.lock().unwrap();
-        let loudness = 1_000 + i16::try_from(spoken.len() / 1_600).unwrap();
-        let pcm = vec![loudness; 1_600];
-        spoken.extend(&pcm);
-        Ok(Some(pcm))
-    }
-
-    async fn stop(&mut self) {
-        self.0.microphone_is_open.store(false, Ordering::SeqCst);
-    }
-}
-
-pub(super) struct Playing(pub(super) Vec<i16>);
-
-#[async_trait]
-impl SoundSource for Playing {
-    async fn next(&mut self) -> Result<Option<Vec<i16>>, SoundError> {
-        let pcm = std::mem::take(&mut self.0);
-        Ok((!pcm.is_empty()).then_some(pcm))
-    }
-
-    async fn stop(&mut self) {}
 }
 
 /// The world as each port sees it.
