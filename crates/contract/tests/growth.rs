@@ -25,6 +25,14 @@ fn names(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
+/// The versions whose schemas are kept. (What else lies there says what this is.)
+fn kept() -> BTreeSet<String> {
+    let folder = root().join("released");
+    let mut names = names(&folder);
+    names.retain(|name| folder.join(name).is_dir());
+    names
+}
+
 /// Every way in which the types break what the schemas of `folder` promised.
 fn broken_since(folder: &Path) -> Vec<String> {
     let now = catalogue::all();
@@ -71,7 +79,7 @@ fn tags() -> String {
 
 #[test]
 fn released_schemas_only_grow() {
-    for version in names(&root().join("released")) {
+    for version in kept() {
         let folder = root().join("released").join(&version);
         assert!(!names(&folder).is_empty(), "{} is empty", folder.display());
         let broken = broken_since(&folder);
@@ -83,8 +91,7 @@ fn released_schemas_only_grow() {
 fn every_release_has_its_schemas_kept() {
     let changelog = fs::read_to_string(root().join("../../CHANGELOG.md")).unwrap();
     let released = released(&changelog, &tags());
-    let kept = names(&root().join("released"));
-    let missing: Vec<_> = released.difference(&kept).collect();
+    let missing: Vec<_> = released.difference(&kept()).cloned().collect();
     assert!(
         missing.is_empty(),
         "released, and crates/contract/released has no schemas of it: {missing:?}. \

@@ -101,6 +101,9 @@ fn text_of_a_clip(
 async fn what_was_asked_of_query_svc_is_answered_before_it_ends() {
     let mut platform = Platform::start();
     platform.transcribe("jfk.wav", &[("store", "true")]).await;
+    // It is told before it can be found.
+    let query = json!({"query_text": "what your country can do"});
+    platform.query_until(&query, |a| a["count"] == 1).await;
     let mut holder = hold_recordings(&platform, 4).await;
     let asking = tokio::spawn(platform.request(Method::GET, "/api/v1/recordings").send());
     until_stuck(&platform, Role::QuerySvc).await;
