@@ -229,7 +229,8 @@ impl Platform {
                 Ok(message) => {
                     let message = message.expect("a subscription");
                     let headers = message.headers.unwrap_or_default();
-                    self.hear(message.subject.as_str(), &headers, &message.payload);
+                    let event = Self::check(message.subject.as_str(), &headers, &message.payload);
+                    self.hear(message.subject.to_string(), event);
                 }
                 Err(_) => self.look_in_stream().await,
             }
@@ -247,21 +248,26 @@ impl Platform {
                 return;
             };
             self.read_to += 1;
-            self.hear(&message.subject, &message.headers, &message.payload);
+            let event = Self::check(&message.subject, &message.headers, &message.payload);
+            if !self.names.contains(event["event_id"].as_str().unwrap()) {
+                self.hear(message.subject.to_string(), event);
+            }
         }
     }
 
-    fn hear(&mut self, subject: &str, headers: &async_nats::HeaderMap, payload: &[u8]) {
+    fn check(subject: &str, headers: &async_nats::HeaderMap, payload: &[u8]) -> Value {
         let event: Value = serde_json::from_slice(payload).unwrap();
         assert_conforms(subject, Some(headers), &event);
-        // Only what is stored bears its own name, and may be heard in two ways.
-        if let Some(name) = event["event_id"].as_str()
-            && !self.names.insert(name.to_owned())
-        {
-            return;
+        event
+    }
+
+    fn hear(&mut self, subject: String, event: Value) {
+        // Only what is stored bears a name.
+        if let Some(name) = event["event_id"].as_str() {
+            self.names.insert(name.to_owned());
         }
         let id = event["recording_id"].as_str().unwrap().parse().unwrap();
-        self.heard.push((id, subject.to_owned(), event));
+        self.heard.push((id, subject, event));
     }
 
     /// How often each kind of event of `recording` is in the stream, without `speakr.event.`. All
