@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
@@ -125,7 +126,12 @@ async fn count_events(
     let state = stream.cached_info().state.clone();
     let mut counts = HashMap::new();
     for sequence in state.first_sequence..=state.last_sequence {
-        let message = stream.get_raw_message(sequence).await?;
+        let message = match stream.get_raw_message(sequence).await {
+            Ok(message) => message,
+            // What is deleted takes its events with it.
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => continue,
+            Err(error) => return Err(error.into()),
+        };
         let event: Value = serde_json::from_slice(&message.payload)?;
         if let Some(id) = event["recording_id"]
             .as_str()
