@@ -100,13 +100,13 @@ async fn without_keys_in_the_settings_those_of_the_environment_are_used() {
                 .unwrap();
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
-        let taken = match place.s3.kind() {
-            Kind::Versitygw => "taken",
-            // It knows the key, and fails to follow the signature (see the testkit).
-            Kind::Moto => "SignatureDoesNotMatch",
-        };
         let right = child(place.s3.access_key());
-        assert!(right.contains(taken), "{right}");
+        let taken = match place.s3.kind() {
+            Kind::Versitygw => right.contains("taken"),
+            // It knows the key, and takes many a good signature for a bad one (see the testkit).
+            Kind::Moto => !right.contains("InvalidAccessKeyId"),
+        };
+        assert!(taken, "{right}");
         let other = child("another");
         assert!(other.contains("InvalidAccessKeyId"), "{other}");
     })
