@@ -14,10 +14,12 @@ pub(crate) enum Complaint {
     /// It needed more memory than it may have.
     Memory,
     /// It needed more CPU time than it may have.
+    #[cfg_attr(not(unix), allow(dead_code))]
     CpuTime,
     /// It was told to stop and did so: by the system, at the bound of its CPU time, or by somebody.
     Stopped,
     /// It was killed from outside, by this signal.
+    #[cfg_attr(not(unix), allow(dead_code))]
     Killed(i32),
     /// Anything else, in ffmpeg's words.
     Said(String),

@@ -218,6 +218,7 @@ pub(crate) enum Input {
     /// Nothing.
     Nothing,
     /// What this process was given.
+    #[cfg_attr(not(unix), allow(dead_code))]
     Inherited,
     /// What this gives.
     Reader(Box<dyn Read + Send>),

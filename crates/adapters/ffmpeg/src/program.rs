@@ -54,6 +54,7 @@ impl Ffmpeg {
     }
 
     /// A variable as the program will see it; an empty one counts as absent.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
         let own = self.variables.iter().rfind(|(own, _)| own == name);
         own.map(|(_, value)| value.clone())

@@ -4,6 +4,7 @@ use std::process::Command;
 
 /// Bounds of a child process.
 #[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(not(unix), allow(dead_code))]
 pub(crate) struct Bounds {
     /// Bytes of address space (enforced on Linux).
     pub(crate) memory_bytes: Option<u64>,

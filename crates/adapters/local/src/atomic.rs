@@ -1,7 +1,7 @@
 //! Files that are either the old or the new, whole, whatever happens in between.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     path::Path,
     time::{Duration, SystemTime},
@@ -32,6 +32,7 @@ pub(crate) fn create_private_folder(folder: &Path) -> Result<(), ArchiveError> {
 
 /// Options for a file that only its owner reads.
 pub(crate) fn private_file() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {
@@ -61,7 +62,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), ArchiveError> {
 /// Makes renames, creations and removals in `folder` survive a power cut.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), ArchiveError> {
     #[cfg(unix)]
-    File::open(folder)
+    fs::File::open(folder)
         .and_then(|f| f.sync_all())
         .map_err(fault::io("sync", folder))?;
     #[cfg(not(unix))]
@@ -147,7 +148,7 @@ mod tests {
             fs::write(path, b"x").unwrap();
         }
         for path in [&old, &kept] {
-            let file = File::options().write(true).open(path).unwrap();
+            let file = fs::File::options().write(true).open(path).unwrap();
             file.set_modified(long_ago).unwrap();
         }
         sweep(folder.path());

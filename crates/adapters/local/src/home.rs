@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use speakr_core::{RecordingId, ports::archive::ArchiveError};
 
-use crate::{atomic, fault};
+use crate::atomic;
+#[cfg(unix)]
+use crate::fault;
 
 /// The data folder of one user and the places in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
