@@ -38,6 +38,7 @@ pub(super) enum Signal {
     /// Ctrl-C.
     Interrupt,
     /// The system, or a closed terminal, wants the process to end.
+    #[cfg_attr(not(unix), allow(dead_code))]
     Terminate,
 }
 
