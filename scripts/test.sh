@@ -42,7 +42,7 @@ else
     step "Running the tests (cutting the network off takes root on Linux, so it stays)"
 fi
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
-offline cargo nextest run $LOCKED ${CI:+--no-fail-fast} --workspace "$@"
+offline cargo nextest run $LOCKED ${CI:+--no-fail-fast --failure-output immediate-final} --workspace "$@"
 
 # Arguments choose among the tests; documents are no part of a choice.
 if [ $# -eq 0 ]; then

@@ -178,6 +178,12 @@ impl Sequencer {
         self.count.is_some_and(|count| self.next >= count)
     }
 
+    /// Whether the end mark has come.
+    #[must_use]
+    pub const fn has_end(&self) -> bool {
+        self.count.is_some()
+    }
+
     /// Whether chunks came that wait for one before them.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

@@ -4,11 +4,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, pull},
-    context::PublishAckFuture,
+    context::{PublishAckFuture, PublishError},
     message::StreamMessage,
+    publish::PublishAck,
     stream::LastRawMessageErrorKind,
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use speakr_contract::{
     audio::{CHUNK_SAMPLES, Chunk, Sequencer, Taken},
     headers, subjects,
@@ -26,6 +27,8 @@ use crate::{
 
 /// Messages that may be on their way without the server's answer: 12.8 s of sound.
 const WINDOW: usize = 128;
+/// How often it is looked, while an answer is waited for, whether the connection is a new one.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often in a row the server's answer may be lost before the sender gives up.
 const LOST_ANSWERS: u32 = 5;
 /// Most messages asked for at once: 3.2 s of sound as it should be sent, and 10 MB of it at most.
@@ -37,8 +40,15 @@ const QUIET: Duration = Duration::from_secs(1);
 const CONSUMER_PATIENCE: Duration = Duration::from_secs(5);
 /// The server forgets a listener that has asked for nothing for so long.
 const LISTENER_FORGOTTEN: Duration = Duration::from_secs(120);
-/// How long a message that is missing between others may still come.
+/// How long a message that is missing between others may still come, while more sound does. What a
+/// client lost with its connection it sends again as soon as it has another, before more sound.
 const GAP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A message without the server's answer.
+struct InFlight {
+    chunk: Chunk,
+    stored: BoxFuture<'static, Result<PublishAck, PublishError>>,
+}
 
 /// Sends the sound of one recording.
 pub struct AudioSender {
@@ -50,7 +60,9 @@ pub struct AudioSender {
     rest: Vec<i16>,
     /// Messages that wait to be sent.
     unsent: VecDeque<Chunk>,
-    in_flight: VecDeque<(Chunk, PublishAckFuture)>,
+    in_flight: VecDeque<InFlight>,
+    /// Connections made when the first of those was sent.
+    connections: u64,
     /// How often in a row the server's answer was lost.
     lost: u32,
     ended: bool,
@@ -79,6 +91,7 @@ impl AudioSender {
             rest: Vec::new(),
             unsent: VecDeque::new(),
             in_flight: VecDeque::new(),
+            connections: bus.connections(),
             lost: 0,
             ended: false,
         }
@@ -90,7 +103,9 @@ impl AudioSender {
         self.samples
     }
 
-    /// Sends `pcm` (16 kHz mono); what doesn't fill a message waits for the next call.
+    /// Sends `pcm` (16 kHz mono); what doesn't fill a message waits for the next call. It also notices
+    /// what was lost with a connection, and sends that again: call it now and then with no sound where
+    /// none comes.
     ///
     /// # Errors
     /// [`BusError::Full`] and others. Nothing is lost then: what isn't stored waits here for the
@@ -103,6 +118,7 @@ impl AudioSender {
             let pcm = std::mem::replace(&mut self.rest, rest);
             self.queue(pcm);
         }
+        self.take_answers()?;
         self.send_queued().await
     }
 
@@ -119,11 +135,13 @@ impl AudioSender {
             }
             self.unsent.push_back(Chunk::End { count: self.next });
         }
-        self.send_queued().await?;
-        while !self.in_flight.is_empty() {
+        loop {
+            self.send_queued().await?;
+            if self.in_flight.is_empty() {
+                return Ok(self.next);
+            }
             self.confirm_oldest().await?;
         }
-        Ok(self.next)
     }
 
     fn queue(&mut self, pcm: Vec<i16>) {
@@ -147,52 +165,89 @@ impl AudioSender {
         while self.in_flight.len() < WINDOW
             && let Some(chunk) = self.unsent.front()
         {
-            let stored = self.start(chunk).await?;
+            let stored = start(&self.bus, self.recording_id, &self.request, chunk).await?;
+            let stored = stored.into_future();
             if let Some(chunk) = self.unsent.pop_front() {
-                self.in_flight.push_back((chunk, stored));
+                self.in_flight.push_back(InFlight { chunk, stored });
             }
         }
         Ok(())
     }
 
-    async fn start(&self, chunk: &Chunk) -> Result<PublishAckFuture, BusError> {
-        let subject = subjects::audio(self.recording_id);
-        let ((name, value), payload) = chunk.write();
-        let mut headers = self.request.headers();
-        headers.insert(name, value.as_str());
-        headers.insert(
-            headers::MESSAGE_ID,
-            chunk.message_id(self.recording_id).as_str(),
-        );
-        let bytes = payload.len();
-        self.bus
-            .jetstream()
-            .publish_with_headers(subject.clone(), headers, payload.into())
-            .await
-            .map_err(|error| bus::not_stored(&subject, bytes, error))
+    /// Waits for the answer to the oldest message, for a moment.
+    async fn confirm_oldest(&mut self) -> Result<(), BusError> {
+        if let Some(oldest) = self.in_flight.front_mut()
+            && let Ok(stored) = tokio::time::timeout(LOOK_EVERY, &mut oldest.stored).await
+        {
+            self.take_answer(stored)?;
+        }
+        self.take_answers()
     }
 
-    /// Waits until the oldest message is stored. When its answer was lost, those of the messages
-    /// after it most likely were too: all are sent again, and the server drops what it has.
-    async fn confirm_oldest(&mut self) -> Result<(), BusError> {
-        let Some((chunk, stored)) = self.in_flight.pop_front() else {
+    /// Takes the answers that are there. Those to what was sent on a connection that is lost don't
+    /// come, nor may the server have all of that: it is sent again on the next, before more sound is,
+    /// since who listens doesn't wait for it without end.
+    fn take_answers(&mut self) -> Result<(), BusError> {
+        if !self.bus.is_connected() {
             return Ok(());
-        };
-        let Err(error) = stored.await else {
+        }
+        let connections = self.bus.connections();
+        if connections != self.connections {
+            self.connections = connections;
+            self.send_again();
+            return Ok(());
+        }
+        while let Some(oldest) = self.in_flight.front_mut()
+            && let Some(stored) = (&mut oldest.stored).now_or_never()
+        {
+            self.take_answer(stored)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to the oldest message. When it was lost, those to the messages after it most
+    /// likely were too: all are sent again.
+    fn take_answer(&mut self, stored: Result<PublishAck, PublishError>) -> Result<(), BusError> {
+        let Err(error) = stored else {
+            self.in_flight.pop_front();
             self.lost = 0;
             return Ok(());
         };
         let error = bus::not_stored(&subjects::audio(self.recording_id), 0, error);
-        let rest = self.in_flight.drain(..).map(|(chunk, _)| chunk);
-        let again = std::iter::once(chunk).chain(rest);
-        self.unsent = again.chain(std::mem::take(&mut self.unsent)).collect();
+        self.send_again();
         self.lost += 1;
         if matches!(error, BusError::Full { .. }) || self.lost > LOST_ANSWERS {
             self.lost = 0;
             return Err(error);
         }
-        self.fill_window().await
+        Ok(())
     }
+
+    /// Has all that has no answer sent again; the server drops what it has.
+    fn send_again(&mut self) {
+        while let Some(InFlight { chunk, .. }) = self.in_flight.pop_back() {
+            self.unsent.push_front(chunk);
+        }
+    }
+}
+
+/// Sends a message; gives the server's answer once that comes.
+async fn start(
+    bus: &Bus,
+    recording_id: Uuid,
+    request: &Request,
+    chunk: &Chunk,
+) -> Result<PublishAckFuture, BusError> {
+    let subject = subjects::audio(recording_id);
+    let ((name, value), payload) = chunk.write();
+    let mut headers = request.headers();
+    headers.insert(name, value.as_str());
+    headers.insert(headers::MESSAGE_ID, chunk.message_id(recording_id).as_str());
+    let bytes = payload.len();
+    bus.jetstream()
+        .publish_with_headers(subject.clone(), headers, payload.into())
+        .await
+        .map_err(|error| bus::not_stored(&subject, bytes, error))
 }
 
 /// A message that had no room.
@@ -202,6 +257,14 @@ struct SetAside {
     sequence: u64,
     /// Which chunk was missing then.
     missing: u64,
+}
+
+/// Something that is missing between others.
+#[derive(Debug, Default)]
+struct Gap {
+    /// For how long it has been missing while sound came.
+    age: Duration,
+    looked_at: Option<Instant>,
 }
 
 /// Hears the sound of one recording from its start.
@@ -220,7 +283,7 @@ pub struct AudioListener {
     heard_at: Instant,
     /// When the consumer gave the last message, or was made.
     given_at: Instant,
-    gap_since: Option<Instant>,
+    gap: Gap,
     ended: bool,
 }
 
@@ -248,7 +311,7 @@ impl AudioListener {
             due: VecDeque::new(),
             heard_at: Instant::now(),
             given_at: Instant::now(),
-            gap_since: None,
+            gap: Gap::default(),
             ended: false,
         }
     }
@@ -284,7 +347,7 @@ impl AudioListener {
                 "some sound is missing; going on with what came after it"
             );
         }
-        self.gap_since = None;
+        self.gap = Gap::default();
         Rest { pcm, more }
     }
 
@@ -311,13 +374,22 @@ impl AudioListener {
     }
 
     /// Whether something is missing between others that nobody waits for any longer. The server has
-    /// nothing more now.
+    /// nothing more now. A client that is silent may have lost its connection, and what is missing with
+    /// it: only the time in which it speaks counts, or has said that all is sent.
     fn gap_is_too_old(&mut self) -> bool {
         if !self.sequencer.is_waiting() {
-            self.gap_since = None;
+            self.gap = Gap::default();
             return false;
         }
-        self.gap_since.get_or_insert_with(Instant::now).elapsed() > GAP_PATIENCE
+        let now = Instant::now();
+        let passed = self.gap.looked_at.map_or(Duration::ZERO, |at| now - at);
+        self.gap.looked_at = Some(now);
+        self.gap.age += if self.sequencer.has_end() {
+            passed
+        } else {
+            passed.min(QUIET)
+        };
+        self.gap.age > GAP_PATIENCE
     }
 
     fn go_on_after_gap(&mut self) {
@@ -378,7 +450,7 @@ impl AudioListener {
             }
             Taken::Due(due) => {
                 if !due.is_empty() {
-                    self.gap_since = None;
+                    self.gap = Gap::default();
                 }
                 self.due.extend(due.into_iter().map(Heard::Sound));
             }
@@ -410,7 +482,7 @@ impl AudioListener {
             self.hear_again();
             return Ok(());
         }
-        if self.gap_is_too_old() {
+        if self.sequencer.has_end() && self.gap_is_too_old() {
             self.go_on_after_gap();
             return Ok(());
         }

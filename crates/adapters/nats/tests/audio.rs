@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use speakr_contract::{
-    audio::{Chunk, MAX_CHUNK_BYTES},
+    audio::{CHUNK_SAMPLES, Chunk, MAX_CHUNK_BYTES},
     headers, subjects,
 };
 use speakr_nats::{
-    Bus, BusError,
+    Bus, BusConfig, BusError,
     audio::{self, AudioListener, AudioSender, Heard},
 };
+use speakr_testkit::proxy::Proxy;
 use uuid::Uuid;
 
 use crate::support::{platform, request};
@@ -209,6 +210,72 @@ async fn sound_goes_on_over_a_restart_of_the_server() {
         again.finish().await.unwrap();
     }
     assert_eq!(hearing.await.unwrap(), pcm);
+}
+
+#[tokio::test]
+async fn what_a_torn_connection_swallowed_is_sent_again_while_somebody_goes_on_speaking() {
+    let (nats, bus) = platform().await;
+    let port = nats.url().rsplit(':').next().unwrap().parse().unwrap();
+    let way = Proxy::to(port).unwrap();
+    let url = format!("nats://127.0.0.1:{}", way.port());
+    let theirs = Bus::connect(&BusConfig::new(&url, "client")).await.unwrap();
+    let id = Uuid::new_v4();
+    let mut sender = AudioSender::new(&theirs, id, request());
+    let mut listener = AudioListener::new(&bus, id);
+    let said = |number: i16| vec![number; CHUNK_SAMPLES];
+    let (pieces, swallowed) = (40, 10..15);
+    let speaking = async {
+        for number in 0..pieces {
+            if number == swallowed.start {
+                // What is sent now is on its way for ever.
+                way.hold();
+            } else if number == swallowed.end {
+                way.tear();
+                way.go_on();
+            }
+            sender.send(&said(number)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // They go on speaking, so nothing is finished.
+        loop {
+            sender.send(&[]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let hearing = async {
+        let mut heard = Vec::new();
+        while heard.len() < CHUNK_SAMPLES * usize::try_from(pieces).unwrap() {
+            if let Heard::Sound(pcm) = listener.next().await.unwrap() {
+                heard.extend(pcm);
+            }
+        }
+        heard
+    };
+    let heard = tokio::select! {
+        heard = tokio::time::timeout(Duration::from_secs(9), hearing) => heard.unwrap(),
+        () = speaking => unreachable!(),
+    };
+    let firsts: Vec<i16> = heard.into_iter().step_by(CHUNK_SAMPLES).collect();
+    assert_eq!(firsts, (0..pieces).collect::<Vec<i16>>());
+}
+
+#[tokio::test]
+async fn while_a_client_is_silent_what_is_missing_of_its_sound_is_waited_for() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let mut listener = AudioListener::new(&bus, id);
+    send_raw(&bus, id, &sound(0), None).await;
+    send_raw(&bus, id, &sound(2), None).await;
+    let sending = async {
+        // Longer than it is waited for somebody who goes on speaking.
+        tokio::time::sleep(Duration::from_secs(13)).await;
+        send_raw(&bus, id, &sound(3), None).await;
+        send_raw(&bus, id, &sound(1), None).await;
+        send_raw(&bus, id, &Chunk::End { count: 4 }, None).await;
+    };
+    let ((), heard) = tokio::join!(sending, all(&mut listener));
+    let firsts: Vec<i16> = heard.into_iter().step_by(4).collect();
+    assert_eq!(firsts, [0, 1, 2, 3]);
 }
 
 /// A message as long as may be, all of one sample.

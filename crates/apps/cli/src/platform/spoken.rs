@@ -303,6 +303,8 @@ impl Attempt<'_> {
                     None => ended = true,
                 },
                 told = self.caller.told() => self.meanwhile(told).await?,
+                // What was lost with a connection is noticed in a pause too.
+                () = tokio::time::sleep(LOOK_EVERY) => next = Some(Vec::new()),
             }
         }
         let sent_ms = samples_to_ms(sender.samples() + unsent);
