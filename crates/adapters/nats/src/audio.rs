@@ -284,6 +284,11 @@ pub struct AudioListener {
     /// When the consumer gave the last message, or was made.
     given_at: Instant,
     gap: Gap,
+    /// Whether the last message was the last in the stream when the server gave it, which may be long
+    /// ago: it waited here meanwhile.
+    was_last: bool,
+    /// When the server was last asked whether there is more.
+    asked_at: Option<Instant>,
     ended: bool,
 }
 
@@ -312,6 +317,8 @@ impl AudioListener {
             heard_at: Instant::now(),
             given_at: Instant::now(),
             gap: Gap::default(),
+            was_last: false,
+            asked_at: None,
             ended: false,
         }
     }
@@ -329,7 +336,13 @@ impl AudioListener {
             if self.ended {
                 return Ok(Heard::End);
             }
-            if let Err(error) = self.hear().await {
+            let asked_lately = self.asked_at.is_some_and(|at| at.elapsed() < QUIET);
+            let done = if self.was_last && !asked_lately {
+                self.ask_for_more().await
+            } else {
+                self.hear().await
+            };
+            if let Err(error) = done {
                 self.messages = None;
                 return Err(error);
             }
@@ -425,7 +438,7 @@ impl AudioListener {
             self.messages = None;
             return Ok(());
         }
-        let (sequence, caught_up) = (info.stream_sequence, info.pending == 0);
+        let (sequence, was_last) = (info.stream_sequence, info.pending == 0);
         let get = |name: &str| {
             let value = message.headers.as_ref().and_then(|h| h.get(name));
             value.map(|v| v.as_str().to_owned())
@@ -443,6 +456,7 @@ impl AudioListener {
         self.last_sequence = sequence;
         self.heard_at = Instant::now();
         self.given_at = self.heard_at;
+        self.was_last = was_last;
         match self.sequencer.take(chunk) {
             Taken::NoRoom => {
                 let missing = self.sequencer.next_number();
@@ -457,14 +471,34 @@ impl AudioListener {
         }
         if self.sequencer.is_complete() {
             self.ended = true;
-        } else if self.has_room_again(caught_up) {
+        } else if self.has_room_again(false) {
             self.hear_again();
-        } else if caught_up && self.gap_is_too_old() {
-            self.go_on_after_gap();
-        } else if caught_up {
-            self.due.push_back(Heard::CaughtUp);
         }
         Ok(())
+    }
+
+    /// Whether all that was sent has been heard, only the server knows: what it said with a message is
+    /// as old as that.
+    async fn ask_for_more(&mut self) -> Result<(), BusError> {
+        let last = last_sequence(&self.bus, self.recording_id).await?;
+        self.was_last = false;
+        self.asked_at = Some(Instant::now());
+        if last <= self.last_sequence {
+            self.all_heard(None);
+        }
+        Ok(())
+    }
+
+    /// Nothing more is there now; nothing has come for so long, where it is known.
+    fn all_heard(&mut self, silence: Option<Duration>) {
+        if self.has_room_again(true) {
+            self.hear_again();
+        } else if (silence.is_none() || self.sequencer.has_end()) && self.gap_is_too_old() {
+            self.go_on_after_gap();
+        } else {
+            self.due.push_back(Heard::CaughtUp);
+            self.due.extend(silence.map(Heard::Silence));
+        }
     }
 
     /// Nothing came for a while: there is nothing more now, or something is missing, or the server
@@ -478,16 +512,7 @@ impl AudioListener {
             }
             return Ok(());
         }
-        if self.has_room_again(true) {
-            self.hear_again();
-            return Ok(());
-        }
-        if self.sequencer.has_end() && self.gap_is_too_old() {
-            self.go_on_after_gap();
-            return Ok(());
-        }
-        self.due.push_back(Heard::CaughtUp);
-        self.due.push_back(Heard::Silence(self.heard_at.elapsed()));
+        self.all_heard(Some(self.heard_at.elapsed()));
         Ok(())
     }
 

@@ -260,6 +260,30 @@ async fn what_a_torn_connection_swallowed_is_sent_again_while_somebody_goes_on_s
 }
 
 #[tokio::test]
+async fn who_listens_slowly_is_caught_up_only_when_all_that_was_sent_is_heard() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let mut listener = AudioListener::new(&bus, id);
+    send_raw(&bus, id, &sound(0), None).await;
+    assert!(matches!(listener.next().await.unwrap(), Heard::Sound(_)));
+    for number in 1..20 {
+        send_raw(&bus, id, &sound(number), None).await;
+        // The server gives it away at once, as the last; it waits at the listener.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut heard = Vec::new();
+    loop {
+        match listener.next().await.unwrap() {
+            Heard::Sound(pcm) => heard.extend(pcm),
+            Heard::CaughtUp => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let firsts: Vec<i16> = heard.into_iter().step_by(4).collect();
+    assert_eq!(firsts, (1..20).collect::<Vec<i16>>());
+}
+
+#[tokio::test]
 async fn while_a_client_is_silent_what_is_missing_of_its_sound_is_waited_for() {
     let (_nats, bus) = platform().await;
     let id = Uuid::new_v4();

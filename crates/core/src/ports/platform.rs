@@ -105,7 +105,7 @@ pub struct PartialText {
 pub enum Heard {
     /// Sound, in order and without repeats.
     Sound(Vec<i16>),
-    /// All that was sent so far has been heard.
+    /// All that was sent up to now has been heard: not what was known of it a while ago.
     CaughtUp,
     /// The end mark, and all before it.
     End,
