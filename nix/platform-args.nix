@@ -16,4 +16,16 @@ in
 lib.optionalAttrs hostPlatform.isMinGW {
   # crane sets this itself otherwise, for the threads alone.
   CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS = "-L native=${staticCxx} -L native=${pkgs.windows.pthreads}/lib";
+
+  # The bindings to whisper.cpp that whisper-rs ships are those of systems whose "long" has eight bytes. Here
+  # they are made anew, from the headers that the compiler of the target itself reads.
+  LIBCLANG_PATH = "${lib.getLib pkgs.pkgsBuildHost.llvmPackages.libclang}/lib";
+  postPatch = ''
+    sed -i '/^WHISPER_DONT_GENERATE_BINDINGS/d' .cargo/config.toml
+  '';
+  preBuild = ''
+    headers=$($CC -E -v -x c /dev/null 2>&1 >/dev/null | sed -n '/^#include </,/^End of/ s/^ / -isystem /p' | tr -d '\n')
+    [ -n "$headers" ] || { echo "$CC doesn't tell where its headers are" >&2; exit 1; }
+    export BINDGEN_EXTRA_CLANG_ARGS="--target=${hostPlatform.config}$headers"
+  '';
 }

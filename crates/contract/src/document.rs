@@ -60,8 +60,9 @@ With `capture: client` (the default) the client sends the sound of the recording
 Messages may come twice and in any order. Publish through JetStream: what has been acknowledged is
 durable until the recording is kept. What wasn't, send again within five seconds, and as soon as a lost
 connection is back: a message that is missing between others is waited for until ten seconds of sound
-have come after it, and the text goes on without it then. Then stop the recording. A client that says
-nothing for 60 seconds has its recording finished with the sound that came.
+have come after it, and the text goes on without it then. Then stop the recording. A client that sends
+nothing for 60 seconds has its recording finished with the sound that came; one that pauses sends a
+message with a number and no sound every 15 seconds or so.
 
 A file too large for one message (8 MB) goes the same way: decode it, start, send, stop.
 ";

@@ -27,6 +27,9 @@ use crate::{
 
 /// Messages that may be on their way without the server's answer: 12.8 s of sound.
 const WINDOW: usize = 128;
+/// Who has had no sound to send for so long says that they are still there, with a message that has
+/// none: after a minute of silence a transcriber finishes the recording.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often it is looked, while an answer is waited for, whether the connection is a new one.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often in a row the server's answer may be lost before the sender gives up.
@@ -63,6 +66,8 @@ pub struct AudioSender {
     in_flight: VecDeque<InFlight>,
     /// Connections made when the first of those was sent.
     connections: u64,
+    /// When the last message was made.
+    made_at: Instant,
     /// How often in a row the server's answer was lost.
     lost: u32,
     ended: bool,
@@ -92,6 +97,7 @@ impl AudioSender {
             unsent: VecDeque::new(),
             in_flight: VecDeque::new(),
             connections: bus.connections(),
+            made_at: Instant::now(),
             lost: 0,
             ended: false,
         }
@@ -104,8 +110,8 @@ impl AudioSender {
     }
 
     /// Sends `pcm` (16 kHz mono); what doesn't fill a message waits for the next call. It also notices
-    /// what was lost with a connection, and sends that again: call it now and then with no sound where
-    /// none comes.
+    /// what was lost with a connection, and sends that again, and tells who listens that somebody is
+    /// there: call it every few seconds with no sound where none comes.
     ///
     /// # Errors
     /// [`BusError::Full`] and others. Nothing is lost then: what isn't stored waits here for the
@@ -116,6 +122,10 @@ impl AudioSender {
         while self.rest.len() >= CHUNK_SAMPLES {
             let rest = self.rest.split_off(CHUNK_SAMPLES);
             let pcm = std::mem::replace(&mut self.rest, rest);
+            self.queue(pcm);
+        }
+        if self.made_at.elapsed() > KEEP_ALIVE && !self.ended {
+            let pcm = std::mem::take(&mut self.rest);
             self.queue(pcm);
         }
         self.take_answers()?;
@@ -147,6 +157,7 @@ impl AudioSender {
     fn queue(&mut self, pcm: Vec<i16>) {
         let number = self.next;
         self.next += 1;
+        self.made_at = Instant::now();
         self.unsent.push_back(Chunk::Sound { number, pcm });
     }
 

@@ -284,6 +284,38 @@ async fn who_listens_slowly_is_caught_up_only_when_all_that_was_sent_is_heard() 
 }
 
 #[tokio::test]
+async fn who_pauses_for_long_is_heard_to_be_there_still_and_nothing_comes_into_the_sound() {
+    let (_nats, bus) = platform().await;
+    let id = Uuid::new_v4();
+    let mut listener = AudioListener::new(&bus, id);
+    let mut sender = AudioSender::new(&bus, id, request());
+    let pcm = vec![7; CHUNK_SAMPLES + 5];
+    let speaking = async {
+        sender.send(&pcm).await.unwrap();
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            sender.send(&[]).await.unwrap();
+        }
+        sender.send(&pcm).await.unwrap();
+        sender.finish().await.unwrap();
+    };
+    let hearing = async {
+        let (mut heard, mut longest) = (Vec::new(), Duration::ZERO);
+        loop {
+            match listener.next().await.unwrap() {
+                Heard::Sound(pcm) => heard.extend(pcm),
+                Heard::Silence(silence) => longest = longest.max(silence),
+                Heard::CaughtUp => {}
+                Heard::End => return (heard, longest),
+            }
+        }
+    };
+    let ((), (heard, longest)) = tokio::join!(speaking, hearing);
+    assert_eq!(heard, [pcm.clone(), pcm.clone()].concat());
+    assert!(longest < Duration::from_secs(18), "{longest:?}");
+}
+
+#[tokio::test]
 async fn while_a_client_is_silent_what_is_missing_of_its_sound_is_waited_for() {
     let (_nats, bus) = platform().await;
     let id = Uuid::new_v4();

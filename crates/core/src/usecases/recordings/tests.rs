@@ -90,6 +90,30 @@ async fn sound_that_is_sent_is_kept_and_becomes_text_when_it_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_pauses_for_long_and_says_so_without_sound_goes_on_in_the_same_recording() {
+    let world = Arc::new(World::default());
+    let (replica, asked) = (replica(&world), asked(&world));
+    let id = asked.own_recording();
+    world.send(id, seconds(2));
+    let work = started(&replica, &asked);
+    for _ in 0..20 {
+        pass(15).await;
+        world.send(id, [Heard::Sound(Vec::new())]);
+    }
+    assert_eq!(world.state(id), RecordingState::Capturing);
+    world.send(id, seconds(1));
+    world.send(id, [Heard::End]);
+    replica.recordings.stop(id, stop(true)).await.unwrap();
+    assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
+    assert_eq!(world.kept(id).pcm, speech(3));
+    assert!(
+        matches!(world.told().pop(), Some(Told::Succeeded(..))),
+        "{:?}",
+        world.told()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_label_that_is_given_while_somebody_speaks_or_the_text_is_made_holds() {
     for captured in [false, true] {
         let world = Arc::new(World::default());
