@@ -39,6 +39,7 @@ macro_rules! index_cases {
             what_has_no_words_waits_for_no_vector
             a_new_tag_holds_for_words_and_vectors_and_leaves_the_text
             keyword_hits_within_times_are_not_lost_behind_better_ones_outside
+            keyword_hits_are_the_best_of_what_passes_whether_few_or_many_do
             a_vector_of_the_wrong_length_is_refused_and_changes_nothing
             what_ranks_the_same_as_the_last_is_found_too
             putting_the_same_in_again_changes_nothing
@@ -463,6 +464,37 @@ pub async fn keyword_hits_within_times_are_not_lost_behind_better_ones_outside(i
     let hits = index.keyword_hits("apple", None, &filter, 5).await.unwrap();
     assert_eq!(hits.len(), 1);
     assert_eq!(hits[0].recording_id, wanted.recording_id);
+}
+
+pub async fn keyword_hits_are_the_best_of_what_passes_whether_few_or_many_do(index: &dyn Index) {
+    let mut numbers = Numbers(11);
+    // The older a recording, the fewer other words beside the one looked for: the better it ranks.
+    for i in 0..600 {
+        let text = format!("apple{}", " pear".repeat(usize::try_from(i).unwrap()));
+        put(index, &recording_at(i, &[]), &[&text], &mut numbers).await;
+    }
+    let all = index.keyword_hits("apple", None, &Filter::default(), 600);
+    let all = all.await.unwrap();
+    assert_eq!(all.len(), 600);
+    for since in [10, 200, 420, 570] {
+        let filter = Filter {
+            since: Some(Timestamp::from_second(since).unwrap()),
+            ..Filter::default()
+        };
+        let passing = index.list(&filter, 600).await.unwrap();
+        let passing: HashSet<_> = passing.iter().map(|e| e.recording.recording_id).collect();
+        let passes = |id: &RecordingId| passing.contains(id);
+        let wanted: HashSet<_> = all
+            .iter()
+            .map(|hit| hit.recording_id)
+            .filter(passes)
+            .take(7)
+            .collect();
+        let found = index.keyword_hits("apple", None, &filter, 7).await.unwrap();
+        let found: HashSet<_> = found.iter().map(|hit| hit.recording_id).collect();
+        assert!(found.is_superset(&wanted), "since {since}");
+        assert!(found.iter().all(|id| passes(id)), "since {since}");
+    }
 }
 
 pub async fn a_vector_of_the_wrong_length_is_refused_and_changes_nothing(index: &dyn Index) {
