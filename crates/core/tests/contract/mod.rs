@@ -496,7 +496,7 @@ pub async fn keyword_hits_are_the_best_of_what_passes_whether_few_or_many_do(ind
         let found = index.keyword_hits("apple", None, &filter, 7).await.unwrap();
         let found: HashSet<_> = found.iter().map(|hit| hit.recording_id).collect();
         assert!(found.is_superset(&wanted), "since {since}");
-        assert!(found.iter().all(|id| passes(id)), "since {since}");
+        assert!(found.iter().all(passes), "since {since}");
     }
 }
 
