@@ -291,8 +291,8 @@ impl Segmenter {
     }
 
     fn is_speech(&self, stretch: &Range<u64>) -> bool {
-        self.continued == Some(stretch.start)
-            || stretch.end - stretch.start >= self.frames_in(self.config.min_speech_ms)
+        let is_long = stretch.end - stretch.start >= self.frames_in(self.config.min_speech_ms);
+        is_long || self.continued == Some(stretch.start) && !stretch.is_empty()
     }
 
     fn first_frame(&self) -> Option<u64> {
@@ -395,6 +395,8 @@ impl Segmenter {
             return self.close(i + 1, until);
         }
         let frame = self.quietest_frame(earliest / self.frame_len + 1);
+        // Not in a gap that is going on: whether its frames count as speech isn't known before its end.
+        let frame = self.current.as_ref().map_or(frame, |c| frame.min(c.end));
         self.split_stretch(frame);
         let whole = self.speech.iter().take_while(|r| r.end <= frame).count();
         self.close(whole, frame * self.frame_len)

@@ -260,6 +260,34 @@ fn any_config() -> impl Strategy<Value = SegmenterConfig> {
     ]
 }
 
+#[test]
+fn frames_of_a_short_gap_count_as_speech_also_where_a_piece_that_is_too_long_is_cut_in_it() {
+    let config = SegmenterConfig {
+        longest_ms: 3_000,
+        earliest_cut_ms: 1_000,
+        padding_ms: 100,
+        pauses: vec![(0, 300), (1_000, 100)],
+        ..SegmenterConfig::live()
+    };
+    let parts = [
+        (105, 0.02),
+        (42, 0.97),
+        (54, 0.02),
+        (51, 0.55),
+        (323, 0.4),
+        (2, 0.02),
+        (1, 0.4),
+    ];
+    let (pcm, probabilities) = runs(&parts);
+    let pieces = cut(&config, &pcm, &probabilities, &[1_600]);
+    let speech: u64 = pieces.iter().map(Piece::speech_samples).sum();
+    let expected: usize = stretches(&config, &probabilities)
+        .iter()
+        .map(ExactSizeIterator::len)
+        .sum();
+    assert_eq!(speech, (expected * FRAME) as u64);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
