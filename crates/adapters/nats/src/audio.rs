@@ -64,7 +64,7 @@ pub struct AudioSender {
     /// Messages that wait to be sent.
     unsent: VecDeque<Chunk>,
     in_flight: VecDeque<InFlight>,
-    /// Connections made when the first of those was sent.
+    /// Connections made when it was last looked whether there is a new one.
     connections: u64,
     /// When the last message was made.
     made_at: Instant,
@@ -523,6 +523,8 @@ impl AudioListener {
             }
             return Ok(());
         }
+        // It has been asked.
+        self.was_last = false;
         self.all_heard(Some(self.heard_at.elapsed()));
         Ok(())
     }
