@@ -61,8 +61,11 @@ let
         cargoArtifacts = craneLib.buildDepsOnly (
           args
           // {
-            # The dependencies alone: there is no such binary without the sources.
-            cargoExtraArgs = lib.replaceStrings [ " --bin ${binary}" ] [ "" ] args.cargoExtraArgs;
+            # The dependencies alone: there is no such binary without the sources. crane would check them
+            # before it builds them, which only clippy has a use for.
+            buildPhaseCargoCommand = "cargoWithProfile build ${
+              lib.replaceStrings [ " --bin ${binary}" ] [ "" ] args.cargoExtraArgs
+            }";
           }
         );
         meta = {
