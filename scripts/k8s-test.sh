@@ -57,6 +57,12 @@ alone() {
     fi
 }
 
+# What goes into images beside the programs: brought now, for the rig has no network of its own.
+have_parts() {
+    local tool
+    for tool in nats postgres s3; do scripts/tools.sh "$tool" >/dev/null || return; done
+}
+
 # Starts the rig in mode $1, runs the rest in it, and ends it.
 in_rig() {
     local mode=$1 run result=0 try
@@ -106,6 +112,8 @@ if wanted node; then
     if [ ! -x "$programs/speakr" ] || [ ! -x "$programs/speakr-transcriber" ]; then
         not_run="$not_run
   node: there are no programs in $programs ('cargo build --workspace --bins' makes them)."
+    elif ! have_parts; then
+        failed="$failed node"
     elif [ -n "$rig" ] && [ "$(id -u)" = 0 ] && has containerd; then
         # Nothing in the rig enforces network policies, but a program beside it; its volumes are folders.
         run_node() {

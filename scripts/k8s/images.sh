@@ -57,7 +57,8 @@ image speakr-nats --entrypoint=/usr/bin/nats-server --cmd="--config /etc/nats/na
 
 # PostgreSQL finds its files beside its programs, and PyPI's its libraries where the package has them;
 # it is the one image with a shell.
-postgres=$(dirname "$(dirname "$(readlink -f "$("$ROOT/scripts/tools.sh" postgres)/postgres")")")
+postgres=$("$ROOT/scripts/tools.sh" postgres)
+postgres=$(dirname "$(dirname "$(readlink -f "$postgres/postgres")")")
 package=$(dirname "$postgres")
 inside=/opt/${package##*/}/${postgres##*/}
 {
