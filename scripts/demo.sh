@@ -42,7 +42,7 @@ show list
 step "Finding it by meaning: \"$QUERY\""
 spoken=$("$speakr" list --json | tr '[:upper:]' '[:lower:]')
 for word in $QUERY; do
-    if printf '%s' "$spoken" | grep -qw -- "$word"; then
+    if grep -qw -- "$word" <<<"$spoken"; then
         die "the question was to share no word with the speech, and \"$word\" was spoken."
     fi
 done

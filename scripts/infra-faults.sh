@@ -58,7 +58,7 @@ plant() {
         return 1
     fi
     # In one line: Terraform breaks its messages into several.
-    tr '\n│' '  ' <"$log" | tr -s ' ' | grep -q -- "$words" || {
+    tr '\n│' '  ' <"$log" | tr -s ' ' | grep -c -- "$words" >/dev/null || {
         tail -n 30 "$log" >&2
         printf 'WRONG     %2d %s: %s failed, and not for "%s"\n' "$number" "$name" "$check" "$words"
         return 1

@@ -19,7 +19,17 @@ check() {
 # fetched here: the lint neither needs nor waits for a network.
 has_advisory_db() {
     find "${CARGO_HOME:-$HOME/.cargo}/advisory-db" "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" \
-        -name 'RUSTSEC-*.md' -print 2>/dev/null | head -n 1 | grep -q .
+        -name 'RUSTSEC-*.md' -print 2>/dev/null | grep -c . >/dev/null
+}
+
+# With "pipefail" what comes before "| grep -q" or "| head" may die of the pipe that they close, and then what was
+# found counts as not found. Here-strings, "grep -c … >/dev/null" and "sed -n 1p" read to the end.
+whole_pipes() {
+    local found
+    found=$(git ls-files -z -- '*.sh' .ci/run scripts/release/stand-ins | xargs -0 grep -nE '[^|]\| *(grep +-[a-zA-Z]*q|head )' /dev/null |
+        grep -vE '^scripts/(install|lint)\.sh:|^[^:]*:[0-9]+: *#') || return 0
+    printf '%s\n' "$found" >&2
+    return 1
 }
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
@@ -54,6 +64,7 @@ else
 fi
 check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run \
     .github/scripts/*.sh scripts/release/stand-ins/*
+check "pipes that are read to their end" whole_pipes
 check "workflows" "$actionlint_bin/actionlint" -shellcheck "$shellcheck_bin/shellcheck" -pyflakes ""
 # What could be made of them by somebody who means ill; without asking GitHub.
 check "safety of workflows" "$zizmor_bin/zizmor" --offline --no-progress --quiet --persona pedantic .github

@@ -35,10 +35,10 @@ fi
 # What is released now is what every later change is compared with.
 kept=$(scripts/keep-contract.sh --check 2>&1) || wrong+=("the contract of $version isn't kept: $(printf '%s' "$kept" | tail -n 1)")
 left=$(awk '/^## \[Unreleased\]/ { inside = 1; next } /^## / { inside = 0 } inside && NF && !/^###/' CHANGELOG.md)
-[ -z "$left" ] || wrong+=("CHANGELOG.md has lines under \"Unreleased\" that belong to $version or to no release: $(printf '%s' "$left" | head -n 1) …")
+[ -z "$left" ] || wrong+=("CHANGELOG.md has lines under \"Unreleased\" that belong to $version or to no release: ${left%%$'\n'*} …")
 
 if [ "$(git rev-parse --is-inside-work-tree 2>/dev/null)" = true ]; then
-    changed=$(git status --porcelain --untracked-files=no | head -n 5)
+    changed=$(git status --porcelain --untracked-files=no | sed -n 1,5p)
     [ -z "$changed" ] || wrong+=("the checkout differs from its commit: $(printf '%s' "$changed" | tr '\n' ';')")
     tagged=$(git rev-parse --verify --quiet "refs/tags/$tag^{commit}" || true)
     if [ -z "$tagged" ]; then

@@ -63,12 +63,12 @@ summary() { if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then printf '%s\n' "$@" >>"$GI
 # "vMAJOR.MINOR.PATCH", with or without "-rc.1" or the like (semver.org, without build metadata, which a
 # tag of an image can't hold).
 is_version_tag() {
-    printf '%s' "$1" | grep -Eq '^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$'
+    grep -Eq '^v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$' <<<"$1"
 }
 is_prerelease() { case $1 in *-*) ;; *) return 1 ;; esac }
 # What an image may be tagged with here: a version, or a build of main.
 need_tag() {
-    is_version_tag "$1" || printf '%s' "$1" | grep -Eq '^main-[0-9a-f]{7,40}$' ||
+    is_version_tag "$1" || grep -Eq '^main-[0-9a-f]{7,40}$' <<<"$1" ||
         die "\"$1\" is neither a version (v1.2.3) nor a build of main (main-COMMIT)."
 }
 

@@ -37,7 +37,7 @@ options=(--level smoke --url "$SPEAKR_API_URL")
 if [ -n "${SPEAKR_API_TOKEN_FILE:-}" ]; then options+=(--token-file "$SPEAKR_API_TOKEN_FILE"); fi
 "$validate" "${options[@]}" --report junit >"$DIST/reports/validate-$environment.xml" || {
     code=$?
-    grep -E '<(failure|error)' "$DIST/reports/validate-$environment.xml" | head -n 10 >&2 || true
+    grep -E '<(failure|error)' "$DIST/reports/validate-$environment.xml" | sed -n 1,10p >&2 || true
     die "speakr-validate found faults in $environment (it ended with $code); $DIST/reports/validate-$environment.xml has all of it."
 }
 say "  validated: $(grep -c '<testcase' "$DIST/reports/validate-$environment.xml" || true) checks"

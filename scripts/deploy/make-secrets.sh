@@ -22,7 +22,7 @@ umask 077
 cd "$WORK"
 
 there=$(k get secrets -o name)
-if printf '%s\n' "$there" | grep -qx secret/speakr-nats; then
+if grep -qx secret/speakr-nats <<<"$there"; then
     die "secrets are there already, and stay. To begin anew: kubectl --namespace $NAMESPACE delete secrets \\
   speakr-{nats,transcriber,embedder,query-svc,migrate,postgres,s3,clients} speakr-tls
 (with the volumes, or their passwords don't fit any more: docs/deployment.md)."

@@ -55,7 +55,7 @@ if [ -n "$facts" ]; then
     known=$(sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p' "$overlay/environment/environment.env")
     while IFS='=' read -r name value; do
         case $name in "" | "#"*) continue ;; esac
-        printf '%s\n' "$known" | grep -qx "$name" || die "$facts: no manifest of $environment knows a fact $name; there are: $(words "$known")"
+        grep -qx "$name" <<<"$known" || die "$facts: no manifest of $environment knows a fact $name; there are: $(words "$known")"
         [ -n "$value" ] || die "$facts: $name has no value."
     done <"$facts"
     grep -q '^ENVIRONMENT=' "$facts" || printf 'ENVIRONMENT=%s\n' "$environment" >"$WORK/facts.env"

@@ -84,7 +84,7 @@ stuck_pods() {
         | (map(select(.reason == "CrashLoopBackOff" and .crashes >= 2)) | first | if . then
               "now\tpod \(.pod) has crashed \(.crashes) times" else empty end),
           (map(select(.reason != "CrashLoopBackOff")) | first | if . then
-              "later\tpod \(.pod): \(.reason) of \(.image): \(.message | .[0:200])" else empty end)' | head -n 1) || return 1
+              "later\tpod \(.pod): \(.reason) of \(.image): \(.message | .[0:200])" else empty end)' | sed -n 1p) || return 1
     STUCK=${found#*$'\t'}
     case $found in
     now*) return 0 ;;
@@ -122,7 +122,7 @@ wait_for_rollouts() {
             | .[]') || state="wait	the cluster doesn't answer"
         [ -n "$state" ] || return 0
         case $state in late*)
-            WHY="$(printf '%s' "$state" | sed -n 's/^late\t//p' | head -n 1); it made no progress for longer than its progressDeadlineSeconds. $(why_not_ready)"
+            WHY="$(sed -n 's/^late\t//p' <<<"$state" | sed -n 1p); it made no progress for longer than its progressDeadlineSeconds. $(why_not_ready)"
             return 1
             ;;
         esac

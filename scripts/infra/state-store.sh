@@ -73,7 +73,7 @@ lock_holds() {
     HOLDER=""
     exec 9>&-
     refused locked-by-the-dead "Error acquiring the state lock" tf plan -var-file="$values"
-    id=$(sed -nE 's/^.*ID: +([0-9a-f-]{36}).*$/\1/p' "$out/locked-by-the-dead.log" | head -n 1)
+    id=$(sed -nE 's/^.*ID: +([0-9a-f-]{36}).*$/\1/p' "$out/locked-by-the-dead.log" | sed -n 1p)
     refused unlock-another "LocalID\|lock ID\|does not match\|failed to retrieve lock info\|Failed to unlock" tf force-unlock -force 00000000-0000-0000-0000-000000000000
     phase unlock tf force-unlock -force "$id"
     phase plan-after-unlock tf plan -var-file="$values" -detailed-exitcode

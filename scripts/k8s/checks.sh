@@ -35,7 +35,7 @@ refused() {
     shift 2
     if said=$("$@" 2>&1); then
         fail "$name: it was not refused" "$said"
-    elif printf '%s' "$said" | grep -Eq -- "$pattern"; then
+    elif grep -Eq -- "$pattern" <<<"$said"; then
         pass "$name"
     else
         fail "$name: it failed, but not with \"$pattern\"" "$said"

@@ -21,7 +21,7 @@ start_node_test() {
         echo "patches:"
         if [ "$three" ]; then
             # Here all of them are on one node.
-            printf -- '- patch: |\n    - op: remove\n      path: /spec/template/spec/topologySpreadConstraints\n  target: {kind: StatefulSet, name: speakr-nats}\n'
+            printf '  - patch: |\n      - op: remove\n        path: /spec/template/spec/topologySpreadConstraints\n    target: {kind: StatefulSet, name: speakr-nats}\n'
             sed -i 's#^  - ../../components/small#  - ../../components/nats-cluster\n&#' "$tree/k8s/overlays/dev-in-cluster/kustomization.yaml"
         fi
     } >>"$tree/k8s/overlays/dev-in-cluster/kustomization.yaml"
@@ -81,7 +81,7 @@ end_node_test() {
 
 push() { # LAYOUT NAME → the image by digest
     local digest
-    digest=$(sed -n 's/.*"digest": "\(sha256:[0-9a-f]*\)".*/\1/p' "$1/index.json" | head -n 1)
+    digest=$(sed -n 's/.*"digest": "\(sha256:[0-9a-f]*\)".*/\1/p' "$1/index.json" | sed -n 1p)
     crane push --insecure "$1" "$registry/$2:test" >/dev/null 2>"$work/push.log" || die "$2 can't be pushed: $(cat "$work/push.log")"
     printf '%s=%s/%s@%s\n' "$2" "$registry" "$2" "$digest"
 }
@@ -230,7 +230,7 @@ speak_all_the_while() {
     while [ -e "$work/loading" ]; do
         code=0
         CLIENT=load client transcribe --json "$ROOT/assets/speech/austen-0880.wav" >"$work/command" 2>"$work/command.log" || code=$?
-        printf '%s %s\n' "$code" "$(jq -r '.text // empty' "$work/command" 2>/dev/null | head -n 1 | cut -c1-60)$([ "$code" = 0 ] || tail -n 2 "$work/command.log" | tr '\n' ' ')" >>"$work/commands"
+        printf '%s %s\n' "$code" "$(jq -r '.text // empty' "$work/command" 2>/dev/null | sed -n 1p | cut -c1-60)$([ "$code" = 0 ] || tail -n 2 "$work/command.log" | tr '\n' ' ')" >>"$work/commands"
         sleep 0.5
     done
 }
@@ -240,8 +240,8 @@ stop_load() { # NAME
     wait_for_jobs
     answers=$(wc -l <"$work/answers" | tr -d ' ')
     commands=$(wc -l <"$work/commands" | tr -d ' ')
-    equal "$1: of $answers requests those that weren't answered with 200" "" "$(grep -v '^200 ' "$work/answers" | sort | uniq -c | head -n 5)"
-    equal "$1: of $commands commands those without a text" "" "$(grep -v '^0 [^ ]' "$work/commands" | sort | uniq -c | head -n 5)"
+    equal "$1: of $answers requests those that weren't answered with 200" "" "$(grep -v '^200 ' "$work/answers" | sort | uniq -c | sed -n 1,5p)"
+    equal "$1: of $commands commands those without a text" "" "$(grep -v '^0 [^ ]' "$work/commands" | sort | uniq -c | sed -n 1,5p)"
     check "$1: there was load" [ "$answers" -ge 20 -a "$commands" -ge 2 ]
 }
 wait_for_jobs() {
@@ -394,7 +394,7 @@ tell_use() {
         | [$pod, .name, (.containerID | sub("^.*//"; "")), .restartCount,
            (.name as $n | $spec[] | select(.name == $n) | .resources.limits.memory)] | @tsv' |
         while IFS=$'\t' read -r pod name id count limit; do
-            folder=$(find "$root" -type d -name "*$id*" 2>/dev/null | head -n 1)
+            folder=$(find "$root" -type d -name "*$id*" 2>/dev/null | sed -n 1p)
             [ -n "$folder" ] || continue
             peak=$(cat "$folder/memory.max_usage_in_bytes" 2>/dev/null || cat "$folder/memory.peak" 2>/dev/null || echo 0)
             rss=$(awk '$1 == "total_rss" || $1 == "anon" { print $2; exit }' "$folder/memory.stat" 2>/dev/null || echo 0)

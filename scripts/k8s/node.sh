@@ -55,7 +55,7 @@ check "the command-line program, over the bus (TLS)" transcribes "$ROOT/assets/s
 within 60 "… and finds it over the API" finds "what a citizen can do" country
 if [ "$with_collector" ]; then
     within 90 "the collector takes what the services tell it" sh -c \
-        "kubectl -n speakr logs deploy/speakr-otel-collector --tail=200 | grep -q '\"otelcol.signal\":\"metrics\"\|Metrics'"
+        "kubectl -n speakr logs deploy/speakr-otel-collector --tail=200 | grep -c '\"otelcol.signal\":\"metrics\"\|Metrics' >/dev/null"
 else
     not_run "the collector (SPEAKR_OTELCOL names no OpenTelemetry Collector)"
 fi

@@ -64,7 +64,7 @@ names=$(
         k8s/base/migrate.yaml k8s/components/aws/mounts/database-tls.yaml k8s/components/aws/streams-backup.yaml
 )
 for name in $names; do
-    printf '%s\n' "$known" "${name%_FILE}" "${others[@]}" | sort | uniq -d | grep -qx "${name%_FILE}" || unknown="$unknown $name"
+    printf '%s\n' "$known" "${name%_FILE}" "${others[@]}" | sort | uniq -d | grep -cx "${name%_FILE}" >/dev/null || unknown="$unknown $name"
 done
 equal "settings that no service knows: none" "" "$unknown"
 equal "settings were looked at" yes "$([ "$(printf '%s\n' "$names" | wc -l)" -ge 25 ] && echo yes)"
@@ -95,12 +95,12 @@ done
 equal "metrics of alerts that no service measures: none" "" "$unknown"
 missing=""
 for anchor in $(sed -n 's/.*runbook: docs\/runbook.md#//p' k8s/monitoring/alerts.yaml | sort -u); do
-    grep '^##* ' docs/runbook.md | sed "s/^#* //; s/[^A-Za-z0-9 -]//g; s/ /-/g" | tr '[:upper:]' '[:lower:]' | grep -qx "$anchor" || missing="$missing $anchor"
+    grep '^##* ' docs/runbook.md | sed "s/^#* //; s/[^A-Za-z0-9 -]//g; s/ /-/g" | tr '[:upper:]' '[:lower:]' | grep -cx "$anchor" >/dev/null || missing="$missing $anchor"
 done
 equal "places in the runbook that alerts name and it hasn't: none" "" "$missing"
 missing=""
 for alert in $(sed -n 's/.*alert: //p' k8s/monitoring/alerts.yaml); do
-    grep -A2 "alertname: $alert$" k8s/monitoring/alerts_test.yaml | grep -q exp_alerts || missing="$missing $alert"
+    grep -A2 "alertname: $alert$" k8s/monitoring/alerts_test.yaml | grep -c exp_alerts >/dev/null || missing="$missing $alert"
 done
 equal "alerts without a case in which they come: none" "" "$missing"
 if has promtool; then

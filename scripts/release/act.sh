@@ -41,7 +41,7 @@ workflow() {
     RUN_PID=$!
     if [ -n "${MEANWHILE:-}" ]; then "$MEANWHILE" "$RUN_PID" || true; fi
     wait "$RUN_PID" || CODE=$?
-    STAGE=$(sed -n 's/^\[release\/\([^]]*\)\].*Job failed.*/\1/p' "$LOG" | head -n 1 | sed 's/ *$//')
+    STAGE=$(sed -n 's/^\[release\/\([^]]*\)\].*Job failed.*/\1/p' "$LOG" | sed -n 1p | sed 's/ *$//')
     jobs=$(grep -c 'Job succeeded' "$LOG" || true)
     say "  act: ended with $CODE, $jobs jobs succeeded${STAGE:+, \"$STAGE\" failed}"
 }

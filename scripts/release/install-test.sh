@@ -64,7 +64,7 @@ sums "$work/www/other/latest/download"
 python3 -u -m http.server --bind 127.0.0.1 --directory "$work/www" 0 >"$work/server.log" 2>&1 </dev/null &
 server=$!
 for _ in $(seq 100); do
-    port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$work/server.log" | head -n 1)
+    port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' "$work/server.log" | sed -n 1p)
     [ -z "$port" ] || break
     sleep 0.1
 done
@@ -115,7 +115,7 @@ shell="sh"
 rm -rf "$work/prefix"
 check "it is installed" install whole
 equal "it is what was packed" "$(digest_of "$work/whole")" "$(digest_of "$work/prefix/bin/speakr")"
-check "it hears what is said" sh -c "'$work/prefix/bin/speakr' transcribe --no-save '$ROOT/assets/speech/jfk.wav' | grep -qi country"
+check "it hears what is said" sh -c "'$work/prefix/bin/speakr' transcribe --no-save '$ROOT/assets/speech/jfk.wav' | grep -ci country >/dev/null"
 check "it is taken away again" install whole --uninstall
 step "What it says without a place to download from"
 refused "no repository" "SPEAKR_REPOSITORY" env -u SPEAKR_RELEASES HOME="$work/home" sh scripts/install.sh

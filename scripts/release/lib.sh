@@ -214,7 +214,7 @@ fault() {
     if [ "$CODE" = 0 ]; then fail "$name: the release went through"; return; fi
     equal "$name: it ends in" "$stage" "$STAGE"
     if grep -Eq -- "$pattern" "$LOG"; then
-        why=$(grep -E -- "$pattern" "$LOG" | head -n 1 | sed 's/^ *//; s/^error: //')
+        why=$(grep -E -- "$pattern" "$LOG" | sed -n 1p | sed 's/^ *//; s/^error: //')
         pass "$name: it says why"
     else
         why="?"
