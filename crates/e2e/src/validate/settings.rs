@@ -137,7 +137,15 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), url.to_owned()))
 }
 
-/// What the variable `name` holds, or the file that `name`_FILE names.
+/// The path that the variable `name` holds; an empty one is none.
+fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// What the variable `name` holds, or the file that `name`_FILE names. Empty ones count as not set: that is how
+/// workflows hand over what isn't there.
 pub(super) fn variable(name: &str) -> Result<Option<String>, String> {
     if let Ok(value) = std::env::var(name)
         && !value.is_empty()
@@ -145,7 +153,7 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, String> {
         return Ok(Some(value));
     }
     let file = format!("{name}_FILE");
-    let Some(path) = std::env::var_os(&file) else {
+    let Some(path) = path(&file) else {
         return Ok(None);
     };
     let text = std::fs::read_to_string(&path)
@@ -183,7 +191,6 @@ impl BusAccess {
         }
         config.inbox_prefix = variable("NATS_INBOX_PREFIX")?
             .or_else(|| user.as_ref().map(|user| format!("_INBOX_{user}")));
-        let path = |name| std::env::var_os(name).map(PathBuf::from);
         config.tls = TlsFiles {
             ca: path("NATS_CA"),
             client: path("NATS_CERT").zip(path("NATS_KEY")),
