@@ -26,10 +26,13 @@ has_advisory_db() {
 # found counts as not found. Here-strings, "grep -c … >/dev/null" and "sed -n 1p" read to the end.
 whole_pipes() {
     local found
-    found=$(git ls-files -z -- '*.sh' .ci/run scripts/release/stand-ins | xargs -0 grep -nE '[^|]\| *(grep +-[a-zA-Z]*q|head )' /dev/null |
-        grep -vE '^scripts/(install|lint)\.sh:|^[^:]*:[0-9]+: *#') || return 0
-    printf '%s\n' "$found" >&2
-    return 1
+    # shellcheck disable=SC2016  # $0 is awk's
+    found=$(git ls-files -z -- '*.sh' .ci/run scripts/release/stand-ins | xargs -0 awk \
+        '/[^|]\| *(grep +-[a-zA-Z]*q|head )/ && !/^ *#/ && FILENAME !~ /^scripts\/(install|lint)\.sh$/ { print FILENAME ":" FNR ": " $0 }') || return
+    [ -z "$found" ] || {
+        printf '%s\n' "$found" >&2
+        return 1
+    }
 }
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
