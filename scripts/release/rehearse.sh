@@ -14,14 +14,25 @@
 # shellcheck source=scripts/release/act.sh
 . "$ROOT/scripts/release/act.sh"
 
-# Puts the table of faults into docs/release.md.
+# Puts the rows of this run into the table of docs/release.md: each in the place of the row of that name, or below the others.
+# Rows of parts that this run left out stay.
 write_table() {
-    {
-        printf '| fault | it ends in | what it says | of it is published |\n|---|---|---|---|\n'
-        cat "$TABLE"
-    } >"$TABLE.whole"
-    awk -v table="$TABLE.whole" '/<!-- faults -->/ { print; while ((getline line < table) > 0) print line; inside = 1; next }
-        /<!-- \/faults -->/ { inside = 0 } !inside' docs/release.md >"$TABLE.md"
+    awk -F ' [|] ' -v table="$TABLE" '
+        BEGIN { while ((getline line < table) > 0) { split(line, field); row[field[1]] = line; order[++rows] = field[1] } }
+        /<!-- faults -->/ {
+            print
+            print "| fault | it ends in | what it says | of it is published |"
+            print "|---|---|---|---|"
+            inside = 1
+            next
+        }
+        /<!-- \/faults -->/ {
+            for (i = 1; i <= rows; i++) if (order[i] in row) print row[order[i]]
+            inside = 0
+        }
+        inside && /^[|] fault [|]|^[|]---/ { next }
+        inside && $1 in row { print row[$1]; delete row[$1]; next }
+        { print }' docs/release.md >"$TABLE.md"
     cp "$TABLE.md" docs/release.md
     say "Wrote the table of docs/release.md."
 }
