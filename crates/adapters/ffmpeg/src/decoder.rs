@@ -118,9 +118,6 @@ impl FfmpegDecoder {
         scratch: Option<tempfile::NamedTempFile>,
     ) -> Result<Box<dyn SoundSource>, SoundError> {
         let mut command = self.reading(&url, "error")?;
-        if matches!(stdin, Input::Nothing) {
-            command.arg("-nostdin");
-        }
         command
             .args(["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar"])
             .arg(SAMPLE_RATE_HZ.to_string())
@@ -143,7 +140,9 @@ impl FfmpegDecoder {
     fn reading(&self, url: &OsString, verbosity: &str) -> Result<Command, SoundError> {
         let mut command = self.ffmpeg.command()?;
         command
-            .args(["-v", verbosity, "-nostats", "-max_alloc"])
+            // What it reads there is sound, also where it doesn't know that it is: no byte of it is a
+            // key that ends it ("q") or changes it.
+            .args(["-nostdin", "-v", verbosity, "-nostats", "-max_alloc"])
             // No single block bigger than a quarter: an attack shows as an error, not as a kill.
             .arg((self.limits.memory_bytes / 4).to_string())
             .args(["-protocol_whitelist", formats::PROTOCOLS])
@@ -173,8 +172,7 @@ impl SoundDecoder for FfmpegDecoder {
         if !check(path)? {
             return Ok(None);
         }
-        let mut command = self.reading(&file_url(path), "info")?;
-        command.arg("-nostdin");
+        let command = self.reading(&file_url(path), "info")?;
         let exit = run(command, self.bounds(), self.limits.stall)
             .await
             .map_err(|cause| broken(&input, cause))?
@@ -407,6 +405,13 @@ fn index_comes_first(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_byte_of_the_sound_is_a_key() {
+        let decoder = FfmpegDecoder::new(Ffmpeg::new(std::env::current_exe().ok()));
+        let command = decoder.reading(&"file:/dev/stdin".into(), "error").unwrap();
+        assert!(command.get_args().any(|arg| arg == "-nostdin"));
+    }
 
     #[test]
     fn an_mp4_with_its_index_first_can_be_streamed() {
