@@ -10,7 +10,7 @@
     reason = "test code"
 )]
 
-use std::{fs, thread, time::Duration};
+use std::{fs, process::Command, thread, time::Duration};
 
 use speakr_e2e::{Speakr, clip, program::microphone, terminal::Terminal, wav};
 
@@ -63,6 +63,64 @@ fn space_pauses_enter_stops_and_the_terminal_is_left_as_it_was() {
     assert!(left.screen.contains("fellow Americans"), "{}", left.screen);
     assert!(left.screen.contains("Saved as"), "{}", left.screen);
     assert!(!left.screen.contains("Transcribing"), "{}", left.screen);
+}
+
+/// What is on disk of the sound of the one recording.
+fn sound_bytes(speakr: &Speakr) -> u64 {
+    let folder = fs::read_dir(speakr.recordings()).unwrap().next();
+    let sound = folder.unwrap().unwrap().path().join("audio.pcm");
+    fs::metadata(sound).unwrap().len()
+}
+
+#[test]
+fn sound_goes_to_disk_while_the_terminal_takes_nothing() {
+    let speakr = Speakr::new();
+    let args = [
+        "record",
+        "--no-clipboard",
+        "--device",
+        &microphone("jfk.wav"),
+    ];
+    let mut terminal = Terminal::start(speakr.command(args));
+    terminal.wait_for("●");
+    // Ctrl-S: who writes there now waits.
+    terminal.press("\u{13}");
+    thread::sleep(Duration::from_secs(2));
+    let before = sound_bytes(&speakr);
+    thread::sleep(Duration::from_secs(2));
+    let after = sound_bytes(&speakr);
+    terminal.press("\u{11}");
+    assert!(after >= before + 32_000, "{before} bytes, then {after}");
+    let left = terminal.wait();
+    assert_eq!(left.code, Some(0), "{}", left.screen);
+    assert!(left.screen.contains("fellow Americans"), "{}", left.screen);
+}
+
+#[test]
+fn behind_another_program_of_the_terminal_it_records_all_the_same() {
+    let speakr = Speakr::new();
+    let record = speakr.command([
+        "record",
+        "--no-clipboard",
+        "--device",
+        &microphone("austen-0880.wav"),
+    ]);
+    // A shell that has the terminal, and starts what it is given with "&".
+    let mut shell = Command::new("setsid");
+    shell
+        .args(["--ctty", "--wait", "bash", "-c"])
+        .args(["set -m; \"$@\" & wait $!", "bash"])
+        .arg(record.get_program())
+        .args(record.get_args());
+    for (name, value) in record.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let left = Terminal::start(shell).wait();
+    assert_eq!(left.code, Some(0), "{}", left.screen);
+    assert!(left.screen.contains("young man"), "{}", left.screen);
 }
 
 #[test]

@@ -24,8 +24,15 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Starts reading. Without a terminal on standard input, a line there means Enter; its end
-    /// means nothing (a global shortcut has no input at all).
+    /// means nothing (a global shortcut has no input at all). Keys on a terminal that another
+    /// program has are that program's.
     pub(crate) fn read(keys: mpsc::UnboundedSender<Key>) -> Self {
+        if in_background() {
+            return Self {
+                task: None,
+                _mode: None,
+            };
+        }
         if !io::stdin().is_terminal() {
             // A blocking read can't be cancelled: a plain thread, which the process's end ends.
             std::thread::spawn(move || {
@@ -91,6 +98,19 @@ fn meaning(event: &crossterm::event::Event) -> Option<Key> {
     }
 }
 
+/// Whether we run behind another program on our terminal (`speakr record &`): it would stop us, and
+/// with us the recording, for touching its keys.
+#[cfg(unix)]
+fn in_background() -> bool {
+    // An error: it isn't our terminal, and no such rule is for us.
+    rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|front| front != rustix::process::getpgrp())
+}
+
+#[cfg(not(unix))]
+const fn in_background() -> bool {
+    false
+}
+
 /// The terminal without line editing and echo. Unlike crossterm's raw mode, output stays cooked
 /// and Ctrl-C stays a signal, so that messages and signals work as everywhere.
 #[cfg(unix)]
@@ -114,6 +134,9 @@ impl KeyMode {
 impl Drop for KeyMode {
     fn drop(&mut self) {
         use rustix::termios::{OptionalActions, tcsetattr};
+        if in_background() {
+            return;
+        }
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before).ok();
     }
 }

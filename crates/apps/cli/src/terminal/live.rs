@@ -4,8 +4,11 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        mpsc::{self, Receiver, SyncSender},
+    },
+    time::Duration,
 };
 
 use speakr_core::{
@@ -40,43 +43,50 @@ pub(crate) enum State {
     Transcribing,
 }
 
+/// What is to be seen. Held for a moment only: nothing is written meanwhile.
 struct Picture {
     state: State,
+    /// Changes of the state that nobody has told yet: before and after.
+    changes: Vec<(State, State)>,
     level_dbfs: f32,
     captured_ms: u64,
     final_text: String,
     partial: String,
-    drawn_lines: usize,
-    drawn_at: Option<Instant>,
+}
+
+/// What stands on the terminal. Held while something is written there, which takes as long as the
+/// terminal wants (Ctrl-S stops it).
+#[derive(Default)]
+struct Drawing {
+    lines: usize,
     closed: bool,
 }
 
-/// The live view. Without a terminal it draws nothing.
+/// The live view. Without a terminal it draws nothing, and says what changes.
+///
+/// A thread of its own does it, so that capture never waits for a terminal that takes nothing.
 pub(crate) struct LiveView {
     output: Output,
     picture: Mutex<Picture>,
+    drawing: Mutex<Drawing>,
+    changed: SyncSender<()>,
 }
 
 impl LiveView {
     /// A view that shows `Connecting…` for `device`.
     pub(crate) fn new(output: Output, device: &Device) -> Arc<Self> {
+        // One place: a change that comes while another waits is seen with it.
+        let (changed, changes) = mpsc::sync_channel(1);
         let view = Arc::new(Self {
             output,
-            picture: Mutex::new(Picture {
-                state: State::Connecting,
-                level_dbfs: SILENCE_DBFS,
-                captured_ms: 0,
-                final_text: String::new(),
-                partial: String::new(),
-                drawn_lines: 0,
-                drawn_at: None,
-                closed: false,
-            }),
+            picture: Mutex::new(Picture::new()),
+            drawing: Mutex::new(Drawing::default()),
+            changed,
         });
         if output.is_watched() {
             let drawn: Arc<dyn Drawn> = view.clone();
             screen::draw(&drawn);
-            view.change(true, |_| {});
+            view.repaint();
         } else {
             match device {
                 Device::Default => output.say("Connecting to the microphone…"),
@@ -86,22 +96,56 @@ impl LiveView {
                 }
             }
         }
+        let painted = Arc::downgrade(&view);
+        std::thread::spawn(move || paint(&painted, &changes));
         view
     }
 
     /// Changes what the status line says.
     pub(crate) fn set_state(&self, state: State) {
-        let before = {
-            let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut picture.state, state)
-        };
-        if before == state {
+        self.change(|picture| picture.set_state(state));
+    }
+
+    /// Takes the view away; what is printed next stands where it was.
+    pub(crate) fn close(&self) {
+        let mut drawing = lock(&self.drawing);
+        if drawing.closed {
             return;
         }
+        self.tell_changes();
+        drawing.closed = true;
+        self.write(&drawing.erased());
+    }
+
+    /// Changes the picture; the painter does the rest.
+    fn change(&self, change: impl FnOnce(&mut Picture)) {
+        change(&mut lock(&self.picture));
+        // Full: it is going to look anyway.
+        self.changed.try_send(()).ok();
+    }
+
+    /// Puts the picture where the last one stands.
+    fn repaint(&self) {
+        let mut drawing = lock(&self.drawing);
+        if drawing.closed {
+            return;
+        }
+        self.tell_changes();
         if self.output.is_watched() {
-            self.change(true, |_| {});
-        } else {
-            match state {
+            let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+            let frame = lock(&self.picture).frame(&mut drawing, width, self.output.has_colour());
+            self.write(&frame);
+        }
+    }
+
+    /// Says how the state changed, where no line shows it.
+    fn tell_changes(&self) {
+        let changes = std::mem::take(&mut lock(&self.picture).changes);
+        if self.output.is_watched() {
+            return;
+        }
+        for (before, after) in changes {
+            match after {
                 State::Recording if before == State::Connecting => {
                     self.output.say("Recording… press Enter to stop");
                 }
@@ -113,68 +157,80 @@ impl LiveView {
         }
     }
 
-    /// Takes the view away; what is printed next stands where it was.
-    pub(crate) fn close(&self) {
-        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-        if picture.closed {
-            return;
-        }
-        picture.closed = true;
-        let erased = picture.erased();
-        io::stderr().lock().write_all(erased.as_bytes()).ok();
-    }
-
-    fn change(&self, now: bool, change: impl FnOnce(&mut Picture)) {
-        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut picture);
-        if picture.closed || !self.output.is_watched() {
-            return;
-        }
-        if !now && picture.drawn_at.is_some_and(|at| at.elapsed() < FRAME) {
-            return;
-        }
-        self.draw(&mut picture);
-    }
-
-    fn draw(&self, picture: &mut Picture) {
-        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        let frame = picture.frame(width, self.output.has_colour());
+    fn write(&self, text: &str) {
         let mut err = io::stderr().lock();
-        err.write_all(frame.as_bytes())
+        err.write_all(text.as_bytes())
             .and_then(|()| err.flush())
             .ok();
     }
 }
 
+/// Shows what changes, not more often than is seen, until the view is gone.
+fn paint(view: &Weak<LiveView>, changes: &Receiver<()>) {
+    while changes.recv().is_ok() {
+        let Some(view) = view.upgrade() else { return };
+        view.repaint();
+        let watched = view.output.is_watched();
+        drop(view);
+        if watched {
+            std::thread::sleep(FRAME);
+        }
+    }
+}
+
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Drawn for LiveView {
     fn aside(&self, print: &mut dyn FnMut()) {
-        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-        let erased = picture.erased();
-        let redraws = !erased.is_empty();
-        io::stderr().lock().write_all(erased.as_bytes()).ok();
+        let mut drawing = lock(&self.drawing);
+        let erased = drawing.erased();
+        self.write(&erased);
         print();
-        if redraws {
-            self.draw(&mut picture);
+        if !erased.is_empty() {
+            let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+            let frame = lock(&self.picture).frame(&mut drawing, width, self.output.has_colour());
+            self.write(&frame);
         }
     }
 }
 
 impl Picture {
-    /// What draws it in the place of its last frame, on a terminal of that many columns.
-    fn frame(&mut self, width: usize, colour: bool) -> String {
-        let mut frame = self.erased();
+    fn new() -> Self {
+        Self {
+            state: State::Connecting,
+            changes: Vec::new(),
+            level_dbfs: SILENCE_DBFS,
+            captured_ms: 0,
+            final_text: String::new(),
+            partial: String::new(),
+        }
+    }
+
+    fn set_state(&mut self, state: State) {
+        let before = std::mem::replace(&mut self.state, state);
+        if before != state {
+            self.changes.push((before, state));
+        }
+    }
+
+    /// What draws it in the place of the last frame, on a terminal of that many columns.
+    fn frame(&self, drawing: &mut Drawing, width: usize, colour: bool) -> String {
+        let mut frame = drawing.erased();
         let lines = lines(self, width.saturating_sub(1).max(20), colour);
-        self.drawn_lines = lines.len();
-        self.drawn_at = Some(Instant::now());
+        drawing.lines = lines.len();
         frame.push_str(&lines.join("\n"));
         frame.push('\n');
         frame
     }
+}
 
+impl Drawing {
     /// What takes the last frame away.
     fn erased(&mut self) -> String {
         let mut frame = String::new();
-        erase(&mut frame, std::mem::take(&mut self.drawn_lines));
+        erase(&mut frame, std::mem::take(&mut self.lines));
         frame
     }
 }
@@ -254,12 +310,12 @@ fn meter(level_dbfs: f32) -> String {
 
 impl CaptureObserver for LiveView {
     fn on_sound(&self, level_dbfs: f32, captured_ms: u64, paused: bool) {
-        self.set_state(if paused {
-            State::Paused
-        } else {
-            State::Recording
-        });
-        self.change(false, |picture| {
+        self.change(|picture| {
+            picture.set_state(if paused {
+                State::Paused
+            } else {
+                State::Recording
+            });
             picture.level_dbfs = level_dbfs;
             picture.captured_ms = captured_ms;
         });
@@ -270,9 +326,9 @@ impl TranscriptionObserver for LiveView {
     fn on_event(&self, event: TranscriptionEvent) {
         match event {
             TranscriptionEvent::Partial { text, .. } => {
-                self.change(true, |picture| picture.partial = text.trim().to_owned());
+                self.change(|picture| picture.partial = text.trim().to_owned());
             }
-            TranscriptionEvent::Segment(segment) => self.change(true, |picture| {
+            TranscriptionEvent::Segment(segment) => self.change(|picture| {
                 if !picture.final_text.is_empty() {
                     picture.final_text.push(' ');
                 }
@@ -306,11 +362,7 @@ mod tests {
             state: State::Recording,
             level_dbfs: -20.0,
             captured_ms: 61_000,
-            final_text: String::new(),
-            partial: String::new(),
-            drawn_lines: 0,
-            drawn_at: None,
-            closed: false,
+            ..Picture::new()
         }
     }
 
@@ -329,21 +381,21 @@ mod tests {
             let mut terminal = vt100::Parser::new(cells(24), cells(COLUMNS), 0);
             // As a terminal's line discipline sends it on.
             let mut show = |text: &str| terminal.process(text.replace('\n', "\r\n").as_bytes());
-            let mut picture = picture();
+            let (mut picture, mut drawing) = (picture(), Drawing::default());
             show("before\n");
             for _ in 0..60 {
                 picture
                     .final_text
                     .push_str(&std::mem::take(&mut picture.partial));
                 picture.partial = format!(" {word}");
-                show(&picture.frame(usize::from(COLUMNS), true));
+                show(&picture.frame(&mut drawing, usize::from(COLUMNS), true));
             }
             let drawn = terminal.screen().contents();
             assert!(drawn.starts_with("before\n"), "{word}: {drawn}");
             assert_eq!(drawn.lines().count(), 2 + TEXT_LINES, "{word}: {drawn}");
             let last = word.split(' ').next_back().unwrap();
             assert!(drawn.contains(last), "{word}: {drawn}");
-            terminal.process(picture.erased().as_bytes());
+            terminal.process(drawing.erased().as_bytes());
             assert_eq!(terminal.screen().contents().trim_end(), "before", "{word}");
         }
     }
