@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::ports::index::Filter;
+
 /// Most words of a query that are looked at: longer ones are pasted texts.
 const MAX_WORDS: usize = 32;
 
@@ -72,8 +74,7 @@ impl Choice {
     /// holds any.
     #[must_use]
     pub fn of(held_by: &[u32], passages: u32) -> Option<Self> {
-        let mut known: Vec<usize> = (0..held_by.len()).filter(|i| held_by[*i] > 0).collect();
-        known.sort_by_key(|i| held_by[*i]);
+        let known = rarest_first(held_by);
         let common = |count: u32| {
             count >= COUNT_CAP
                 || (passages >= COMMON_FROM
@@ -94,6 +95,36 @@ impl Choice {
         }
         Some(Self::Any(any))
     }
+
+    /// Passages that hold any of the words, each of which is held by so many: for where this choice
+    /// brings too few. `None` where that is no other choice.
+    #[must_use]
+    pub fn widened(&self, held_by: &[u32]) -> Option<Self> {
+        let known = rarest_first(held_by);
+        let (Self::Any(chosen) | Self::All(chosen)) = self;
+        let one_way = chosen.len() == 1 || matches!(self, Self::Any(_));
+        let same = one_way && chosen.len() == known.len();
+        (!same).then_some(Self::Any(known))
+    }
+}
+
+/// The words that any passage holds.
+fn rarest_first(held_by: &[u32]) -> Vec<usize> {
+    let mut known: Vec<usize> = (0..held_by.len()).filter(|i| held_by[*i] > 0).collect();
+    known.sort_by_key(|i| held_by[*i]);
+    known
+}
+
+/// Whether `found` passages of a [`Choice`] do for a search that wants `limit`. The choice is made by
+/// counts over all passages. Of those that pass a filter it may bring few where there are many.
+#[must_use]
+pub fn will_do(found: usize, limit: usize, filter: &Filter) -> bool {
+    let wanted = if *filter == Filter::default() {
+        limit.min(1)
+    } else {
+        limit
+    };
+    found >= wanted
 }
 
 /// Words that say how a sentence is built and not what it is about.
@@ -281,6 +312,33 @@ mod tests {
         // Counting stops somewhere: how common such a word is, nobody knows.
         assert_eq!(Choice::of(&[COUNT_CAP], 1_000_000), all(&[0]));
         assert_eq!(Choice::of(&[COUNT_CAP, 9], 1_000_000), any(&[1]));
+    }
+
+    #[test]
+    fn what_brings_too_few_is_widened_to_all_words_where_that_is_another_choice() {
+        let widened = |held_by: &[u32]| Choice::of(held_by, 10_000).unwrap().widened(held_by);
+        let any = |words: &[usize]| Some(Choice::Any(words.to_vec()));
+        assert_eq!(
+            widened(&[4_000, 1, 0]),
+            any(&[1, 0]),
+            "a common word is left out"
+        );
+        assert_eq!(widened(&[COUNT_CAP, 4_000]), any(&[1, 0]), "all are common");
+        assert_eq!(widened(&[9, 0, 3]), None, "all known words are there");
+        assert_eq!(widened(&[0, 4_000]), None, "one word is one way");
+    }
+
+    #[test]
+    fn some_passages_will_do_but_of_those_that_pass_a_filter_all_are_wanted() {
+        let filter = Filter {
+            tags: crate::Tags::new(["work"]),
+            ..Filter::default()
+        };
+        assert!(will_do(1, 10, &Filter::default()));
+        assert!(!will_do(0, 10, &Filter::default()));
+        assert!(!will_do(9, 10, &filter));
+        assert!(will_do(10, 10, &filter));
+        assert!(will_do(0, 0, &filter) && will_do(0, 0, &Filter::default()));
     }
 
     #[test]

@@ -47,6 +47,27 @@ fn a_new_text_that_fails_leaves_the_old_one_as_it_was() {
     assert_eq!(speakr.listed()[0]["text"], again["recordings"][0]["text"]);
 }
 
+#[test]
+fn a_text_that_is_kept_is_no_failure_although_it_can_not_be_found_yet() {
+    let (speakr, id) = Speakr::with_a_recording("austen-0880.wav");
+    // The second time there is no text before.
+    for text_before in [true, false] {
+        if !text_before {
+            fs::remove_file(speakr.folder_of(&id).join("transcript.json")).unwrap();
+        }
+        let mut command = speakr.command(["retry", "--json", &id]);
+        let missing = "paraphrase-multilingual-minilm-l12-v2";
+        command.env("SPEAKR_EMBEDDING_MODEL", missing);
+        let done = speakr.run_command(command).success();
+        assert_eq!(done.json()["count"], 1, "{}", done.stderr);
+        let warning = format!("can't be found yet: the embedding model \"{missing}\"");
+        assert!(done.stderr.contains(&warning), "{}", done.stderr);
+        assert_eq!(speakr.listed()[0]["state"], "transcribed", "{text_before}");
+    }
+    let found = speakr.run(["search", "--json", "young man"]).success();
+    assert_eq!(found.json()["count"], 1);
+}
+
 /// A transcription of `sound` that is killed when some of it is kept; gives its recording.
 fn killed_half_way(speakr: &Speakr, sound: &Path) -> String {
     let running = speakr.start(["transcribe", sound.to_str().unwrap()]);

@@ -2,11 +2,14 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
+use std::time::{Duration, Instant};
+
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 use speakr_e2e::{
     Speakr,
     api_server::{ApiServer, problem, with_a_recording},
+    program::PATIENCE,
 };
 
 #[tokio::test]
@@ -181,6 +184,28 @@ async fn every_format_of_openai_is_answered_and_nothing_is_kept_unasked() {
         .flat_map(|folder| std::fs::read_dir(folder.path()).unwrap().flatten())
         .collect();
     assert!(uploads.is_empty(), "{uploads:?}");
+}
+
+#[tokio::test]
+async fn what_waits_to_be_read_for_its_meaning_is_found_by_it_while_it_serves() {
+    let (speakr, id) = Speakr::with_a_recording("jfk.wav");
+    // An index that is lost is made anew with the words alone.
+    for file in ["index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm"] {
+        std::fs::remove_file(speakr.home().join(file)).ok();
+    }
+    let server = ApiServer::start(&speakr, &[]);
+    let query = json!({"query_text": "serving your nation", "mode": "semantic"});
+    let deadline = Instant::now() + PATIENCE;
+    let found = loop {
+        let asked = server.request(Method::POST, "/api/v1/query").json(&query);
+        let found: Value = asked.send().await.unwrap().json().await.unwrap();
+        if found["count"] == 1 {
+            break found;
+        }
+        assert!(Instant::now() < deadline, "{found}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(found["results"][0]["recording_id"], id.as_str());
 }
 
 #[tokio::test]

@@ -222,6 +222,39 @@ fn standard_input_is_read() {
 }
 
 #[test]
+fn sound_from_a_file_on_standard_input_is_no_keys_for_ffmpeg() {
+    const SILENCE_S: usize = 120;
+    let speakr = Speakr::new();
+    let path = speakr.scratch().join("keys.wav");
+    // Each byte is a "q", the key that ends ffmpeg.
+    let mut sound = vec![i16::from_le_bytes(*b"qq"); SILENCE_S * 16_000];
+    sound.extend(wav::read(&clip("austen-0880.wav")));
+    wav::write(&path, &sound);
+    let mut command = speakr.command(["transcribe", "--json", "-"]);
+    command.stdin(Stdio::from(fs::File::open(&path).unwrap()));
+    let running = Running::start(command);
+    thread::sleep(Duration::from_secs(1));
+    // It reads a key every tenth of a second while nobody takes its sound; the file's head has 44 bytes.
+    running.signal("STOP");
+    thread::sleep(Duration::from_secs(8));
+    running.signal("CONT");
+    let done = running.wait().success();
+    assert!(words(done.json()["text"].as_str().unwrap(), &["young man"]));
+}
+
+#[test]
+fn waiting_for_standard_input_ends_when_asked_to() {
+    let speakr = Speakr::new();
+    let mut command = speakr.command(["transcribe", "-"]);
+    command.stdin(Stdio::piped());
+    let mut running = Running::start(command);
+    thread::sleep(Duration::from_secs(3));
+    assert!(running.is_running());
+    running.signal("TERM");
+    let _ = running.wait().failure(130);
+}
+
+#[test]
 fn a_playlist_that_names_another_file_is_refused() {
     let speakr = Speakr::new();
     let secret = copy(&speakr, "austen-0880.wav", "secret.wav");

@@ -10,6 +10,7 @@
 //! ```
 
 mod description;
+mod forgetting;
 
 use std::{
     collections::HashSet,

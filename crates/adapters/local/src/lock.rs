@@ -146,15 +146,22 @@ impl TranscriptionLock {
     /// is no such recording or the lock file can't be made.
     pub fn acquire(home: &Home, id: RecordingId) -> Result<Self, LockError> {
         let folder = home.recording(id);
-        if !folder.is_dir() {
-            return Err(ArchiveError::NotFound(id).into());
-        }
         let path = folder.join("transcribing.lock");
-        let file = open(&path)?;
-        if lock(&file, &path)? {
-            Ok(Self { _file: file })
-        } else {
-            Err(LockError::Transcribing(id))
+        loop {
+            if !folder.is_dir() {
+                return Err(ArchiveError::NotFound(id).into());
+            }
+            let file = match open(&path) {
+                Err(_) if !folder.is_dir() => return Err(ArchiveError::NotFound(id).into()),
+                opened => opened?,
+            };
+            if !lock(&file, &path)? {
+                return Err(LockError::Transcribing(id));
+            }
+            // Who had it may have taken the folder away with it, and another begun it anew.
+            if is_at(&file, &path)? {
+                return Ok(Self { _file: file });
+            }
         }
     }
 
@@ -275,6 +282,24 @@ fn lock(file: &File, path: &Path) -> Result<bool, ArchiveError> {
     Ok(false)
 }
 
+/// Whether `file` is what lies at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> Result<bool, ArchiveError> {
+    use std::os::unix::fs::MetadataExt;
+    let held = file.metadata().map_err(fault::io("read", path))?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (held.dev(), held.ino())),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(fault::io("read", path)(e)),
+    }
+}
+
+/// Whether there is a file at `path`: whether it is this one, only Unix tells.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> Result<bool, ArchiveError> {
+    path.try_exists().map_err(fault::io("read", path))
+}
+
 fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -378,5 +403,29 @@ mod tests {
             TranscriptionLock::acquire(&home, id()),
             Err(LockError::Archive(ArchiveError::NotFound(_)))
         ));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_waited_for_a_lock_that_went_with_its_folder_has_not_that_of_the_next() {
+        let (_folder, home) = home();
+        let wanted = id();
+        let folder = home.recording(wanted);
+        atomic::create_private_folder(&folder).unwrap();
+        let gone = TranscriptionLock::acquire(&home, wanted).unwrap();
+        let place = home.clone();
+        let waits = thread::spawn(move || TranscriptionLock::acquire(&place, wanted));
+        thread::sleep(PAUSE);
+        std::fs::remove_dir_all(&folder).unwrap();
+        atomic::create_private_folder(&folder).unwrap();
+        let next = TranscriptionLock::acquire(&home, wanted).unwrap();
+        drop(gone);
+        let late = waits.join().unwrap();
+        assert!(
+            matches!(late, Err(LockError::Transcribing(of)) if of == wanted),
+            "{late:?}"
+        );
+        drop(next);
+        TranscriptionLock::acquire(&home, wanted).unwrap();
     }
 }

@@ -328,6 +328,37 @@ async fn deletion_removes_all_and_nothing_brings_it_back() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_leaves_no_trace_and_can_be_begun_again() {
+    let (_folder, archive) = archive();
+    let recording = recording();
+    let id = recording.recording_id;
+    let recordings = archive.home().recordings();
+    // A crash may have left this of an earlier time.
+    let left = recordings.join(format!(".unfinished-{id}-forgotten"));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("audio.pcm"), "sound").unwrap();
+    archive
+        .begin(&recording)
+        .await
+        .unwrap()
+        .write(&tone(3_200))
+        .await
+        .unwrap();
+    archive.forget(id).await.unwrap();
+    assert_eq!(fs::read_dir(&recordings).unwrap().count(), 0);
+    assert!(!archive.is_deleted(id).await.unwrap());
+    let sound = tone(1_600);
+    let mut writer = archive.begin(&recording).await.unwrap();
+    writer.write(&sound).await.unwrap();
+    assert_eq!(read_all(&archive, id).await, sound);
+    archive
+        .forget(support::recording().recording_id)
+        .await
+        .unwrap();
+    assert_eq!(archive.ids().await.unwrap(), [id]);
+}
+
+#[tokio::test]
 async fn a_deletion_that_a_crash_broke_off_is_finished_at_the_next_start() {
     let (folder, archive) = archive();
     let recording = recording();

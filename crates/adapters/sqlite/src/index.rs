@@ -27,7 +27,7 @@ pub struct SqliteIndex {
 
 impl SqliteIndex {
     /// Opens the index at `path`, made where it isn't there yet and brought to the newest schema;
-    /// a copy from before goes into `backups`, of which the last few are kept.
+    /// a copy from before goes into `backups`, of which the last few are kept for some weeks.
     ///
     /// # Errors
     /// [`IndexError::TooNew`] when only a newer speakr can use it, [`IndexError::Damaged`] when it
@@ -454,18 +454,12 @@ impl Index for SqliteIndex {
         let model = model.to_owned();
         self.read("look by which model it was embedded", |connection| {
             Box::pin(async move {
-                let known: Option<i64> =
-                    sqlx::query_scalar("SELECT 1 FROM transcripts WHERE embedded_by = ? LIMIT 1")
-                        .bind(model)
-                        .fetch_optional(&mut *connection)
-                        .await?;
-                if known.is_some() {
-                    return Ok(Vec::new());
-                }
+                // In one look: between two the first text of `model` may come.
                 Ok(sqlx::query_scalar(
                     "SELECT DISTINCT embedded_by FROM transcripts WHERE embedded_by <> '' \
-                     ORDER BY 1",
+                     AND NOT EXISTS (SELECT 1 FROM transcripts WHERE embedded_by = ?) ORDER BY 1",
                 )
+                .bind(model)
                 .fetch_all(connection)
                 .await?)
             })

@@ -1,6 +1,6 @@
 //! Keyword search: any text is a query, weighed by how rare its words are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use speakr_core::{
     Tags,
@@ -66,29 +66,39 @@ pub(crate) async fn search(
         let count = count(connection, &format!("text : {quoted}")).await?;
         terms.push(Term { quoted, count });
     }
-    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
-    terms.retain(|term| keywords::tells(term.count, &counts));
+    let counts = counts_of(&terms);
+    let telling: Vec<Term> = terms
+        .iter()
+        .filter(|term| keywords::tells(term.count, &counts))
+        .cloned()
+        .collect();
     let passages: u32 = sqlx::query_scalar("SELECT count(*) FROM passages")
         .fetch_one(&mut *connection)
         .await?;
-    let Some(mut expression) = expression(&terms, passages) else {
+    let Some(choice) = Choice::of(&counts_of(&telling), passages) else {
         return Ok(Vec::new());
     };
-    // A tag that few passages bear chooses them in the full-text index, before they are ranked.
-    // One that many bear costs more there than it saves: its whole list would be weighed.
-    let mut outside = filter.clone();
-    for tag in filter.tags.iter() {
-        let term = format!("tags : \"{}\"", tag_word(tag));
-        if count(connection, &term).await? < COUNT_CAP {
-            expression.push_str(&format!(" AND {term}"));
-            outside.tags.remove_all(&Tags::new([tag]));
-        }
-    }
+    let (tags, outside) = chosen_by_tags(connection, filter).await?;
 
-    let ranked = ranked(connection, &expression, &outside, limit).await?;
-    let nums: Vec<u32> = ranked.iter().map(|(passage, _)| *passage).collect();
-    let shares = shares(connection, &terms, passages, &nums).await?;
-    let mut hits: Vec<Hit> = ranked
+    let expression = format!("{}{tags}", words_of(&telling, &choice));
+    let mut found = ranked(connection, &expression, &outside, limit).await?;
+    let mut weighed = telling;
+    if !keywords::will_do(found.len(), limit, filter)
+        && let Some(wider) = choice.widened(&counts)
+    {
+        let expression = format!("{}{tags}", words_of(&terms, &wider));
+        let more = ranked(connection, &expression, &outside, limit).await?;
+        // Those before stay: they may hold more of the words than the best by BM25.
+        let before: HashSet<u32> = found.iter().map(|(passage, _)| *passage).collect();
+        found.extend(
+            more.into_iter()
+                .filter(|(passage, _)| !before.contains(passage)),
+        );
+        weighed = terms;
+    }
+    let nums: Vec<u32> = found.iter().map(|(passage, _)| *passage).collect();
+    let shares = shares(connection, &weighed, passages, &nums).await?;
+    let mut hits: Vec<Hit> = found
         .into_iter()
         .map(|(passage, bm25)| Hit {
             passage,
@@ -99,6 +109,28 @@ pub(crate) async fn search(
     // Stable: equals stay in the order of BM25.
     hits.sort_by(|a, b| b.coverage.total_cmp(&a.coverage));
     Ok(hits)
+}
+
+fn counts_of(terms: &[Term]) -> Vec<u32> {
+    terms.iter().map(|term| term.count).collect()
+}
+
+/// The tags of `filter` as a part of the FTS5 query, and what of it is to be looked at outside. A tag
+/// that few passages bear chooses them in the full-text index, before they are ranked. One that many
+/// bear costs more there than it saves: its whole list would be weighed.
+async fn chosen_by_tags(
+    connection: &mut SqliteConnection,
+    filter: &Filter,
+) -> Result<(String, Filter), Fault> {
+    let (mut chosen, mut outside) = (String::new(), filter.clone());
+    for tag in filter.tags.iter() {
+        let term = format!("tags : \"{}\"", tag_word(tag));
+        if count(connection, &term).await? < COUNT_CAP {
+            chosen.push_str(&format!(" AND {term}"));
+            outside.tags.remove_all(&Tags::new([tag]));
+        }
+    }
+    Ok((chosen, outside))
 }
 
 /// The best `limit` matches of `expression` that pass `filter` with their BM25, and all that equal
@@ -150,18 +182,14 @@ async fn count(connection: &mut SqliteConnection, expression: &str) -> Result<u3
     Ok(count)
 }
 
-/// The FTS5 query; `None` when no passage can match.
-fn expression(terms: &[Term], passages: u32) -> Option<String> {
-    let counts: Vec<u32> = terms.iter().map(|term| term.count).collect();
-    let join = |words: &[usize], with: &str| {
-        let quoted: Vec<_> = words.iter().map(|i| terms[*i].quoted.as_str()).collect();
-        quoted.join(with)
+/// The words of `choice` as an FTS5 query.
+fn words_of(terms: &[Term], choice: &Choice) -> String {
+    let (words, with) = match choice {
+        Choice::Any(words) => (words, " OR "),
+        Choice::All(words) => (words, " AND "),
     };
-    let words = match Choice::of(&counts, passages)? {
-        Choice::Any(words) => join(&words, " OR "),
-        Choice::All(words) => join(&words, " AND "),
-    };
-    Some(format!("text : ({words})"))
+    let quoted: Vec<_> = words.iter().map(|i| terms[*i].quoted.as_str()).collect();
+    format!("text : ({})", quoted.join(with))
 }
 
 /// The share of the words' weight that each of `passages_found` holds.

@@ -11,4 +11,4 @@ mod recordings;
 mod vectors;
 
 pub use index::SqliteIndex;
-pub use open::set_aside;
+pub use open::{prune_backups, set_aside};

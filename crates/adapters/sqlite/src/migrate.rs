@@ -7,7 +7,7 @@ use semver::Version;
 use speakr_core::ports::index::IndexError;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::{fault, open::keep_newest};
+use crate::{fault, open::prune_backups};
 
 /// One step of the schema. Steps expand before they contract: a program older than the step but
 /// not older than `min_app_version` can still use what it leaves.
@@ -126,7 +126,7 @@ async fn back_up(
         .await
         .map_err(|e| fault::database("back up", path)(e))?;
     crate::open::make_private(&copy).map_err(|e| fault::database("back up", path)(e))?;
-    keep_newest(backups);
+    prune_backups(backups);
     tracing::info!(
         backup = name,
         "kept the index as it was before the migration"
@@ -136,7 +136,10 @@ async fn back_up(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        time::{Duration, SystemTime},
+    };
 
     use super::*;
     use crate::open::open_with;
@@ -308,6 +311,25 @@ mod tests {
             names.iter().any(|p| p.display().to_string().contains(&own)),
             "{names:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn backups_run_out_also_where_no_other_is_made() {
+        const DAY: Duration = Duration::from_secs(24 * 3_600);
+        let place = Place::new();
+        place.open(MIGRATIONS).await.unwrap().close().await;
+        let aged = |name: &str, days: u32| {
+            let copy = place.backups.join(name);
+            fs::write(&copy, "texts").unwrap();
+            let file = fs::File::options().write(true).open(&copy).unwrap();
+            file.set_modified(SystemTime::now() - DAY * days).unwrap();
+            copy
+        };
+        aged("index-v1-old.sqlite3", 36);
+        aged("index-damaged-old.sqlite3", 36);
+        let recent = aged("index-v1-recent.sqlite3", 34);
+        place.open(MIGRATIONS).await.unwrap().close().await;
+        assert_eq!(place.backups(), [recent]);
     }
 
     #[tokio::test]

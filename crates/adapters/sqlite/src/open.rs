@@ -81,6 +81,7 @@ pub(crate) async fn open_with(
     let mut connection = connect(&pool, path).await?;
     migrate(&mut connection, path, backups, steps, app_version).await?;
     drop(connection);
+    prune_backups(backups);
     Ok(pool)
 }
 
@@ -153,7 +154,7 @@ pub fn set_aside(path: &Path, backups: &Path) -> Result<PathBuf, IndexError> {
             Err(e) => return Err(fault::database("set aside", path)(sqlx::Error::Io(e))),
         }
     }
-    keep_newest(backups);
+    prune_backups(backups);
     Ok(aside)
 }
 
@@ -163,8 +164,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Removes all but the newest few backups, and old ones. Best effort: it only frees space.
-pub(crate) fn keep_newest(backups: &Path) {
+/// Removes all but the newest few backups, and old ones. Best effort: who opens the index next tries
+/// again.
+pub fn prune_backups(backups: &Path) {
     let Ok(entries) = fs::read_dir(backups) else {
         return;
     };

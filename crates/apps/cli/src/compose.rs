@@ -106,16 +106,27 @@ impl App {
                 "the index was brought into agreement with the recordings"
             );
         }
-        if let Some(days) = self.settings.retention_days.filter(|&days| days > 0) {
-            let expired = library.expire(days, jiff::Timestamp::now()).await?;
-            if !expired.is_empty() {
-                self.output.say(&format!(
-                    "Deleted {} recordings older than {days} days (retention_days).",
-                    expired.len()
-                ));
-            }
-        }
+        self.expire(&library).await;
         Ok(library)
+    }
+
+    /// Deletes what is older than `retention_days`. What can't be deleted is warned of, and keeps
+    /// nobody from the rest of the library.
+    pub(crate) async fn expire(&self, library: &Library) {
+        let Some(days) = self.settings.retention_days.filter(|&days| days > 0) else {
+            return;
+        };
+        match library.expire(days, jiff::Timestamp::now()).await {
+            Ok(expired) if expired.is_empty() => {}
+            Ok(expired) => self.output.say(&format!(
+                "Deleted {} recordings older than {days} days (retention_days).",
+                expired.len()
+            )),
+            Err(error) => self.output.warn(&format!(
+                "not all that is older than {days} days (retention_days) is deleted: {}",
+                chain(&error)
+            )),
+        }
     }
 
     async fn open_agreeing_index(&self) -> Result<(Library, Reconciled), OpenError> {
@@ -171,6 +182,14 @@ impl App {
         Ok(())
     }
 
+    /// Takes away what is kept of a recording without a text, as if it had never been begun. Whoever
+    /// sent its sound still has it, and may send it again.
+    pub(crate) async fn forget(&self, id: RecordingId) -> Result<(), Failure> {
+        self.archive()?.forget(id).await?;
+        self.library().await?.refresh_description(id).await?;
+        Ok(())
+    }
+
     /// Makes `transcript` findable once its text is kept, and compresses its sound.
     pub(crate) async fn settle(
         &self,
@@ -187,7 +206,7 @@ impl App {
 
     /// Whether a platform makes the text.
     pub(crate) fn has_platform(&self) -> bool {
-        self.settings.nats_url.is_some()
+        self.settings.nats_url.reveal().is_some()
     }
 
     /// What speaks to the platform; nothing where this program works alone.
@@ -429,7 +448,8 @@ impl Inner {
             }
         };
         // A platform has a model of its own, unless somebody asks for one.
-        let model = Some(self.settings.model.as_str()).filter(|_| self.settings.nats_url.is_none());
+        let model = Some(self.settings.model.as_str())
+            .filter(|_| self.settings.nats_url.reveal().is_none());
         Ok(args.options(
             model,
             self.settings.language.as_deref(),
@@ -440,7 +460,7 @@ impl Inner {
     /// Checks that the model is here and knows the language, without loading it. What a platform
     /// has, it says itself.
     pub(crate) fn check_model(&self, options: &DecodeOptions) -> Result<(), Failure> {
-        if self.settings.nats_url.is_some() {
+        if self.settings.nats_url.reveal().is_some() {
             return Ok(());
         }
         weights::check_language(&self.speech_model(options)?, options)

@@ -25,7 +25,7 @@ use crate::{
     failure::{ExitCode, Failure},
 };
 
-pub(crate) use self::value::{LogFilter, Secret};
+pub(crate) use self::value::{LogFilter, Secret, Servers};
 
 /// The speech model where none is set.
 const DEFAULT_MODEL: &str = default_model(cfg!(feature = "bundled-models"));
@@ -194,7 +194,7 @@ settings! {
     /// Servers of a platform's bus, separated by commas: nats://, tls://, ws:// or wss://. Where it
     /// is set, sound goes there and the platform makes and keeps the text; where it is absent,
     /// nothing leaves this machine. `--local` works alone all the same.
-    nats_url: Option<String> = None, "\"tls://nats.example:4222\"";
+    nats_url: Servers = Servers::default(), "\"tls://nats.example:4222\"";
     /// A credentials file (JWT and seed) for the bus.
     nats_creds: Option<PathBuf> = None, "\"~/.config/speakr/cli.creds\"";
     /// The user of the bus, and below its password.
@@ -212,7 +212,7 @@ settings! {
     /// The first part of the subjects on which the bus answers. `_INBOX_cli` where absent.
     nats_inbox_prefix: Option<String> = None, "\"_INBOX_cli\"";
     /// The platform's query API: where search, list, show, export, tag, rm and play look.
-    api_url: Option<String> = None, "\"https://speakr.example\"";
+    api_url: Servers = Servers::default(), "\"https://speakr.example\"";
     /// The token of the query API. Better in the environment, in api_token_file, or in the system's
     /// keychain (`speakr token set`), which is asked where neither is set.
     api_token: Secret = Secret::default(), "\"\"";
@@ -345,11 +345,11 @@ impl Settings {
             self.origins.insert("home", Origin::Flag("--home"));
         }
         if let Some(url) = &global.nats_url {
-            self.nats_url = Some(url.clone());
+            self.nats_url = Servers::new(url);
             self.origins.insert("nats_url", Origin::Flag("--nats-url"));
         }
         if global.local {
-            self.nats_url = None;
+            self.nats_url = Servers::default();
             self.origins.insert("nats_url", Origin::Flag("--local"));
         }
         if let Some(filter) = LogFilter::for_verbosity(global.verbose) {

@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use speakr_core::{
-    Language, Recording, Transcript,
+    Language, Recording, RecordingId, Transcript,
     ports::{
-        archive::{ArchiveError, SoundWriter},
+        archive::{Archive, ArchiveError, SoundWriter},
         sound::{SoundError, SoundInput, SoundSource},
         speech::DecodeOptions,
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
     usecases::{capture::TeeError, transcribe::TranscriptionObserver},
 };
-use speakr_local::LockError;
+use speakr_local::{LockError, TranscriptionLock};
 use speakr_models::ModelError;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    commands::retry::{Retry, Turn},
     compose::App,
     failure::Failure,
     speech::{Speech, Unmade},
@@ -26,6 +27,9 @@ use crate::{
 
 /// What errors call this program.
 const SERVICE: &str = "this speakr";
+
+/// When to ask again where another is at the same recording, in seconds.
+const BUSY_RETRY_S: u64 = 2;
 
 /// The engine of this process. One file at a time has it: it uses all cores as it is.
 pub(crate) struct LocalTranscription {
@@ -113,32 +117,78 @@ impl LocalTranscription {
             return decoder.decode(source.as_mut(), None, &recording).await;
         }
 
+        let id = recording.recording_id;
+        if let Some(transcript) = self.make_way(id, cancel).await? {
+            return Ok(transcript);
+        }
         let archive = self.app.archive().map_err(failed)?;
         let begun = self.app.begin(archive.as_ref(), &recording).await;
-        let (mut writer, _lock) = begun.map_err(|error| match error {
-            LockError::Archive(error) => archive_error(error),
-            error @ (LockError::Transcribing(_) | LockError::Recording { .. }) => {
-                TranscriptionError::Refused {
-                    reason: error.to_string(),
-                }
-            }
-        })?;
-        let unfinished = Unfinished::begun(&self.app, &recording);
-        let transcript = decoder
+        let (mut writer, lock) = begun.map_err(locked)?;
+        let mut unfinished = Unfinished::begun(&self.app, id, lock);
+        let decoded = decoder
             .decode(source.as_mut(), Some(writer.as_mut()), &recording)
-            .await?;
+            .await;
         drop(writer);
+        let kept = match decoded {
+            Ok(transcript) => {
+                let kept = self.app.keep(&mut recording, &transcript).await;
+                kept.map(|()| transcript).map_err(failed)
+            }
+            Err(error) => Err(error),
+        };
+        let transcript = match kept {
+            Ok(transcript) => transcript,
+            Err(error) => {
+                // Before the answer, after which it may come again.
+                if let Some(forgetting) = unfinished.forget() {
+                    forgetting.await.ok();
+                }
+                return Err(error);
+            }
+        };
         drop(turn);
-        self.app
-            .keep(&mut recording, &transcript)
-            .await
-            .map_err(failed)?;
-        unfinished.keep();
-        self.app
-            .settle(&recording, &transcript)
-            .await
-            .map_err(failed)?;
+        let _lock = unfinished.keep();
+        if let Err(failure) = self.app.settle(&recording, &transcript).await {
+            tracing::warn!(
+                recording_id = %id,
+                %failure,
+                "the text is kept, but can't be found yet"
+            );
+        }
         Ok(transcript)
+    }
+
+    /// The text of `id`, where it is kept already.
+    async fn kept(&self, id: RecordingId) -> Result<Option<Transcript>, TranscriptionError> {
+        let archive = self.app.archive().map_err(failed)?;
+        match archive.transcript(id).await {
+            Ok(transcript) => Ok(transcript),
+            Err(ArchiveError::NotFound(_)) => Ok(None),
+            Err(error) => Err(archive_error(error)),
+        }
+    }
+
+    /// Takes away what an earlier try of the same request left without a text: all of its sound comes
+    /// again. Gives the text where there is one by now.
+    async fn make_way(
+        &self,
+        id: RecordingId,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Transcript>, TranscriptionError> {
+        // Who keeps it may still be at it.
+        if let Some(transcript) = self.kept(id).await? {
+            return Ok(Some(transcript));
+        }
+        let retry = Retry::new(&self.app, None, cancel.clone());
+        match retry.take(id, false).await.map_err(failed)? {
+            Turn::Gone => Ok(None),
+            Turn::Busy(error) => Err(locked(error)),
+            Turn::Kept(_held) => self.kept(id).await,
+            Turn::Mine(_held) => {
+                self.app.forget(id).await.map_err(failed)?;
+                Ok(None)
+            }
+        }
     }
 }
 
@@ -154,12 +204,9 @@ impl Transcription for LocalTranscription {
         self.check(&options)?;
         if request.keep {
             // The same request again makes no second recording.
-            let id = speakr_core::RecordingId::from_correlation(request.correlation_id);
-            let library = self.app.library().await.map_err(failed)?;
-            match library.archive().transcript(id).await {
-                Ok(Some(transcript)) => return Ok(transcript),
-                Ok(None) | Err(ArchiveError::NotFound(_)) => {}
-                Err(error) => return Err(archive_error(error)),
+            let id = RecordingId::from_correlation(request.correlation_id);
+            if let Some(transcript) = self.kept(id).await? {
+                return Ok(transcript);
             }
         }
         self.text(request, &options, observer, cancel).await
@@ -198,37 +245,44 @@ impl Decoder<'_> {
     }
 }
 
-/// A recording whose text isn't kept yet. It is deleted when the work ends before that, also
+/// A recording whose text isn't kept yet. It is forgotten when the work ends before that, also
 /// when it is dropped half-way because its client went away: the client still has the file.
 struct Unfinished {
     app: App,
-    recording: Option<speakr_core::RecordingId>,
+    id: RecordingId,
+    /// Held until it is kept, or all of it is gone.
+    lock: Option<TranscriptionLock>,
 }
 
 impl Unfinished {
-    fn begun(app: &App, recording: &Recording) -> Self {
+    fn begun(app: &App, id: RecordingId, lock: TranscriptionLock) -> Self {
         Self {
             app: app.clone(),
-            recording: Some(recording.recording_id),
+            id,
+            lock: Some(lock),
         }
     }
 
-    fn keep(mut self) {
-        self.recording = None;
+    fn keep(mut self) -> Option<TranscriptionLock> {
+        self.lock.take()
+    }
+
+    /// Begins to take it away, which goes on whether somebody waits for it or not.
+    fn forget(&mut self) -> Option<JoinHandle<()>> {
+        let lock = self.lock.take()?;
+        let (app, id) = (self.app.clone(), self.id);
+        Some(tokio::spawn(async move {
+            if let Err(failure) = app.forget(id).await {
+                tracing::warn!(recording_id = %id, %failure, "an unfinished upload stays");
+            }
+            drop(lock);
+        }))
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(id) = self.recording.take() else {
-            return;
-        };
-        let app = self.app.clone();
-        tokio::spawn(async move {
-            if let Err(failure) = app.delete(id).await {
-                tracing::warn!(recording_id = %id, %failure, "an unfinished upload stays");
-            }
-        });
+        drop(self.forget());
     }
 }
 
@@ -242,6 +296,19 @@ fn failed(failure: Failure) -> TranscriptionError {
 fn refused(failure: Failure) -> TranscriptionError {
     TranscriptionError::Refused {
         reason: failure.message().to_owned(),
+    }
+}
+
+fn locked(error: LockError) -> TranscriptionError {
+    match error {
+        LockError::Archive(error) => archive_error(error),
+        error @ (LockError::Transcribing(_) | LockError::Recording { .. }) => {
+            tracing::info!(%error, "whoever asks is told to ask again");
+            TranscriptionError::Busy {
+                service: SERVICE.to_owned(),
+                retry_after_s: Some(BUSY_RETRY_S),
+            }
+        }
     }
 }
 

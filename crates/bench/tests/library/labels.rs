@@ -1,4 +1,4 @@
-//! Labels that are changed while a text is made findable, and by many at once.
+//! What is changed while a text is made findable, and labels that many change at once.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,10 +17,11 @@ use speakr_core::{
 
 use crate::world::{stores, transcript};
 
-/// While it computes, somebody else labels the recording.
+/// While it computes, somebody else labels the recording, or deletes it.
 #[derive(Default)]
 struct Interrupted {
     other: OnceLock<(Library, RecordingId)>,
+    deletes: bool,
 }
 
 #[async_trait]
@@ -43,18 +44,24 @@ impl Embedder for Interrupted {
 
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         if let Some((library, id)) = self.other.get() {
-            let (add, remove) = (Tags::new(["meanwhile"]), Tags::new(["first"]));
-            library.tag(*id, &add, &remove).await.unwrap();
+            if self.deletes {
+                library.delete(*id).await.unwrap();
+            } else {
+                let (add, remove) = (Tags::new(["meanwhile"]), Tags::new(["first"]));
+                library.tag(*id, &add, &remove).await.unwrap();
+            }
         }
         Ok(texts.iter().map(|_| vec![1.0, 0.0]).collect())
     }
 }
 
-#[tokio::test]
-async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_is_not() {
-    let folder = tempfile::tempdir().unwrap();
-    let (archive, index) = stores(&folder).await;
-    let embedder = Arc::new(Interrupted::default());
+/// A recording with a text, which is changed when its text is made findable.
+async fn interrupted(folder: &tempfile::TempDir, deletes: bool) -> (Library, RecordingId) {
+    let (archive, index) = stores(folder).await;
+    let embedder = Arc::new(Interrupted {
+        deletes,
+        ..Interrupted::default()
+    });
     let library = Library::new(archive.clone(), index, embedder.clone());
 
     let recording = Recording::begin(
@@ -71,6 +78,22 @@ async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_
     let text = transcript(&recording, "The harvest is in.");
     archive.put_transcript(&text).await.unwrap();
     assert!(embedder.other.set((library.clone(), id)).is_ok());
+    (library, id)
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_its_text_is_embedded_is_not_found_after_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, id) = interrupted(&folder, true).await;
+    library.refresh(id).await.unwrap();
+    let listed = library.list(&Filter::default(), 10).await.unwrap();
+    assert!(listed.is_empty(), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_label_that_comes_while_a_text_is_embedded_is_found_and_one_that_went_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (library, id) = interrupted(&folder, false).await;
     library.refresh(id).await.unwrap();
 
     for (label, count) in [("meanwhile", 1), ("first", 0)] {

@@ -10,6 +10,7 @@
     reason = "test code"
 )]
 
+mod expiry;
 mod finding;
 mod labels;
 mod upkeep;

@@ -275,6 +275,48 @@ async fn what_a_killed_process_kept_is_listed_and_found_before_any_retry() {
 }
 
 #[tokio::test]
+async fn a_new_text_that_a_killed_process_kept_takes_the_place_of_the_old_one() {
+    let bench = Bench::new().await;
+    let id = bench.speak("alpha old", &["label"]).await;
+    let recording = bench.archive.recording(id).await.unwrap();
+    // Killed after the new text was kept, before the index heard of it.
+    let text = transcript(&recording, "beta new");
+    bench.library.replace(&text).await.unwrap();
+
+    let bench = bench.reopened().await;
+    let mended = bench.library.reconcile().await.unwrap();
+    assert_eq!(mended.caught_up, [id]);
+    assert_eq!(ids(&bench.search("beta", SearchMode::Keyword).await), [id]);
+    assert!(
+        bench
+            .search("alpha", SearchMode::Keyword)
+            .await
+            .results
+            .is_empty()
+    );
+    let listed = bench.listing().await.recordings;
+    assert_eq!(listed[0].state, RecordingState::Transcribed);
+    assert_eq!(bench.library.embed_pending(10, &|_| ()).await.unwrap(), 1);
+    assert_eq!(ids(&bench.search("beta", SearchMode::Semantic).await), [id]);
+    assert_eq!(bench.library.reconcile().await.unwrap(), Default::default());
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_replaced_after_all_is_found_as_before() {
+    let bench = Bench::new().await;
+    let id = bench.speak("alpha old", &[]).await;
+    // Killed before the new text was kept.
+    let mut waiting = bench.archive.recording(id).await.unwrap();
+    waiting.state = RecordingState::Captured;
+    bench.library.announce(&waiting).await.unwrap();
+    let bench = bench.reopened().await;
+    let mended = bench.library.reconcile().await.unwrap();
+    assert_eq!(mended.caught_up, [id]);
+    assert_eq!(ids(&bench.search("alpha", SearchMode::Keyword).await), [id]);
+    assert!(bench.library.unfinished().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_damaged_text_leaves_the_rest_findable_and_waits_for_a_retry() {
     let bench = Bench::new().await;
     let damaged = bench.speak("alpha damaged", &[]).await;

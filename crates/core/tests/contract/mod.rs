@@ -8,11 +8,13 @@
 )]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
+mod common_words;
 mod repeats;
 pub mod support;
 
 use std::collections::HashSet;
 
+pub use common_words::*;
 use jiff::Timestamp;
 pub use repeats::*;
 use speakr_core::{
@@ -40,6 +42,8 @@ macro_rules! index_cases {
             a_new_tag_holds_for_words_and_vectors_and_leaves_the_text
             keyword_hits_within_times_are_not_lost_behind_better_ones_outside
             keyword_hits_are_the_best_of_what_passes_whether_few_or_many_do
+            common_words_find_what_the_rare_ones_beside_them_do_not
+            common_words_that_no_passage_holds_together_find_what_holds_one
             a_vector_of_the_wrong_length_is_refused_and_changes_nothing
             what_ranks_the_same_as_the_last_is_found_too
             putting_the_same_in_again_changes_nothing

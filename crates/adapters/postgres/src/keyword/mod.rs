@@ -74,24 +74,23 @@ pub(crate) async fn search(
             .filter(|model| model.fits(vector))
             .map(|model| (vector, model)),
     };
+    let tells = |count| keywords::tells(count, &held_by);
     let search = Search {
-        terms: terms(&words, &held_by, passages),
+        terms: terms(&words, &held_by, passages, tells),
         vector,
         filter,
         limit,
     };
-    match choice {
-        Choice::All(chosen) => {
-            let words = search.joined(&chosen, " & ");
-            search.among(connection, &words, &words).await
+    let found = search.chosen(connection, passages, &choice).await?;
+    match choice.widened(&held_by) {
+        Some(wider) if !keywords::will_do(found.len(), limit, filter) => {
+            let search = Search {
+                terms: terms(&words, &held_by, passages, |_| true),
+                ..search
+            };
+            search.chosen(connection, passages, &wider).await
         }
-        Choice::Any(chosen) => {
-            let words = search.joined(&chosen, " | ");
-            match search.heaviest(connection, passages, &words).await? {
-                Some(found) => Ok(found),
-                None => search.among(connection, &words, &words).await,
-            }
-        }
+        _ => Ok(found),
     }
 }
 
@@ -110,10 +109,16 @@ async fn counts(connection: &mut PgConnection, words: &[String]) -> Result<(Vec<
     Ok((held_by.into_iter().map(capped).collect(), small(passages)))
 }
 
-fn terms(words: &[String], held_by: &[u32], passages: u32) -> Vec<Term> {
+/// The words with their weights; one that is held by as many as tells nothing has none.
+fn terms(
+    words: &[String],
+    held_by: &[u32],
+    passages: u32,
+    tells: impl Fn(u32) -> bool,
+) -> Vec<Term> {
     let weights: Vec<f64> = held_by
         .iter()
-        .map(|count| match keywords::tells(*count, held_by) {
+        .map(|count| match tells(*count) {
             true => keywords::weight(*count, passages),
             false => 0.0,
         })
@@ -136,6 +141,28 @@ impl Search<'_> {
             .map(|i| self.terms[*i].quoted.as_str())
             .collect();
         words.join(with)
+    }
+
+    /// The best that `choice` brings.
+    async fn chosen(
+        &self,
+        connection: &mut PgConnection,
+        passages: u32,
+        choice: &Choice,
+    ) -> Result<Vec<PassageHit>, Fault> {
+        match choice {
+            Choice::All(chosen) => {
+                let words = self.joined(chosen, " & ");
+                self.among(connection, &words, &words).await
+            }
+            Choice::Any(chosen) => {
+                let words = self.joined(chosen, " | ");
+                match self.heaviest(connection, passages, &words).await? {
+                    Some(found) => Ok(found),
+                    None => self.among(connection, &words, &words).await,
+                }
+            }
+        }
     }
 
     /// The best, looked for among those alone that hold a large share of the words; `None` where

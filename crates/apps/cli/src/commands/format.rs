@@ -1,6 +1,10 @@
 //! The formats that a text can be written in.
 
-use std::path::Path;
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::Path,
+};
 
 use clap::ValueEnum;
 use speakr_core::export::ExportFormat;
@@ -62,33 +66,97 @@ impl FormatArg {
     }
 }
 
-/// Writes the file so that it is there whole or not at all.
+/// Writes the file so that it is there whole or not at all. What a link names is written, not the
+/// link; what is no file (a pipe, a terminal, `/dev/null`) is written to as it is.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".speakr-")
-            .tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // A temporary file is closed to others; a result is an ordinary file.
-            file.as_file()
-                .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| {
+    written(path, text).map_err(|e| {
         Failure::new(
             ExitCode::Failed,
             format!("can't write {}: {e}", path.display()),
         )
     })
+}
+
+fn written(path: &Path, text: &str) -> io::Result<()> {
+    let before = match path.metadata() {
+        Ok(before) if !before.is_file() => {
+            return OpenOptions::new()
+                .write(true)
+                .open(path)?
+                .write_all(text.as_bytes());
+        }
+        Ok(before) => Some(before.permissions()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let path = match before {
+        Some(_) => path.canonicalize()?,
+        None => path.to_owned(),
+    };
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".speakr-");
+    // A temporary file is closed to others; a result is an ordinary file, as open as the user's
+    // mask leaves it.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    if let Some(permissions) = before {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_whole(&path, "longer than the next").unwrap();
+        write_whole(&path, "next").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "next");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_read_a_file_may_read_it_after() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(&path, "before").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        write_whole(&path, "after").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_link_names_is_written_and_what_is_no_file_stays_what_it_is() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (named, link) = (folder.path().join("a.txt"), folder.path().join("link"));
+        fs::write(&named, "before").unwrap();
+        std::os::unix::fs::symlink(&named, &link).unwrap();
+        write_whole(&link, "after").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&named).unwrap(), "after");
+        let null = Path::new("/dev/null");
+        write_whole(null, "lost").unwrap();
+        assert!(null.metadata().unwrap().file_type().is_char_device());
+    }
 }

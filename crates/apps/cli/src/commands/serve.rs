@@ -1,5 +1,7 @@
 //! `speakr serve`: the library and transcription over HTTP.
 
+mod upkeep;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
@@ -86,10 +88,17 @@ pub(crate) async fn run(app: &App, args: &ServeArgs) -> Result<(), Failure> {
         ..ApiConfig::default()
     };
     let transcription = Arc::new(LocalTranscription::new(app.clone()));
-    let api = Api::new(library, transcription, tokens, config);
+    let api = Api::new(library.clone(), transcription, tokens, config);
     tell(app, address, token.as_deref())?;
 
     let stop = CancellationToken::new();
+    let _upkeep_ends_too = stop.clone().drop_guard();
+    tokio::spawn(upkeep::run(
+        app.clone(),
+        library,
+        upkeep::EVERY,
+        stop.clone(),
+    ));
     let serving = speakr_http::serve(&api, listener, stop.clone());
     let ending = async {
         let asked = crate::signals::asked_to_end().await;

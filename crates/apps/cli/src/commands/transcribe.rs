@@ -14,7 +14,7 @@ use speakr_core::{
     ports::{
         archive::Archive,
         sound::{SoundInput, SoundSource},
-        speech::DecodeOptions,
+        speech::{DecodeOptions, SpeechError},
     },
     usecases::capture::{Tee, TeeError},
 };
@@ -176,12 +176,16 @@ impl Job<'_> {
         }
         let decoder = self.app.decoder();
         let sound_input = input.sound();
-        // Side by side: each takes a good part of a second.
-        let (length, source, loaded) = tokio::join!(
-            decoder.duration_ms(&sound_input),
-            decoder.open(&sound_input),
-            self.load(),
-        );
+        // Side by side: each takes a good part of a second. What comes through standard input may
+        // take for ever to begin.
+        let opened = async {
+            tokio::join!(
+                decoder.duration_ms(&sound_input),
+                decoder.open(&sound_input),
+                self.load(),
+            )
+        };
+        let (length, source, loaded) = self.unless_cancelled(opened).await?;
         progress.set_length(length?);
         let mut source = source?;
         if let Some(speech) = loaded? {
@@ -230,11 +234,31 @@ impl Job<'_> {
         };
         recording.duration_ms = Some(speakr_core::audio::samples_to_ms(samples));
         let transcript = decoding.transcript(&recording);
-        self.app.keep(&mut recording, &transcript).await?;
-        self.deliver(input, decoding.doubt(), &transcript)?;
-        self.app.settle(&recording, &transcript).await?;
+        // A text that can't be kept is told all the same.
+        let kept = self.app.keep(&mut recording, &transcript).await;
+        let delivered = self.deliver(input, decoding.doubt(), &transcript);
+        let id = recording.recording_id.short();
+        kept.map_err(|failure| {
+            failure.hint(format!(
+                "The sound is kept: with room on the disk, `speakr retry {id}` makes its text again."
+            ))
+        })?;
+        let settled = self.app.settle(&recording, &transcript).await;
         drop(lock);
-        Ok(())
+        if let Err(failure) = settled {
+            self.app.output.warn(&format!(
+                "{input}: the text is kept, but can't be found yet: {failure}"
+            ));
+        }
+        delivered
+    }
+
+    /// What `work` gives, unless somebody asks for the end before.
+    async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.cancel.cancelled() => Err(SpeechError::Cancelled.into()),
+        }
     }
 
     /// The platform makes the text. A file goes as it is where it fits into one message, else as
@@ -281,7 +305,8 @@ impl Job<'_> {
         let spoken = match spoken {
             Some(spoken) => spoken,
             None => {
-                let mut source = self.app.decoder().open(&sound_input).await?;
+                let decoder = self.app.decoder();
+                let mut source = self.unless_cancelled(decoder.open(&sound_input)).await??;
                 if matches!(sound_input, SoundInput::Stdin) {
                     return self
                         .keep_and_send(input, &platform, recording, source.as_mut())
@@ -308,7 +333,7 @@ impl Job<'_> {
         let mut tee = Tee::new(source, Some(writer.as_mut()));
         {
             let mut sound = tee.stream();
-            while sound.next().await.is_some() && !self.cancel.is_cancelled() {}
+            while let Ok(Some(_)) = self.unless_cancelled(sound.next()).await {}
         }
         let passed = tee.finish().await;
         let samples = writer.samples();

@@ -126,6 +126,22 @@ fn every_setting_can_be_set_by_its_variable() {
 }
 
 #[test]
+fn an_address_is_shown_without_its_password() {
+    let variables = [
+        ("NATS_URL", "nats://ada:hush@bus:4222,tls://other:4222"),
+        ("SPEAKR_API_URL", "https://ada:hush@speakr.example"),
+    ];
+    let settings = load_with(None, &variables, &GlobalArgs::default()).unwrap();
+    assert_eq!(
+        settings.json("nats_url"),
+        "nats://bus:4222,tls://other:4222"
+    );
+    assert_eq!(settings.json("api_url"), "https://speakr.example");
+    assert!(!format!("{settings:?}").contains("hush"));
+    assert!(settings.nats_url.reveal().unwrap().contains("ada:hush@"));
+}
+
+#[test]
 fn options_choose_the_platform_and_being_alone() {
     let variables = [("NATS_URL", "nats://from.variable")];
     let with = |global: GlobalArgs| load_with(None, &variables, &global).unwrap();
@@ -133,13 +149,13 @@ fn options_choose_the_platform_and_being_alone() {
         nats_url: Some("nats://from.flag".to_owned()),
         ..GlobalArgs::default()
     };
-    assert_eq!(with(url).nats_url.as_deref(), Some("nats://from.flag"));
+    assert_eq!(with(url).nats_url.reveal(), Some("nats://from.flag"));
     let alone = GlobalArgs {
         local: true,
         ..GlobalArgs::default()
     };
     let settings = with(alone);
-    assert_eq!(settings.nats_url, None);
+    assert_eq!(settings.nats_url.reveal(), None);
     assert_eq!(settings.origin("nats_url"), Origin::Flag("--local"));
 }
 

@@ -9,6 +9,7 @@ use std::{
 use clap::ValueEnum;
 use serde_json::Value as Json;
 use speakr_core::Tags;
+use speakr_nats::BusConfig;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
@@ -248,6 +249,48 @@ impl Value for Secret {
     /// Only whether it is set.
     fn to_json(&self) -> Json {
         self.0.as_ref().map(|_| "[secret]").into()
+    }
+}
+
+/// Addresses of servers. They may hold a user and a password, which are used and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Servers(Option<String>);
+
+impl Servers {
+    /// These addresses, separated by commas.
+    pub(crate) fn new(servers: &str) -> Self {
+        Self(Some(servers.to_owned()))
+    }
+
+    /// The addresses as they were given; nothing where none was.
+    pub(crate) fn reveal(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The addresses without users and passwords.
+    pub(crate) fn shown(&self) -> Option<String> {
+        self.reveal()
+            .map(|servers| BusConfig::new(servers, "").servers_shown())
+    }
+}
+
+impl std::fmt::Debug for Servers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.shown().fmt(f)
+    }
+}
+
+impl Value for Servers {
+    fn from_text(text: &str) -> Result<Self, String> {
+        <Option<String> as Value>::from_text(text).map(Self)
+    }
+
+    fn from_toml(value: &DeValue<'_>, _: &Path) -> Result<Self, String> {
+        Self::from_text(string(value)?)
+    }
+
+    fn to_json(&self) -> Json {
+        self.shown().into()
     }
 }
 

@@ -26,7 +26,7 @@ const ALONE: &str = "`--local` works without the platform";
 
 /// How to reach the bus; nothing where this program works alone.
 pub(crate) fn bus_config(settings: &Settings) -> Option<BusConfig> {
-    let mut config = BusConfig::new(settings.nats_url.as_deref()?, "speakr");
+    let mut config = BusConfig::new(settings.nats_url.reveal()?, "speakr");
     config.identity = match (
         &settings.nats_creds,
         settings.nats_nkey.reveal(),
@@ -124,7 +124,7 @@ fn from_keychain(url: &Url) -> Option<String> {
 /// # Errors
 /// That it is no URL of a server.
 pub(crate) fn api_url(settings: &Settings) -> Result<Option<Url>, Failure> {
-    let Some(text) = &settings.api_url else {
+    let Some(text) = settings.api_url.reveal() else {
         return Ok(None);
     };
     Url::parse(text)
@@ -134,7 +134,10 @@ pub(crate) fn api_url(settings: &Settings) -> Result<Option<Url>, Failure> {
         .ok_or_else(|| {
             Failure::new(
                 ExitCode::Usage,
-                format!("api_url: \"{text}\" is no URL of a server"),
+                format!(
+                    "api_url: \"{}\" is no URL of a server",
+                    settings.api_url.shown().unwrap_or_default()
+                ),
             )
             .hint("it is like https://speakr.example")
         })

@@ -79,8 +79,11 @@ impl Library {
                     self.index.update(&now).await?;
                     known = now;
                 }
-                // Whoever deletes it takes it out of the index.
-                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => return Ok(()),
+                // Whoever deleted it may have taken it out before we put it in.
+                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => {
+                    self.index.remove(known.recording_id).await?;
+                    return Ok(());
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -199,6 +199,19 @@ impl Library {
         Ok(keep(self.archive.as_ref(), transcript).await?)
     }
 
+    /// [`Library::keep`], in place of a text that the index may know. It is told first that there is
+    /// none: should this process end before the index has the new text, [`Library::reconcile`] looks
+    /// for it.
+    ///
+    /// # Errors
+    /// [`LibraryError::Archive`]; [`LibraryError::Index`], and the old text stays then.
+    pub async fn replace(&self, transcript: &Transcript) -> Result<Recording, LibraryError> {
+        let mut waiting = self.archive.recording(transcript.recording_id).await?;
+        waiting.state = RecordingState::Captured;
+        self.announce(&waiting).await?;
+        self.keep(transcript).await
+    }
+
     /// Keeps a text, makes it findable, and brings its sound into its lasting form.
     ///
     /// # Errors

@@ -11,6 +11,12 @@ use crate::{
     transcript::Transcript,
 };
 
+/// Most recordings that are listed at a time to be deleted for their age.
+const EXPIRED_AT_ONCE: usize = 100;
+/// So many of them that can't be deleted speak of a store that is away: the rest is left for another
+/// time. Fewer than are listed, so that there are always others among these.
+const MOST_STUCK: usize = 10;
+
 /// What [`Library::reconcile`] mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
@@ -150,7 +156,7 @@ impl Library {
 
     /// Deletes what was captured more than `retention_days` before `now`; gives what it deleted.
     /// What is still being captured stays, and so does what bears a time to come (a clock that
-    /// was wrong).
+    /// was wrong). One that can't be deleted doesn't keep the rest; several do.
     ///
     /// # Errors
     /// [`LibraryError`] of the first that can't be deleted.
@@ -172,12 +178,38 @@ impl Library {
             ],
             ..Filter::default()
         };
-        let mut expired = Vec::new();
-        for entry in self.index.list(&filter, usize::MAX).await? {
-            self.delete(entry.recording.recording_id).await?;
-            expired.push(entry.recording.recording_id);
+        let (mut expired, mut tried) = (Vec::new(), HashSet::new());
+        let (mut stuck, mut first_error) = (0, None);
+        // What is deleted leaves the index, so that each listing begins with what is left. Entries bear
+        // their whole texts: of all that grew too old they could be more than memory holds.
+        while stuck < MOST_STUCK {
+            let entries = self.index.list(&filter, EXPIRED_AT_ONCE).await?;
+            let ids = entries
+                .into_iter()
+                .map(|entry| entry.recording.recording_id);
+            let untried: Vec<_> = ids.filter(|id| tried.insert(*id)).collect();
+            if untried.is_empty() {
+                break;
+            }
+            for id in untried {
+                match self.delete(id).await {
+                    Ok(_) => expired.push(id),
+                    // Only the index still knew of it.
+                    Err(LibraryError::Archive(
+                        ArchiveError::NotFound(_) | ArchiveError::Deleted(_),
+                    )) => {}
+                    Err(error) => {
+                        tracing::warn!(recording_id = %id, %error, "it is too old and still there");
+                        first_error.get_or_insert(error);
+                        stuck += 1;
+                        if stuck == MOST_STUCK {
+                            break;
+                        }
+                    }
+                }
+            }
         }
-        Ok(expired)
+        first_error.map_or(Ok(expired), Err)
     }
 
     /// Mends what a crash between archive and index left: recordings that only one of them knows,

@@ -9,6 +9,7 @@ use speakr_core::{
         index::Entry,
         sound::{SoundInput, SoundSource},
     },
+    usecases::library,
 };
 use speakr_local::{Beginning, LockError, RecordingLock, TranscriptionLock};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,13 @@ pub(crate) struct Held {
     recording: Recording,
     has_text: bool,
     _lock: TranscriptionLock,
+}
+
+impl Held {
+    /// Whether the index may know a text of it, also one that can't be read any more.
+    fn may_be_found(&self) -> bool {
+        self.has_text || self.recording.state == RecordingState::Transcribed
+    }
 }
 
 impl<'a> Retry<'a> {
@@ -116,8 +124,10 @@ impl<'a> Retry<'a> {
     /// The same with one.
     pub(crate) async fn complete(&self, held: Held) -> Result<(), Failure> {
         let id = held.recording.recording_id;
-        if held.recording.state != RecordingState::Transcribed {
-            self.app.library().await?.refresh(id).await?;
+        if held.recording.state != RecordingState::Transcribed
+            && let Err(error) = self.app.library().await?.refresh(id).await
+        {
+            self.warn_of_unfindable(id, &error.into());
         }
         match self.app.archive()?.compact_sound(id).await {
             Ok(()) | Err(ArchiveError::NotFound(_)) => Ok(()),
@@ -132,7 +142,8 @@ impl<'a> Retry<'a> {
         if let Some(model) = &self.model {
             asked.options.model = Some(model.clone());
         }
-        match self.text(archive.as_ref(), &asked).await {
+        let found = held.may_be_found();
+        match self.text(archive.as_ref(), &asked, found).await {
             Err(failure) if failure.code() != ExitCode::Cancelled && !held.has_text => {
                 let reason = failure.message().to_owned();
                 let failed = move |recording: &mut Recording| {
@@ -148,13 +159,15 @@ impl<'a> Retry<'a> {
         }
     }
 
+    /// Makes the text of `recording` and keeps it, in place of one that may be `found` already.
     async fn text(
         &mut self,
         archive: &dyn Archive,
         recording: &Recording,
+        found: bool,
     ) -> Result<Entry, Failure> {
         if self.app.has_platform() {
-            return self.send(archive, recording).await;
+            return self.send(archive, recording, found).await;
         }
         let library = self.app.library().await?;
         let id = recording.recording_id;
@@ -190,16 +203,34 @@ impl<'a> Retry<'a> {
             .await?;
         drop(writer);
         let transcript = decoding.transcript(recording);
-        let kept = library.keep(&transcript).await?;
-        self.app.settle(&kept, &transcript).await?;
+        let kept = if found {
+            library.replace(&transcript).await?
+        } else {
+            library.keep(&transcript).await?
+        };
+        if let Err(failure) = self.app.settle(&kept, &transcript).await {
+            self.warn_of_unfindable(id, &failure);
+        }
         Ok(Entry {
             recording: kept,
             text: transcript.text,
         })
     }
 
+    fn warn_of_unfindable(&self, id: RecordingId, failure: &Failure) {
+        self.app.output.warn(&format!(
+            "{}: the text is kept, but can't be found yet: {failure}",
+            id.short()
+        ));
+    }
+
     /// Sends the kept sound to the platform, which makes its text and keeps both from then on.
-    async fn send(&self, archive: &dyn Archive, recording: &Recording) -> Result<Entry, Failure> {
+    async fn send(
+        &self,
+        archive: &dyn Archive,
+        recording: &Recording,
+        found: bool,
+    ) -> Result<Entry, Failure> {
         let id = recording.recording_id;
         let observer = std::sync::Arc::new(());
         let never = CancellationToken::new();
@@ -222,7 +253,12 @@ impl<'a> Retry<'a> {
         asked.options.model = self.model.clone();
         let spoken = platform.again(&asked, open).await?;
         // The text is safe here too before anything is taken away.
-        let mut kept = speakr_core::usecases::library::keep(archive, &spoken.transcript).await?;
+        let mut kept = if found {
+            let library = self.app.library().await?;
+            library.replace(&spoken.transcript).await?
+        } else {
+            library::keep(archive, &spoken.transcript).await?
+        };
         self.app.hand_over(id).await;
         kept.recording_id = spoken.there;
         Ok(Entry {
