@@ -343,18 +343,12 @@ impl Index for PostgresIndex {
     async fn other_models(&self, model: &str) -> Result<Vec<String>, IndexError> {
         persist!(self, "look by which model it was embedded", async {
             let mut connection = self.connection().await?;
-            let known: bool = sqlx::query_scalar(
-                "SELECT EXISTS (SELECT FROM transcripts WHERE embedded_by = $1)",
+            // In one look: between two the first text of `model` may come.
+            Ok(sqlx::query_scalar(
+                "SELECT DISTINCT embedded_by FROM transcripts WHERE embedded_by <> '' \
+                 AND NOT EXISTS (SELECT FROM transcripts WHERE embedded_by = $1) ORDER BY 1",
             )
             .bind(words::storable(model))
-            .fetch_one(&mut *connection)
-            .await?;
-            if known {
-                return Ok(Vec::new());
-            }
-            Ok(sqlx::query_scalar(
-                "SELECT DISTINCT embedded_by FROM transcripts WHERE embedded_by <> '' ORDER BY 1",
-            )
             .fetch_all(&mut *connection)
             .await?)
         })
