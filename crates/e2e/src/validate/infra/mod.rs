@@ -5,6 +5,7 @@ mod network;
 mod store;
 
 use std::{
+    ffi::OsString,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -145,20 +146,7 @@ async fn streams(context: &Context) -> Seen {
 
 async fn files(context: &Context) -> Seen {
     let mut paths: Vec<PathBuf> = context.settings.asked.secret_files.clone();
-    for (name, value) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        let secret = [
-            "PASSWORD_FILE",
-            "TOKEN_FILE",
-            "KEY_FILE",
-            "DATABASE_URL_FILE",
-        ];
-        if secret.iter().any(|end| name.ends_with(end)) || name == "NATS_CREDS" {
-            paths.push(value.into());
-        }
-    }
-    // What isn't there is handed over empty by workflows.
-    paths.retain(|path| !path.as_os_str().is_empty());
+    paths.extend(secret_files_of(std::env::vars_os()));
     if paths.is_empty() {
         return Err(not_checked(
             "no file with a secret is known: --secret-file PATH, or NAME_FILE",
@@ -176,6 +164,26 @@ async fn files(context: &Context) -> Seen {
         })?;
     }
     Ok(format!("{} files", all.len()))
+}
+
+/// The files with secrets that variables name.
+fn secret_files_of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<PathBuf> {
+    const ENDS: [&str; 4] = [
+        "PASSWORD_FILE",
+        "TOKEN_FILE",
+        "KEY_FILE",
+        "DATABASE_URL_FILE",
+    ];
+    variables
+        .into_iter()
+        .filter(|(name, value)| {
+            let name = name.to_string_lossy();
+            let secret = ENDS.iter().any(|end| name.ends_with(end)) || name == "NATS_CREDS";
+            // What isn't there is handed over empty by workflows.
+            secret && !value.is_empty()
+        })
+        .map(|(_, value)| value.into())
+        .collect()
 }
 
 /// The file itself, or the files of the folder. Kubernetes keeps them behind names that begin with "..".
@@ -207,5 +215,20 @@ mod tests {
         below(folder.path(), &mut all).unwrap();
         assert_eq!(all, [folder.path().join("a")]);
         assert!(below(&folder.path().join("none"), &mut all).is_err());
+    }
+    #[test]
+    fn of_the_variables_those_count_that_name_a_file_with_a_secret() {
+        let variables = [
+            ("SPEAKR_API_TOKEN_FILE", "/run/token"),
+            ("S3_SECRET_ACCESS_KEY_FILE", ""),
+            ("NATS_CREDS", "/run/bus.creds"),
+            ("DATABASE_URL_FILE", ""),
+            ("HOME", "/home/someone"),
+        ];
+        let files = secret_files_of(variables.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(
+            files,
+            [PathBuf::from("/run/token"), PathBuf::from("/run/bus.creds")]
+        );
     }
 }
