@@ -25,6 +25,8 @@ into text; `crates/contract` holds the same as Rust types, JSON Schemas (`schema
 - Events come as they happen on their subjects, and those of the last seven days from the stream
   `SPEAKR_EVENTS` (all but `transcription.partial`). An event can come twice: drop the one whose
   `event_id` you have seen.
+- An event that would be larger than a message goes without `segments`, then with an empty `metadata`,
+  and then without `tags`, as far as it has them and as is needed.
 
 ## Headers
 

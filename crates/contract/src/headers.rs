@@ -27,3 +27,7 @@ pub const DEAD_SUBJECT: &str = "Speakr-Dead-Subject";
 
 /// On a dead letter: how often it was tried.
 pub const DEAD_ATTEMPTS: &str = "Speakr-Dead-Attempts";
+
+/// On a dead letter that is without its message, because both together were too large: how many bytes
+/// that has.
+pub const DEAD_BYTES: &str = "Speakr-Dead-Bytes";

@@ -20,11 +20,13 @@ use files::files_with;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use speakr_core::{CorrelationId, RecordingId};
 use speakr_e2e::{
     clip,
     platform::{Platform, Role},
     program::PATIENCE,
 };
+use speakr_testkit::s3::S3;
 
 /// Said in the recording, labelled and told of it: each in no other.
 const WORDS: [&str; 3] = ["fellow", "quarterly-zebra", "walrus-in-metadata"];
@@ -218,6 +220,73 @@ async fn what_nobody_asked_to_keep_goes_though_the_service_is_killed_in_the_midd
         .unwrap();
     let found: Value = found.json().await.unwrap();
     assert_eq!(found["count"], 0, "it is not for anybody to find: {found}");
+    until_gone(&platform, &id).await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_while_its_text_is_made_is_in_no_dead_letter() {
+    let platform = Platform::start();
+    let mut met = 0;
+    for _ in 0..5 {
+        let correlation_id = CorrelationId::random();
+        let id = RecordingId::from_correlation(correlation_id).to_string();
+        let form = reqwest::multipart::Form::new()
+            .text("model", "whisper-1")
+            .text("store", "true")
+            .text("tags", WORDS[1])
+            .part(
+                "file",
+                reqwest::multipart::Part::bytes(std::fs::read(clip("jfk.wav")).unwrap())
+                    .file_name("jfk.wav"),
+            );
+        let request = platform
+            .request(Method::POST, "/v1/audio/transcriptions")
+            .header("Speakr-Correlation-Id", correlation_id.to_string())
+            .multipart(form);
+        let asking = tokio::spawn(request.send());
+        let began = Instant::now();
+        let folder = format!("recordings/{id}/");
+        while store::versions(&platform.s3, &folder).await.is_empty() {
+            assert!(began.elapsed() < PATIENCE, "nothing was begun");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let deleted = platform
+            .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
+            .send()
+            .await
+            .unwrap();
+        let (status, said) = (deleted.status(), deleted.text().await.unwrap());
+        assert_eq!(status, 204, "{said}");
+        let answer = asking.await.unwrap().unwrap();
+        met += usize::from(answer.status() == 422);
+        // A dead letter would come after whoever asked was told.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        until_gone(&platform, &id).await;
+    }
+    assert!(met > 0, "no deletion met a text that was being made");
+}
+
+#[tokio::test]
+async fn what_came_into_the_store_after_its_deletion_is_found_and_taken_away() {
+    let mut platform = Platform::start();
+    let id = keep(&platform).await;
+    let answer = platform
+        .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 204);
+    // As a transcriber leaves it that is killed right after it wrote.
+    store::client(&platform.s3)
+        .put_object()
+        .bucket(S3::BUCKET)
+        .key(format!("recordings/{id}/sound/0000000000000000.pcm"))
+        .body(WORDS[0].as_bytes().to_vec().into())
+        .send()
+        .await
+        .unwrap();
+    assert!(!places_with(&platform, &id).await.is_empty());
+    platform.restart(Role::QuerySvc, &[]);
     until_gone(&platform, &id).await;
 }
 

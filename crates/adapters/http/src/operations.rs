@@ -220,7 +220,13 @@ pub(crate) fn all() -> [Operation; 11] {
             summary: "Make text from a file, as OpenAI's API does",
             scope: Some(Scope::Transcribe),
             size: Size::Upload,
-            parameters: &[],
+            parameters: &[Parameter {
+                name: "Speakr-Correlation-Id",
+                place: "header",
+                doc: "A UUID that names this request and no other. One that is sent again with it stores \
+                    nothing twice, and has the text that was stored the first time. One is made up \
+                    where it is absent.",
+            }],
             body: Some(("multipart/form-data", of::<FormFields>)),
             answers: &[
                 ("200", JSON, any_json),
@@ -229,7 +235,7 @@ pub(crate) fn all() -> [Operation; 11] {
                 ("200", "text/vtt; charset=utf-8", text),
                 ("200", "text/event-stream", text),
             ],
-            problems: &[400, 404, 413, 415, 422, 502, 503, 504],
+            problems: &[400, 404, 408, 413, 415, 422, 502, 503, 504],
             handler: || post(transcriptions::transcribe),
         },
         Operation {

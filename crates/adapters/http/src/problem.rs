@@ -61,6 +61,7 @@ kinds! {
     unknown_model: NOT_FOUND, "model-not-found", "There is no such model";
     gone: GONE, "gone", "It was deleted";
     no_such_method: METHOD_NOT_ALLOWED, "method", "This can't be done here";
+    too_slow: REQUEST_TIMEOUT, "too-slow", "The request came too slowly";
     conflict: CONFLICT, "conflict", "It isn't ready for this";
     too_large: PAYLOAD_TOO_LARGE, "too-large", "The request is too large";
     wrong_type: UNSUPPORTED_MEDIA_TYPE, "content-type", "The content type isn't supported";
@@ -122,7 +123,10 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+        if matches!(
+            self.status,
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+        ) {
             // What is still coming isn't read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

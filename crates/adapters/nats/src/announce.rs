@@ -5,13 +5,18 @@ use speakr_contract::{Message, Segment as WireSegment, Word as WireWord, events,
 use speakr_core::{
     Recording, RecordingId, Segment, Transcript,
     ports::platform::{AnnounceError, Announcer, BusFailure, FailureKind, PartialText},
+    recording::Metadata,
 };
 use uuid::Uuid;
 
 use crate::{bus::Bus, request::Request};
 
+/// Most characters of the reason that a failure tells: it may quote what was asked for.
+const LONGEST_ERROR: usize = 4_000;
+
 /// Tells the events of one request. The same event told again has the same id, and the server
-/// keeps one of them.
+/// keeps one of them. One that would be larger than a message goes with empty metadata, and without
+/// tags where that isn't enough.
 #[derive(Debug, Clone)]
 pub struct BusAnnouncer {
     bus: Bus,
@@ -54,6 +59,9 @@ impl Announcer for BusAnnouncer {
             tags: recording.tags.clone().into(),
             metadata: recording.metadata.clone(),
         };
+        let event = lightened(event, self.bus.max_payload_bytes(), |e| {
+            (&mut e.tags, &mut e.metadata)
+        });
         self.tell(&event, event_id).await
     }
 
@@ -67,6 +75,9 @@ impl Announcer for BusAnnouncer {
             metadata: recording.metadata.clone(),
             duration_ms: recording.duration_ms,
         };
+        let event = lightened(event, self.bus.max_payload_bytes(), |e| {
+            (&mut e.tags, &mut e.metadata)
+        });
         self.tell(&event, event_id).await
     }
 
@@ -114,13 +125,16 @@ impl Announcer for BusAnnouncer {
         let event = events::TranscriptionFailed {
             event_id,
             recording_id: *id.as_uuid(),
-            error: error.to_owned(),
+            error: error.chars().take(LONGEST_ERROR).collect(),
             code: kind.map(|kind| match kind {
                 FailureKind::UnknownModel => events::UNKNOWN_MODEL.to_owned(),
             }),
             tags: recording.map(|r| r.tags.clone().into()).unwrap_or_default(),
             metadata: recording.map(|r| r.metadata.clone()).unwrap_or_default(),
         };
+        let event = lightened(event, self.bus.max_payload_bytes(), |e| {
+            (&mut e.tags, &mut e.metadata)
+        });
         self.tell(&event, event_id).await
     }
 }
@@ -149,17 +163,35 @@ fn succeeded(event_id: Uuid, transcript: &Transcript) -> events::TranscriptionSu
     }
 }
 
-/// The event without its parts, when it would be too large with them.
+fn size<M: Message>(event: &M) -> usize {
+    speakr_contract::encode(event).map_or(usize::MAX, |json| json.len())
+}
+
+/// The event without its metadata, and then without its tags, as far as it would be too large with
+/// them: who waits for it is told all the same.
+fn lightened<M: Message>(
+    mut event: M,
+    max_bytes: usize,
+    travelling: impl Fn(&mut M) -> (&mut Vec<String>, &mut Metadata),
+) -> M {
+    if size(&event) > max_bytes {
+        travelling(&mut event).1.clear();
+    }
+    if size(&event) > max_bytes {
+        travelling(&mut event).0.clear();
+    }
+    event
+}
+
+/// The event without its parts, when it would be too large with them, and [`lightened`] then.
 fn fitting(
     mut event: events::TranscriptionSucceeded,
     max_bytes: usize,
 ) -> Result<events::TranscriptionSucceeded, AnnounceError> {
-    let size = |event: &events::TranscriptionSucceeded| {
-        speakr_contract::encode(event).map_or(usize::MAX, |json| json.len())
-    };
     if size(&event) > max_bytes {
         event.segments = None;
     }
+    let event = lightened(event, max_bytes, |e| (&mut e.tags, &mut e.metadata));
     if size(&event) > max_bytes {
         return Err(AnnounceError::TooLarge {
             kept_as: transcript_path(RecordingId::from(event.recording_id)),
@@ -240,5 +272,29 @@ mod tests {
         );
         let refused = fitting(event(), 400).unwrap_err().to_string();
         assert!(refused.contains("transcript.json"), "{refused}");
+    }
+
+    #[test]
+    fn what_travels_with_a_recording_keeps_no_event_from_being_told() {
+        let failed = |tag: usize, metadata: usize| events::TranscriptionFailed {
+            event_id: Uuid::nil(),
+            recording_id: Uuid::nil(),
+            error: "no text".to_owned(),
+            tags: vec!["t".repeat(tag)],
+            metadata: Metadata::from_iter([("note".to_owned(), "m".repeat(metadata).into())]),
+            code: None,
+        };
+        let told = |tag, metadata| {
+            let event = failed(tag, metadata);
+            lightened(event, 1_000, |e| (&mut e.tags, &mut e.metadata))
+        };
+        assert_eq!(told(100, 100), failed(100, 100));
+        let without_metadata = told(100, 2_000);
+        assert!(without_metadata.metadata.is_empty());
+        assert_eq!(without_metadata.tags, failed(100, 0).tags);
+        let with_the_reason_alone = told(2_000, 2_000);
+        assert!(with_the_reason_alone.tags.is_empty());
+        assert_eq!(with_the_reason_alone.error, "no text");
+        assert!(size(&with_the_reason_alone) <= 1_000);
     }
 }

@@ -24,7 +24,7 @@ pub struct DeadLetter {
     pub correlation_id: Option<uuid::Uuid>,
     /// When it was put aside, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Its size.
+    /// Its size, also where the letter is without it.
     pub bytes: usize,
 }
 
@@ -53,13 +53,19 @@ pub async fn list(bus: &Bus, limit: usize) -> Result<Vec<DeadLetter>, BusError> 
 /// `false` when there is none of that number.
 ///
 /// # Errors
-/// [`BusError`]; it is still there then.
+/// [`BusError`], of which [`BusError::Emptied`] for a letter without its message; it is still there then.
 pub async fn replay(bus: &Bus, sequence: u64) -> Result<bool, BusError> {
     let stream = streams::stream(bus, DEAD_LETTER).await?;
     let Some(message) = get(&stream, sequence).await? else {
         return Ok(false);
     };
     let letter = describe(&message);
+    if message.headers.get(headers::DEAD_BYTES).is_some() {
+        return Err(BusError::Emptied {
+            sequence,
+            bytes: letter.bytes,
+        });
+    }
     let mut sent = async_nats::HeaderMap::new();
     for (name, values) in message.headers.iter() {
         let name: &str = name.as_ref();
@@ -121,6 +127,8 @@ fn describe(message: &jetstream::message::StreamMessage) -> DeadLetter {
             .unwrap_or_default(),
         correlation_id: get(headers::CORRELATION_ID).and_then(|id| id.parse().ok()),
         at_ms: i64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
-        bytes: message.payload.len(),
+        bytes: get(headers::DEAD_BYTES)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(message.payload.len()),
     }
 }

@@ -100,6 +100,17 @@ pub enum BusError {
         /// How many.
         messages: u64,
     },
+    /// A dead letter that is without its message isn't sent again.
+    #[error(
+        "dead letter {sequence} is without its message of {bytes} bytes, which didn't fit into it: there \
+         is nothing to send again; discard it"
+    )]
+    Emptied {
+        /// Its number.
+        sequence: u64,
+        /// Size of the message.
+        bytes: usize,
+    },
     /// Sound that can't be put together.
     #[error("the sound of recording {recording_id} can't be put together")]
     Sound {

@@ -6,11 +6,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::{
-    self, AckKind,
-    consumer::{AckPolicy, Consumer, pull},
-    kv,
-    message::Acker,
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self, AckKind,
+        consumer::{AckPolicy, Consumer, pull},
+        context::ConsumerInfoErrorKind,
+        kv,
+        message::Acker,
+    },
 };
 use bytes::Bytes;
 use futures::StreamExt;
@@ -33,6 +37,8 @@ const PULL_PATIENCE: Duration = Duration::from_secs(6);
 const HAND_BACK_DELAY: Duration = Duration::from_millis(50);
 /// Most characters of the reason that a dead letter bears.
 const LONGEST_REASON: usize = 1_000;
+/// The same where the message itself doesn't fit beside it.
+const SHORT_REASON: usize = 200;
 /// How often two that count the same message at once try again.
 const COUNT_TRIES: usize = 5;
 
@@ -85,21 +91,7 @@ impl Queue {
     /// # Errors
     /// [`BusError::Server`] when stream, consumer or bucket can't be had.
     pub async fn open(bus: &Bus, config: QueueConfig) -> Result<Self, BusError> {
-        let consumer = streams::ensure_consumer(
-            bus,
-            config.stream,
-            pull::Config {
-                durable_name: Some(config.durable.to_owned()),
-                filter_subject: config.filter.clone(),
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: config.ack_wait,
-                // Past a limit a message would lie in the queue undelivered; we count ourselves.
-                max_deliver: -1,
-                max_ack_pending: config.max_ack_pending,
-                ..pull::Config::default()
-            },
-        )
-        .await?;
+        let consumer = make_consumer(bus, &config).await?;
         let attempts = bus
             .jetstream()
             .get_key_value(ATTEMPTS)
@@ -157,6 +149,37 @@ impl Queue {
         self.config.durable
     }
 
+    /// Whether the stream and the durable consumer are there. They can be lost with the disk of their
+    /// server, or deleted.
+    ///
+    /// # Errors
+    /// [`BusError::Server`] when the server doesn't say.
+    pub async fn is_there(&self) -> Result<bool, BusError> {
+        match self.consumer.get_info().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound
+                ) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(BusError::server("read the consumer", self.config.durable)(
+                error,
+            )),
+        }
+    }
+
+    /// Makes the durable consumer again where it is gone; its stream has to be there. What is asked of
+    /// this queue and its clones goes to it from then on.
+    ///
+    /// # Errors
+    /// [`BusError::Server`].
+    pub async fn make_again(&self) -> Result<(), BusError> {
+        make_consumer(&self.bus, &self.config).await.map(drop)
+    }
+
     /// How many messages wait, and how many are being worked on.
     ///
     /// # Errors
@@ -201,6 +224,27 @@ impl Queue {
     }
 }
 
+async fn make_consumer(
+    bus: &Bus,
+    config: &QueueConfig,
+) -> Result<Consumer<pull::Config>, BusError> {
+    streams::ensure_consumer(
+        bus,
+        config.stream,
+        pull::Config {
+            durable_name: Some(config.durable.to_owned()),
+            filter_subject: config.filter.clone(),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: config.ack_wait,
+            // Past a limit a message would lie in the queue undelivered; we count ourselves.
+            max_deliver: -1,
+            max_ack_pending: config.max_ack_pending,
+            ..pull::Config::default()
+        },
+    )
+    .await
+}
+
 /// One message to work on. It comes again when it is dropped without an answer.
 pub struct Delivery {
     bus: Bus,
@@ -208,7 +252,7 @@ pub struct Delivery {
     attempts: kv::Store,
     acker: Arc<Acker>,
     key: String,
-    headers: async_nats::HeaderMap,
+    headers: HeaderMap,
     /// Where it was sent to.
     pub subject: String,
     /// What it says.
@@ -303,32 +347,48 @@ impl Delivery {
     /// # Errors
     /// [`BusError::Server`]; it comes again then.
     pub async fn bury(self, reason: &str) -> Result<(), BusError> {
-        let mut headers = self.headers.clone();
-        let one_line: String = reason
-            .chars()
-            .take(LONGEST_REASON)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        headers.insert(
-            headers::CORRELATION_ID,
-            self.request.correlation_id.to_string().as_str(),
+        self.put_aside(reason).await?;
+        self.done().await
+    }
+
+    /// Puts a copy of it among the dead letters, with `reason`; without what it says, where the two
+    /// together are larger than a message may be. It isn't answered by that.
+    ///
+    /// # Errors
+    /// [`BusError::Server`].
+    pub async fn put_aside(&self, reason: &str) -> Result<(), BusError> {
+        let subject = subjects::dead_letter(&self.subject);
+        let reason = one_line(reason, LONGEST_REASON);
+        let letter = self.letter(self.headers.clone(), &reason);
+        match self.bus.store(&subject, letter, self.payload.clone()).await {
+            // Else it would come again for ever.
+            Err(BusError::TooLarge { .. }) => {
+                let short = one_line(&reason, SHORT_REASON);
+                let mut letter = self.letter(HeaderMap::new(), &short);
+                let bytes = self.payload.len().to_string();
+                letter.insert(headers::DEAD_BYTES, bytes.as_str());
+                self.bus.store(&subject, letter, Bytes::new()).await?;
+            }
+            stored => {
+                stored?;
+            }
+        }
+        tracing::warn!(
+            subject = %self.subject, correlation_id = %self.request.correlation_id,
+            attempts = self.attempt, reason = %reason, "put aside as a dead letter"
         );
-        headers.insert(headers::DEAD_REASON, one_line.as_str());
+        Ok(())
+    }
+
+    /// The headers of its dead letter: `headers`, and what became of it.
+    fn letter(&self, mut headers: HeaderMap, reason: &str) -> HeaderMap {
+        let correlation_id = self.request.correlation_id.to_string();
+        headers.insert(headers::CORRELATION_ID, correlation_id.as_str());
+        headers.insert(headers::DEAD_REASON, reason);
         headers.insert(headers::DEAD_SUBJECT, self.subject.as_str());
         headers.insert(headers::DEAD_ATTEMPTS, self.attempt.to_string().as_str());
         headers.insert(headers::MESSAGE_ID, format!("dead:{}", self.key).as_str());
-        self.bus
-            .store(
-                &subjects::dead_letter(&self.subject),
-                headers,
-                self.payload.clone(),
-            )
-            .await?;
-        tracing::warn!(
-            subject = %self.subject, correlation_id = %self.request.correlation_id,
-            attempts = self.attempt, reason = %one_line, "put aside as a dead letter"
-        );
-        self.done().await
+        headers
     }
 
     async fn settle(&self, kind: AckKind) -> Result<(), BusError> {
@@ -405,4 +465,12 @@ impl Delivery {
             tracing::debug!(%error, key = %self.key, "a count of attempts stays until it expires");
         }
     }
+}
+
+/// At most so many characters of `text`, as a header can bear them.
+fn one_line(text: &str, characters: usize) -> String {
+    text.chars()
+        .take(characters)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

@@ -13,7 +13,11 @@ mod support;
 use std::time::Duration;
 
 use speakr_contract::{commands::RecordingStart, decode};
-use speakr_nats::{Queue, Taken, dead_letters};
+use speakr_nats::{
+    Bus, BusConfig, BusError, Queue, Taken, dead_letters,
+    streams::{self, StreamSettings},
+};
+use speakr_testkit::nats::Nats;
 
 use crate::support::{commands, platform, send_cancel, send_start, take, work};
 
@@ -119,6 +123,47 @@ async fn a_message_that_ends_its_worker_each_time_is_put_aside_with_its_reason_a
 }
 
 #[tokio::test]
+async fn a_message_as_large_as_may_be_is_put_aside_without_what_it_says() {
+    const LARGEST: usize = 64 * 1_024;
+    let nats = Nats::start_with_max_payload(LARGEST).unwrap();
+    let bus = Bus::connect(&BusConfig::new(&nats.url(), "test"))
+        .await
+        .unwrap();
+    streams::ensure(&bus, &StreamSettings::default())
+        .await
+        .unwrap();
+    let queue = Queue::open(&bus, commands(LONG, 3)).await.unwrap();
+    bus.jetstream()
+        .publish("speakr.command.recording.start", vec![b'x'; LARGEST].into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let delivery = work(&queue).await;
+    let correlation_id = delivery.request.correlation_id;
+    delivery.bury(&"no\nuse ".repeat(500)).await.unwrap();
+    assert_eq!(
+        queue.depth().await.unwrap(),
+        (0, 0),
+        "it doesn't come again"
+    );
+
+    let letters = dead_letters::list(&bus, 10).await.unwrap();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let letter = &letters[0];
+    assert_eq!(letter.bytes, LARGEST);
+    assert_eq!(letter.subject, "speakr.command.recording.start");
+    assert!(letter.reason.starts_with("no use no use"), "{letter:?}");
+    assert_eq!(letter.correlation_id, Some(correlation_id));
+    let refused = dead_letters::replay(&bus, letter.sequence).await;
+    assert!(
+        matches!(refused, Err(BusError::Emptied { bytes: LARGEST, .. })),
+        "{refused:?}"
+    );
+    assert!(dead_letters::discard(&bus, letter.sequence).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_dead_letter_can_be_thrown_away() {
     let (_nats, bus) = platform().await;
     let queue = Queue::open(&bus, commands(LONG, 3)).await.unwrap();
@@ -178,6 +223,25 @@ async fn two_replicas_share_the_work_and_none_is_done_twice() {
     let mut all = [a, b].concat();
     all.sort_unstable();
     assert_eq!(all, (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_queue_that_is_lost_is_told_of_and_made_again() {
+    let (_nats, bus) = platform().await;
+    let queue = Queue::open(&bus, commands(LONG, 3)).await.unwrap();
+    assert!(queue.is_there().await.unwrap());
+    let deleted = bus.jetstream().delete_stream(streams::COMMANDS).await;
+    deleted.unwrap();
+    assert!(!queue.is_there().await.unwrap());
+    assert!(!matches!(queue.next().await, Ok(Some(_))));
+    streams::ensure(&bus, &StreamSettings::default())
+        .await
+        .unwrap();
+    assert!(!queue.is_there().await.unwrap(), "its stream alone is");
+    queue.make_again().await.unwrap();
+    assert!(queue.is_there().await.unwrap());
+    let sent = send_start(&bus).await;
+    assert_eq!(work(&queue).await.request, sent);
 }
 
 #[tokio::test]

@@ -79,6 +79,11 @@ pub(crate) async fn ensure_model(
     .fetch_one(&mut *transaction)
     .await?;
     if dimensions <= INDEXABLE {
+        // All vectors of other models are read once, which takes as long as there are many. Until this
+        // transaction ends; any user may set it. A lock is waited for no longer than elsewhere.
+        sqlx::query("SELECT set_config('statement_timeout', '0', true)")
+            .execute(&mut *transaction)
+            .await?;
         // Names and types take no parameters; these are numbers of ours.
         let sql = format!(
             "CREATE INDEX vectors_of_model_{num} ON vectors \

@@ -250,6 +250,26 @@ async fn what_was_deleted_is_in_no_table_and_nothing_late_brings_it_back() {
     assert_eq!(counted.unwrap(), "20");
 }
 
+#[tokio::test]
+async fn the_index_of_a_new_model_may_take_longer_to_make_than_other_statements() {
+    let place = Place::start();
+    let (name, mut config) = place.empty();
+    speakr_postgres::migrate(&config).await.unwrap();
+    // As where there are millions of vectors of another model.
+    let slowly = "CREATE FUNCTION slowly() RETURNS event_trigger LANGUAGE plpgsql AS \
+        $$ BEGIN PERFORM pg_sleep(2); END $$; \
+        CREATE EVENT TRIGGER slowly ON ddl_command_start \
+        WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION slowly()";
+    place.server.query(&name, slowly).unwrap();
+    config.statement_timeout = Duration::from_secs(1);
+    let database = speakr_postgres::Database::connect(&config).await.unwrap();
+    let index = database.index();
+    let recording = recording_at(1, &[]);
+    put(&index, &recording, &["words"], &mut Numbers(6)).await;
+    let made = "SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'vectors_of_model_%'";
+    assert_eq!(place.server.query(&name, made).unwrap(), "1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_the_middle_loses_nothing_that_was_stored() {
     let mut place = Place::start();

@@ -85,6 +85,9 @@ impl PieceWriter {
             self.store
                 .put_new(&key, piece, "application/octet-stream")
                 .await?;
+            // Who writes may be killed before it comes to a sync: no piece is left then that a deletion
+            // has missed. Where this can't be asked, the same piece goes again.
+            self.keys.still_there(&self.store).await?;
             self.pending.drain(..self.tried);
             self.kept += self.tried as u64 / SAMPLE_BYTES;
             self.tried = 0;

@@ -285,6 +285,23 @@ async fn a_deletion_takes_every_version_and_nothing_brings_it_back() {
 }
 
 #[tokio::test]
+async fn a_writer_that_never_comes_to_a_sync_leaves_no_piece_of_what_was_deleted() {
+    each(async |place| {
+        let archive = &place.archive;
+        let recording = recording();
+        let id = recording.recording_id;
+        let mut writer = archive.begin(&recording).await.unwrap();
+        archive.delete(id).await.unwrap();
+        // More than five seconds: a piece goes into the store.
+        let error = writer.write(&sound(100_000)).await.unwrap_err();
+        assert!(matches!(error, ArchiveError::Deleted(_)), "{error:?}");
+        drop(writer);
+        assert_eq!(place.keys().await, [format!("tombstones/{id}")]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deletion_that_a_crash_broke_off_is_finished() {
     each(async |place| {
         let archive = &place.archive;

@@ -12,7 +12,7 @@ use speakr_core::usecases::library::Library;
 use speakr_nats::{Bus, Queue, QueueConfig, streams};
 use speakr_platform::{
     Failure,
-    bus::{self, BusCheck},
+    bus::{self, BusCheck, QueueCheck},
     database::{self, DatabaseCheck},
     embedder, openai,
     store::{self, Needs, StoreCheck},
@@ -111,6 +111,7 @@ async fn serve() -> Result<(), Failure> {
             .with_condemned(archive);
         let open = || Queue::open(&bus, queue.clone());
         if let Some(queue) = bus::until_open(&stop, open).await {
+            service.needs(Arc::new(QueueCheck(vec![queue.clone()])));
             working.set();
             let queue = Arc::new(queue);
             let tasks = service.tasks().clone();

@@ -38,7 +38,7 @@ fn describe() {
     );
 }
 
-/// Reads how much is in `queue` until `stop`.
+/// Reads how much is in `queue` until `stop`, and makes it again where it is gone.
 pub(crate) async fn measure(queue: Arc<Queue>, stop: CancellationToken) {
     describe();
     while !stop.is_cancelled() {
@@ -52,14 +52,31 @@ pub(crate) async fn measure(queue: Arc<Queue>, stop: CancellationToken) {
                     gauge!("speakr_queue_working", "queue" => name).set(working as f64);
                 }
             }
-            Err(error) => tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "can't read how much there is to do"
-            ),
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "can't read how much there is to do"
+                );
+                mend(&queue).await;
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(MEASURE_EVERY) => {}
         }
+    }
+}
+
+/// Makes `queue` again where it is gone, once there is its stream: that is the transcriber's to make.
+async fn mend(queue: &Queue) {
+    if !matches!(queue.is_there().await, Ok(false)) {
+        return;
+    }
+    match queue.make_again().await {
+        Ok(()) => tracing::warn!(queue = queue.name(), "it was gone, and is made again"),
+        Err(error) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "a queue is gone and can't be made again yet"
+        ),
     }
 }

@@ -92,7 +92,7 @@ impl Worker {
                         "it was tried {} times, and each time the work on it broke off",
                         delivery.attempt.saturating_sub(1)
                     );
-                    if let Err(error) = put_aside(delivery, &reason).await {
+                    if let Err(error) = self.put_aside(delivery, &reason).await {
                         tell(&error);
                     }
                 }
@@ -127,7 +127,7 @@ impl Worker {
             let answered = match outcome {
                 None => delivery.hand_back().await,
                 Some(Outcome::Done) => delivery.done().await,
-                Some(Outcome::Refused(reason)) => put_aside(delivery, &reason).await,
+                Some(Outcome::Refused(reason)) => self.put_aside(delivery, &reason).await,
                 Some(Outcome::Failed { error, outage }) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -140,7 +140,7 @@ impl Worker {
                         let pause = retry_pause(delivery.deliveries);
                         delivery.postpone(pause).await
                     } else if delivery.attempt >= self.max_attempts {
-                        put_aside(delivery, &chain(&error)).await
+                        self.put_aside(delivery, &chain(&error)).await
                     } else {
                         let pause = retry_pause(delivery.attempt);
                         delivery.retry_after(pause).await
@@ -211,16 +211,22 @@ impl Worker {
         }
     }
 
+    /// Puts an event among the dead letters; but not one of a recording that was deleted, whose text it
+    /// may bear.
+    async fn put_aside(&self, delivery: Delivery, reason: &str) -> Result<(), BusError> {
+        if let Ok(Some(id)) = recording_of(&delivery.subject, &delivery.payload)
+            && let Ok(true) = self.library.archive().is_deleted(id.into()).await
+        {
+            return delivery.done().await;
+        }
+        metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
+        delivery.bury(reason).await
+    }
+
     async fn failed(&self, error: LibraryError) -> Outcome {
         let outage = !self.library.is_of_the_recording(&error).await;
         Outcome::Failed { error, outage }
     }
-}
-
-/// Puts an event among the dead letters.
-async fn put_aside(delivery: Delivery, reason: &str) -> Result<(), BusError> {
-    metrics::counter!("speakr_embedder_dead_letters_total").increment(1);
-    delivery.bury(reason).await
 }
 
 /// The recording that an event tells of; none where it changes nothing in the index.

@@ -1,7 +1,7 @@
 //! The bus: NATS JetStream.
 
 use async_trait::async_trait;
-use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, TlsFiles};
+use speakr_nats::{Bus, BusConfig, BusError, Identity, Queue, Renewed, TlsFiles};
 use speakr_service::{
     Service,
     config::{Config, Kind, Setting},
@@ -138,5 +138,27 @@ impl Check for BusCheck {
 
     async fn check(&self) -> Result<(), String> {
         self.0.check().await.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether the queues are there that work comes from: a bus can be well and have lost them.
+#[derive(Debug)]
+pub struct QueueCheck(pub Vec<Queue>);
+
+#[async_trait]
+impl Check for QueueCheck {
+    fn name(&self) -> &'static str {
+        "queues"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        for queue in &self.0 {
+            match queue.is_there().await {
+                Ok(true) => {}
+                Ok(false) => return Err(format!("the queue \"{}\" is gone", queue.name())),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
     }
 }

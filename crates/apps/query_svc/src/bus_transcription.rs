@@ -12,7 +12,7 @@ use speakr_contract::{
     events::{TranscriptionPartial, UNKNOWN_MODEL},
 };
 use speakr_core::{
-    Recording, RecordingId, RecordingState, Segment, Transcript,
+    CorrelationId, Recording, RecordingId, RecordingState, Segment, Transcript,
     ports::{
         archive::{Archive, ArchiveError},
         condemned::Condemned,
@@ -21,11 +21,13 @@ use speakr_core::{
     },
     usecases::{
         library::Library,
+        recordings::{Kept, begin_or_resume},
         transcribe::{TranscriptionEvent, TranscriptionObserver},
     },
 };
 use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, wire_options};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 /// What errors call the platform's transcribers.
 const SERVICE: &str = "the transcriber";
@@ -105,7 +107,12 @@ impl BusTranscription {
             request.options.clone(),
         );
         recording.metadata = metadata;
-        self.keep_sound(request, recording).await?;
+        match self.archive().recording(id).await {
+            // It was sent before, and all of it is there.
+            Ok(there) if there.state != RecordingState::Capturing => {}
+            Ok(_) | Err(ArchiveError::NotFound(_)) => self.keep_sound(request, recording).await?,
+            Err(error) => return Err(archive_error(error)),
+        }
         run.recording_id = Some(*id.as_uuid());
         Ok(run)
     }
@@ -118,20 +125,22 @@ impl BusTranscription {
         let unreadable = |error| sound_error(request, error);
         let input = SoundInput::File(request.file.clone());
         let mut source = self.decoder.open(&input).await.map_err(unreadable)?;
-        let mut writer = self
-            .archive()
-            .begin(&recording)
+        let mut writer = begin_or_resume(self.archive().as_ref(), &recording)
             .await
             .map_err(archive_error)?;
+        let mut kept = Kept::new(writer.as_mut());
         while let Some(pcm) = source.next().await.map_err(unreadable)? {
-            writer.write(&pcm).await.map_err(archive_error)?;
+            kept.write(&pcm).await.map_err(archive_error)?;
         }
         writer.sync().await.map_err(archive_error)?;
         let duration_ms = Some(speakr_core::audio::samples_to_ms(writer.samples()));
         drop(writer);
         let captured = move |recording: &mut Recording| {
-            recording.duration_ms = duration_ms;
-            recording.state = RecordingState::Captured;
+            // Whoever sent the same at the same time may have come further with it.
+            if recording.state == RecordingState::Capturing {
+                recording.duration_ms = duration_ms;
+                recording.state = RecordingState::Captured;
+            }
         };
         self.archive()
             .amend(recording.recording_id, Box::new(captured))
@@ -158,7 +167,9 @@ impl BusTranscription {
             .map_err(bus_error)?;
         let run = self.command(request, id).await?;
         let mut connections = self.bus.connections();
-        caller.ask(&run, "run").await.map_err(bus_error)?;
+        // Never under the name of one before, which the bus would take it for and drop: of what failed a
+        // moment ago nothing may be left that has an answer.
+        caller.ask_again(&run).await.map_err(bus_error)?;
         if request.keep {
             // From here on it is a recording like any other, whatever becomes of this request.
             cleaner.armed = false;
@@ -237,10 +248,38 @@ impl Transcription for BusTranscription {
     ) -> Result<Transcript, TranscriptionError> {
         let id = RecordingId::from_correlation(request.correlation_id);
         if self.archive().is_deleted(id).await.map_err(archive_error)? {
-            return Err(TranscriptionError::Refused {
-                reason: ArchiveError::Deleted(id).to_string(),
-            });
+            if request.keep {
+                return Err(TranscriptionError::Refused {
+                    reason: ArchiveError::Deleted(id).to_string(),
+                });
+            }
+            // What was taken away after its answer may be asked for again: nothing of it comes back.
+            let renamed = under_another_name(request);
+            tracing::info!(correlation_id = %renamed.correlation_id, "sent again");
+            return self.make(&renamed, observer, cancel).await;
         }
+        self.make(request, observer, cancel).await
+    }
+}
+
+/// The request under a name that was never used.
+fn under_another_name(request: &TranscriptionRequest) -> TranscriptionRequest {
+    let name = Uuid::new_v5(request.correlation_id.as_uuid(), Uuid::new_v4().as_bytes());
+    TranscriptionRequest {
+        correlation_id: CorrelationId::from(name),
+        ..request.clone()
+    }
+}
+
+impl BusTranscription {
+    /// Makes the text of what isn't deleted.
+    async fn make(
+        &self,
+        request: &TranscriptionRequest,
+        observer: &dyn TranscriptionObserver,
+        cancel: &CancellationToken,
+    ) -> Result<Transcript, TranscriptionError> {
+        let id = RecordingId::from_correlation(request.correlation_id);
         if let Some(transcript) = self.look(id).await? {
             return Ok(transcript);
         }

@@ -124,13 +124,14 @@ async fn serve() -> Result<(), Failure> {
         let transcription = BusTranscription::new(
             bus.clone(),
             library.clone(),
-            archive,
+            archive.clone(),
             sweep_after,
             decoder,
             service.tasks().clone(),
         );
         service.tasks().spawn(sweeping::run(
             library.clone(),
+            archive,
             sweep_after,
             settings::retention_days(config)?,
             stop.clone(),

@@ -3,29 +3,33 @@
 
 use std::{
     error::Error,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use speakr_core::usecases::library::Library;
+use speakr_s3::S3Archive;
 use tokio_util::sync::CancellationToken;
 
 /// Longest pause between two looks at the list: one request to the store.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Pause between two looks for what has grown too old.
-const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Pause between two thorough looks: for what has grown too old, and for what came into the store after
+/// its deletion. Both ask about everything there is.
+const LOOK_THOROUGHLY_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Sweeps until `stop` what nobody has looked after for as long as `untouched_for`. Who deletes
 /// takes seconds, and who waits for a text tells several times in that time that it still does.
 pub(crate) async fn run(
     library: Library,
+    archive: Arc<S3Archive>,
     untouched_for: Duration,
     retention_days: Option<u32>,
     stop: CancellationToken,
 ) {
     let look_every = LOOK_EVERY.min(untouched_for);
-    let mut expired: Option<Instant> = None;
+    let mut thorough: Option<Instant> = None;
     loop {
         let sweep = async {
             match library.finish_deletions(untouched_for).await {
@@ -36,21 +40,16 @@ pub(crate) async fn run(
                     "something that is to go is still there"
                 ),
             }
-            let Some(days) = retention_days else { return };
-            if expired.is_some_and(|at| at.elapsed() < EXPIRE_EVERY) {
+            if thorough.is_some_and(|at| at.elapsed() < LOOK_THOROUGHLY_EVERY) {
                 return;
             }
-            match library.expire(days, Timestamp::now()).await {
-                Ok(old) => {
-                    expired = Some(Instant::now());
-                    if !old.is_empty() {
-                        tracing::info!(count = old.len(), days, "deleted what is too old");
-                    }
-                }
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn Error,
-                    "something that is too old is still there"
-                ),
+            let cleared = clear(&archive).await;
+            let expired = match retention_days {
+                Some(days) => expire(&library, days).await,
+                None => true,
+            };
+            if cleared && expired {
+                thorough = Some(Instant::now());
             }
         };
         tokio::select! {
@@ -60,6 +59,44 @@ pub(crate) async fn run(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(look_every) => {}
+        }
+    }
+}
+
+/// Takes away what a service that was killed had written of a recording that was deleted meanwhile;
+/// whether all went.
+async fn clear(archive: &S3Archive) -> bool {
+    match archive.finish_deletions().await {
+        Ok(0) => true,
+        Ok(count) => {
+            tracing::info!(count, "took away what came after its deletion");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "something of what was deleted may still be there"
+            );
+            false
+        }
+    }
+}
+
+/// Deletes what is older than `days`; whether all went.
+async fn expire(library: &Library, days: u32) -> bool {
+    match library.expire(days, Timestamp::now()).await {
+        Ok(old) => {
+            if !old.is_empty() {
+                tracing::info!(count = old.len(), days, "deleted what is too old");
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "something that is too old is still there"
+            );
+            false
         }
     }
 }

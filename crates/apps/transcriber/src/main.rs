@@ -15,7 +15,7 @@ use speakr_ffmpeg::{Ffmpeg, FfmpegDecoder, FfmpegMicrophone};
 use speakr_nats::{Bus, Sent, control::Holders, intents::Intents};
 use speakr_platform::{
     Failure,
-    bus::{self, BusCheck},
+    bus::{self, BusCheck, QueueCheck},
     openai,
     scratch::Scratch,
     store::{self, Needs, StoreCheck},
@@ -144,10 +144,17 @@ async fn run() -> Result<(), Failure> {
             stop: stop.clone(),
             stop_now,
         });
-        Worker::new(bus.clone(), recordings, SOUND_NAME, scratch, limits, stop)
-            .start(service.tasks())
-            .await
-            .map_err(Failure::part)?;
+        let worker = Worker::new(
+            bus.clone(),
+            recordings,
+            SOUND_NAME,
+            scratch,
+            stream_settings,
+            limits,
+            stop,
+        );
+        let queues = worker.start(service.tasks()).await.map_err(Failure::part)?;
+        service.needs(Arc::new(QueueCheck(queues)));
         started.set();
     }
     bus::end(service, &bus).await

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -13,7 +16,7 @@ use speakr_core::{
 };
 use speakr_nats::{
     Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken, retry_pause,
-    streams::{COMMANDS, RECORDING_DURABLE, RUN_DURABLE},
+    streams::{self, COMMANDS, RECORDING_DURABLE, RUN_DURABLE, StreamSettings},
 };
 use speakr_platform::scratch::Scratch;
 use tokio::sync::Semaphore;
@@ -34,7 +37,7 @@ const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(3_600);
 /// Commands that are answered at once, worked on at a time.
 const QUICK_COMMANDS: usize = 512;
-/// How often it is measured how much there is to do.
+/// How often it is measured how much there is to do, and the queues are looked after.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// How much this replica takes on, and how patient it is.
@@ -62,6 +65,8 @@ pub struct Worker {
     sound_name: &'static str,
     /// Where files lie that came in a message.
     scratch: Scratch,
+    /// How the streams are made again, should they be lost.
+    streams: StreamSettings,
     limits: Limits,
     /// Cancelled when the replica is asked to end.
     stop: CancellationToken,
@@ -69,6 +74,8 @@ pub struct Worker {
     room: Arc<Semaphore>,
     /// The commands that this replica is working on, by their sequence.
     working_on: Mutex<HashSet<u64>>,
+    /// A queue gave nothing but an error.
+    in_trouble: AtomicBool,
 }
 
 /// Work on a command; also work that panics ends.
@@ -103,6 +110,7 @@ impl Worker {
         recordings: Recordings,
         sound_name: &'static str,
         scratch: Scratch,
+        streams: StreamSettings,
         limits: Limits,
         stop: CancellationToken,
     ) -> Self {
@@ -111,18 +119,21 @@ impl Worker {
             recordings,
             sound_name,
             scratch,
+            streams,
             room: Arc::new(Semaphore::new(limits.recordings)),
             limits,
             stop,
             working_on: Mutex::default(),
+            in_trouble: AtomicBool::new(false),
         }
     }
 
-    /// Begins to take commands; its tasks are among `tasks` and end soon after it is asked to.
+    /// Begins to take commands; its tasks are among `tasks` and end soon after it is asked to. Gives
+    /// the queues that it takes them from.
     ///
     /// # Errors
     /// [`BusError`] when the queues can't be opened.
-    pub async fn start(self, tasks: &TaskTracker) -> Result<(), BusError> {
+    pub async fn start(self, tasks: &TaskTracker) -> Result<Vec<Queue>, BusError> {
         let queue = |durable, filter: &str| QueueConfig {
             stream: COMMANDS,
             durable,
@@ -146,9 +157,9 @@ impl Worker {
         let queues = vec![quick.clone(), runs.clone()];
         tasks.spawn(Arc::clone(&worker).serve(quick, QUICK_COMMANDS, tasks.clone()));
         tasks.spawn(Arc::clone(&worker).serve(runs, run_slots, tasks.clone()));
-        tasks.spawn(Arc::clone(&worker).measure(queues));
+        tasks.spawn(Arc::clone(&worker).watch(queues.clone()));
         tasks.spawn(worker.sweep());
-        Ok(())
+        Ok(queues)
     }
 
     async fn serve(self: Arc<Self>, queue: Queue, at_a_time: usize, tasks: TaskTracker) {
@@ -170,18 +181,43 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "can't take commands");
+                    self.in_trouble.store(true, Ordering::Relaxed);
                     self.pause(BUS_PAUSE).await;
                 }
             }
         }
     }
 
-    async fn measure(self: Arc<Self>, queues: Vec<Queue>) {
+    /// Measures how much there is to do, and sees to it that there are queues.
+    async fn watch(self: Arc<Self>, queues: Vec<Queue>) {
         while !self.stop.is_cancelled() {
-            if let Err(error) = measures::read_depths(&self.bus, &queues).await {
-                tracing::debug!(error = chain(&error), "can't read how much there is to do");
+            let read = measures::read_depths(&self.bus, &queues).await;
+            if let Err(error) = &read {
+                tracing::debug!(error = chain(error), "can't read how much there is to do");
+            }
+            let in_trouble = self.in_trouble.swap(false, Ordering::Relaxed);
+            if (in_trouble || read.is_err()) && self.bus.is_connected() {
+                self.mend(&queues).await;
             }
             self.pause(MEASURE_EVERY).await;
+        }
+    }
+
+    /// Makes streams and queues again that are gone: lost with the disk of their server, or deleted.
+    /// Nobody else does.
+    async fn mend(&self, queues: &[Queue]) {
+        let mended = async {
+            streams::ensure(&self.bus, &self.streams).await?;
+            for queue in queues {
+                if !queue.is_there().await? {
+                    queue.make_again().await?;
+                    tracing::warn!(queue = queue.name(), "a queue was gone, and is made again");
+                }
+            }
+            Ok::<(), BusError>(())
+        };
+        if let Err(error) = mended.await {
+            tracing::warn!(error = chain(&error), "the streams aren't as they must be");
         }
     }
 
@@ -217,19 +253,19 @@ impl Worker {
         async {
             let subject = delivery.subject.clone();
             let began = Instant::now();
-            let done = if exhausted {
-                let reason = format!(
-                    "it was tried {} times, and each time the work on it broke off",
-                    delivery.attempt.saturating_sub(1)
-                );
-                self.put_aside(delivery, &reason, None).await
-            } else if self.stop.is_cancelled() {
-                delivery.hand_back().await
-            } else if let Some(_working) = self.begin(delivery.sequence) {
-                self.work(delivery).await
-            } else {
-                // The bus was away for so long that it takes this replica for dead.
-                delivery.postpone(NO_ROOM_PAUSE).await
+            let done = match self.begin(delivery.sequence) {
+                // The bus was away for so long that it takes this replica for dead. That says nothing
+                // against the command, however often it happened.
+                None => delivery.postpone(NO_ROOM_PAUSE).await,
+                Some(_working) if exhausted => {
+                    let reason = format!(
+                        "it was tried {} times, and each time the work on it broke off",
+                        delivery.attempt.saturating_sub(1)
+                    );
+                    self.put_aside(delivery, &reason, None).await
+                }
+                Some(_working) if self.stop.is_cancelled() => delivery.hand_back().await,
+                Some(_working) => self.work(delivery).await,
             };
             measures::answered(subject, began.elapsed());
             if let Err(error) = done {
@@ -275,10 +311,16 @@ impl Worker {
             _ => Duration::ZERO,
         };
         match trouble {
-            Trouble::Refused(_)
-            | Trouble::UnknownModel { .. }
-            | Trouble::Archive(ArchiveError::Deleted(_)) => {
+            Trouble::Refused(_) | Trouble::UnknownModel { .. } => {
                 self.put_aside(delivery, &reason, kind).await
+            }
+            // The command may hold the sound of what was deleted: it is put nowhere.
+            Trouble::Archive(ArchiveError::Deleted(_)) => {
+                if self.tell_failed(&delivery, &reason, kind).await {
+                    delivery.done().await
+                } else {
+                    Ok(())
+                }
             }
             Trouble::Bus(_)
             | Trouble::Away { .. }
@@ -349,34 +391,74 @@ impl Worker {
         }
     }
 
-    /// Says that there will be no text, and puts the command among the dead letters.
+    /// Says that there will be no text, and puts the command among the dead letters; but not one of a
+    /// recording that was deleted, whose sound it may hold.
     async fn put_aside(
         &self,
         delivery: Delivery,
         reason: &str,
         kind: Option<FailureKind>,
     ) -> Result<(), BusError> {
-        if let Some(id) = recording_meant(&delivery) {
-            tracing::Span::current().record("recording_id", tracing::field::display(id));
-            // Before anybody hears of it, and takes it for one that is there.
-            if comes_with_file(&delivery)
-                && let Err(error) = self.recordings.remove_half(id).await
-            {
-                tracing::warn!(error = chain(&error), "half a file stays in the store");
-            }
-            let told = self
-                .recordings
-                .give_up(&self.asked(&delivery), delivery.sequence, id, reason, kind)
-                .await;
-            if let Err(error) = told {
+        // Half a file that is removed leaves the same mark, later.
+        let is_kept = !self.is_of_deleted(&delivery).await;
+        if is_kept {
+            // Before anybody hears of it: what isn't to be kept is taken away then, also from there.
+            delivery.put_aside(reason).await?;
+        }
+        if !self.tell_failed(&delivery, reason, kind).await {
+            return Ok(());
+        }
+        if is_kept {
+            measures::put_aside(delivery.subject.clone());
+        }
+        delivery.done().await
+    }
+
+    async fn is_of_deleted(&self, delivery: &Delivery) -> bool {
+        let Some(id) = recording_meant(delivery) else {
+            return false;
+        };
+        match self.recordings.is_deleted(id).await {
+            Ok(deleted) => deleted,
+            // What waits for a store that is away must not wait here again. Nobody can delete anything
+            // there now, and a deletion also takes away what is among the dead letters.
+            Err(error) => {
                 tracing::warn!(
                     error = chain(&error),
-                    "can't say that a command failed; it comes again"
+                    "can't tell whether the recording was deleted"
                 );
-                return Ok(());
+                false
             }
         }
-        measures::put_aside(delivery.subject.clone());
-        delivery.bury(reason).await
+    }
+
+    /// Says that there will be no text. `false` where that didn't come through: the command comes again.
+    async fn tell_failed(
+        &self,
+        delivery: &Delivery,
+        reason: &str,
+        kind: Option<FailureKind>,
+    ) -> bool {
+        let Some(id) = recording_meant(delivery) else {
+            return true;
+        };
+        tracing::Span::current().record("recording_id", tracing::field::display(id));
+        // Before anybody hears of it, and takes it for one that is there.
+        if comes_with_file(delivery)
+            && let Err(error) = self.recordings.remove_half(id).await
+        {
+            tracing::warn!(error = chain(&error), "half a file stays in the store");
+        }
+        let told = self
+            .recordings
+            .give_up(&self.asked(delivery), delivery.sequence, id, reason, kind)
+            .await;
+        if let Err(error) = &told {
+            tracing::warn!(
+                error = chain(error),
+                "can't say that a command failed; it comes again"
+            );
+        }
+        told.is_ok()
     }
 }

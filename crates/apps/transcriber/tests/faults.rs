@@ -223,6 +223,31 @@ async fn a_server_that_is_away_for_a_while_costs_nothing() {
 }
 
 #[tokio::test]
+async fn streams_that_are_lost_are_made_again() {
+    let mut platform = Platform::start().await;
+    let mut replica = platform.replica(&[]).await;
+    let streams = [
+        "KV_SPEAKR_ATTEMPTS",
+        "KV_SPEAKR_RECORDINGS",
+        "SPEAKR_AUDIO",
+        "SPEAKR_EVENTS",
+        "SPEAKR_DEAD_LETTER",
+        "SPEAKR_COMMANDS",
+    ];
+    for stream in streams {
+        let deleted = platform.bus.jetstream().delete_stream(stream).await;
+        deleted.unwrap();
+    }
+    let (client, run) = (request(), run_of(long_file(1)));
+    let id = ids::recording_id(client.correlation_id);
+    platform.send_until_stored(&run, &client).await;
+    let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    platform.wait_until_all_is_answered().await;
+    replica.wait_until_ready(PATIENCE).unwrap();
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_for_a_while_costs_nothing() {
     let mut platform = Platform::start().await;
     let settings = [("SPEAKR_MAX_ATTEMPTS", "1")];

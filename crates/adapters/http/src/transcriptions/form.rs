@@ -1,5 +1,7 @@
 //! The form of a transcription: its file goes to disk as it comes, its fields are checked.
 
+use std::time::Duration;
+
 use axum::{
     extract::{
         Multipart,
@@ -18,6 +20,10 @@ use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 
 use crate::{api::ApiConfig, guard::too_large, problem::Problem, request};
+
+/// How long nothing may come of a form. Each has a place that another may wait for, and a client that
+/// vanished without a word would keep it for as long as a text may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longest field beside the file, in bytes.
 const MAX_FIELD_BYTES: usize = 64 * 1024;
@@ -107,8 +113,7 @@ struct Parts {
 pub(crate) async fn read(mut multipart: Multipart, config: &ApiConfig) -> Result<Form, Problem> {
     let mut parts = Parts::default();
     let mut count = 0;
-    let unreadable = |e| multipart_problem(&e, config);
-    while let Some(field) = multipart.next_field().await.map_err(unreadable)? {
+    while let Some(field) = coming(multipart.next_field(), config).await? {
         count += 1;
         if count > MAX_PARTS {
             return Err(Problem::malformed(format!(
@@ -204,11 +209,7 @@ async fn to_disk(mut field: Field<'_>, config: &ApiConfig) -> Result<NamedTempFi
         .map_err(failed)?;
     let mut writer = tokio::fs::File::from_std(file.reopen().map_err(failed)?);
     let mut len = 0;
-    while let Some(chunk) = field
-        .chunk()
-        .await
-        .map_err(|e| multipart_problem(&e, config))?
-    {
+    while let Some(chunk) = coming(field.chunk(), config).await? {
         len += chunk.len();
         writer.write_all(&chunk).await.map_err(failed)?;
     }
@@ -222,11 +223,7 @@ async fn to_disk(mut field: Field<'_>, config: &ApiConfig) -> Result<NamedTempFi
 async fn text_of(mut field: Field<'_>, config: &ApiConfig) -> Result<String, Problem> {
     let name = field.name().unwrap_or_default().to_owned();
     let mut bytes = Vec::new();
-    while let Some(chunk) = field
-        .chunk()
-        .await
-        .map_err(|e| multipart_problem(&e, config))?
-    {
+    while let Some(chunk) = coming(field.chunk(), config).await? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_FIELD_BYTES {
             return Err(Problem::malformed(format!(
@@ -236,6 +233,20 @@ async fn text_of(mut field: Field<'_>, config: &ApiConfig) -> Result<String, Pro
     }
     String::from_utf8(bytes)
         .map_err(|_| Problem::malformed(format!("the part \"{name}\" isn't UTF-8")))
+}
+
+/// What comes next of a form.
+async fn coming<T>(
+    next: impl Future<Output = Result<T, MultipartError>>,
+    config: &ApiConfig,
+) -> Result<T, Problem> {
+    match tokio::time::timeout(PATIENCE, next).await {
+        Ok(came) => came.map_err(|e| multipart_problem(&e, config)),
+        Err(_) => Err(Problem::too_slow(format!(
+            "nothing more of the form came for {} s",
+            PATIENCE.as_secs()
+        ))),
+    }
 }
 
 fn multipart_problem(error: &MultipartError, config: &ApiConfig) -> Problem {
@@ -257,4 +268,35 @@ fn flag(name: &str, text: &str) -> Result<bool, Problem> {
 
 fn word<T: for<'de> Deserialize<'de>>(name: &str, text: &str) -> Result<T, Problem> {
     serde_json::from_value(text.into()).map_err(|e| Problem::malformed(format!("{name}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::Body,
+        extract::{FromRequest, Request},
+        http::header,
+    };
+    use futures::{StreamExt, stream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_form_of_which_nothing_more_comes_is_given_up() {
+        let begun =
+            "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nso";
+        for sent in ["", begun] {
+            let body = stream::iter([Ok::<_, std::io::Error>(sent)]).chain(stream::pending());
+            let request = Request::builder()
+                .header(header::CONTENT_TYPE, "multipart/form-data; boundary=x")
+                .body(Body::from_stream(body))
+                .unwrap();
+            let multipart = Multipart::from_request(request, &()).await.unwrap();
+            let began = Instant::now();
+            let given_up = read(multipart, &ApiConfig::default()).await.unwrap_err();
+            assert_eq!(given_up.status, StatusCode::REQUEST_TIMEOUT, "{sent:?}");
+            assert!(began.elapsed() < 2 * PATIENCE, "{:?}", began.elapsed());
+        }
+    }
 }

@@ -1,6 +1,12 @@
 //! Start: holds a recording from its first sound to its text.
 
-use std::pin::Pin;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures::{future, stream};
 use tokio::sync::mpsc;
@@ -131,8 +137,15 @@ impl Recordings {
             End::Cancelled => return Err(Trouble::Cancelled),
             End::Ending => return Err(Trouble::Ending),
         };
-        live.during(self.finish(asked, &mut recording, writer, transcribe))
+        let finished = live
+            .during(self.finish(asked, &mut recording, writer, transcribe))
             .await?;
+        if !finished {
+            // What this replica heard may be less, and so would be its text.
+            drop(live);
+            let intent = self.parts.intents.get(id).await?;
+            return self.go_on(asked, recording, &intent, nudges).await;
+        }
         if !transcribe {
             return Ok(());
         }
@@ -148,7 +161,7 @@ impl Recordings {
         self.deliver(asked, &recording, made).await
     }
 
-    /// A start that comes again after the sound was kept: the rest is done.
+    /// The sound was kept before, by this replica or another: the rest is done.
     async fn go_on(
         &self,
         asked: &Asked,
@@ -170,14 +183,16 @@ impl Recordings {
         Ok(())
     }
 
-    /// All sound is there: it is kept for good, and the bus is free of it.
+    /// All sound is there: it is kept for good, and the bus is free of it. `false` where another
+    /// replica has come further with it, as can be after this one was cut off; `recording` is what that
+    /// one made of it then.
     async fn finish(
         &self,
         asked: &Asked,
         recording: &mut Recording,
         mut writer: Box<dyn SoundWriter>,
         transcribe: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let id = recording.recording_id;
         writer.sync().await?;
         let duration_ms = Some(samples_to_ms(writer.samples()));
@@ -185,19 +200,27 @@ impl Recordings {
         let intent = self.parts.intents.get(id).await?;
         let metadata = intent.stop.map(|stop| stop.metadata).unwrap_or_default();
         // Before the sound changes its form: who goes on after a crash must not wait for more.
+        let was_open = Arc::new(AtomicBool::new(false));
+        let seen_open = Arc::clone(&was_open);
         let captured = move |recording: &mut Recording| {
-            recording.duration_ms = duration_ms;
-            recording.metadata.extend(metadata.clone());
-            recording.without_text = !transcribe;
-            // Another replica may have come further with it.
-            if recording.state == RecordingState::Capturing {
+            let is_open = recording.state == RecordingState::Capturing;
+            seen_open.store(is_open, Ordering::Relaxed);
+            // What another replica has written is of all the sound.
+            if is_open {
                 recording.state = RecordingState::Captured;
+                recording.duration_ms = duration_ms;
+                recording.metadata.extend(metadata.clone());
+                recording.without_text = !transcribe;
             }
         };
         *recording = self.parts.archive.amend(id, Box::new(captured)).await?;
+        if !was_open.load(Ordering::Relaxed) {
+            tracing::info!("another replica has finished it meanwhile");
+            return Ok(false);
+        }
         self.settle(asked, recording).await?;
         tracing::info!(duration_ms = recording.duration_ms, "recorded");
-        Ok(())
+        Ok(true)
     }
 
     /// What is left to do once the state says that all sound is kept.

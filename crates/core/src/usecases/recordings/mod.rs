@@ -20,7 +20,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-pub use self::trouble::{Outcome, Trouble, chain};
+pub use self::{
+    trouble::{Outcome, Trouble, chain},
+    writing::{Kept, begin_or_resume},
+};
 use crate::{
     CorrelationId, Recording, RecordingId, RecordingState, Tags,
     ports::{

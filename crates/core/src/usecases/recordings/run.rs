@@ -51,8 +51,13 @@ impl Recordings {
             }
             Err(Trouble::Ending) => Ok(Outcome::HandBack),
             Err(Trouble::NotYet(pause)) => Ok(Outcome::Postpone(pause)),
-            Err(Trouble::Archive(ArchiveError::Deleted(id))) => {
-                Err(Trouble::Refused(format!("recording {id} was deleted")))
+            // Who cancels a run may delete what there is of it before this replica has heard.
+            Err(deleted @ Trouble::Archive(ArchiveError::Deleted(_))) => {
+                if !self.is_cancelled(id).await? {
+                    return Err(deleted);
+                }
+                self.throw_away(asked, id).await?;
+                Ok(Outcome::Done)
             }
             Err(other) => Err(other),
         }
@@ -126,6 +131,14 @@ impl Recordings {
             Err(error) => return Err(error.into()),
         };
         self.transcribe_kept(asked, &recording, nudges).await
+    }
+
+    /// Whether the recording was deleted: what a command says of it is to be kept nowhere then.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub async fn is_deleted(&self, id: RecordingId) -> Result<bool, ArchiveError> {
+        self.parts.archive.is_deleted(id).await
     }
 
     /// Removes what was kept of a file that can't be served: whoever sent it has it whole.

@@ -1,4 +1,5 @@
 mod behind;
+mod cut_off;
 mod ends;
 mod microphones;
 mod own_microphone;

@@ -3,8 +3,22 @@
 use super::{Recordings, Trouble};
 use crate::{
     Recording,
-    ports::archive::{ArchiveError, SoundWriter},
+    ports::archive::{Archive, ArchiveError, SoundWriter},
 };
+
+/// A writer of `recording`'s sound in `archive`, which goes on where one broke off.
+///
+/// # Errors
+/// [`ArchiveError`].
+pub async fn begin_or_resume(
+    archive: &dyn Archive,
+    recording: &Recording,
+) -> Result<Box<dyn SoundWriter>, ArchiveError> {
+    match archive.resume(recording.recording_id).await {
+        Err(ArchiveError::NotFound(_)) => archive.begin(recording).await,
+        resumed => resumed,
+    }
+}
 
 impl Recordings {
     /// A writer of `recording`'s sound, which goes on where one broke off.
@@ -12,22 +26,28 @@ impl Recordings {
         &self,
         recording: &Recording,
     ) -> Result<Box<dyn SoundWriter>, Trouble> {
-        match self.parts.archive.resume(recording.recording_id).await {
-            Ok(writer) => Ok(writer),
-            Err(ArchiveError::NotFound(_)) => Ok(self.parts.archive.begin(recording).await?),
-            Err(error) => Err(error.into()),
-        }
+        Ok(begin_or_resume(self.parts.archive.as_ref(), recording).await?)
     }
 }
 
 /// Writes sound that is given from its start, less what was written before.
-pub(super) struct Kept<'a> {
+pub struct Kept<'a> {
     writer: &'a mut dyn SoundWriter,
     skip: u64,
 }
 
+impl std::fmt::Debug for Kept<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept")
+            .field("skip", &self.skip)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<'a> Kept<'a> {
-    pub(super) fn new(writer: &'a mut dyn SoundWriter) -> Self {
+    /// What `writer` has by now is skipped.
+    #[must_use]
+    pub fn new(writer: &'a mut dyn SoundWriter) -> Self {
         let skip = writer.samples();
         Self { writer, skip }
     }
@@ -47,7 +67,11 @@ impl<'a> Kept<'a> {
         self.writer.sync().await
     }
 
-    pub(super) async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
+    /// The next samples.
+    ///
+    /// # Errors
+    /// As [`SoundWriter::write`].
+    pub async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
         let known = usize::try_from(self.skip)
             .unwrap_or(usize::MAX)
             .min(pcm.len());

@@ -110,14 +110,50 @@ async fn a_run_waits_for_its_recording_without_taking_up_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_of_a_deleted_recording_is_refused() {
+async fn a_run_of_a_deleted_recording_ends_as_deleted_and_not_as_refused() {
     let world = Arc::new(World::default());
     let (replica, asked) = (replica(&world), asked(&world));
     let id = asked.own_recording();
     world.deleted.lock().unwrap().insert(id);
     let run = of(Sound::Kept(id), &[]);
-    let refused = replica.recordings.run(&asked, run).await.unwrap_err();
-    assert!(refused.to_string().contains("was deleted"), "{refused}");
+    let deleted = replica.recordings.run(&asked, run).await.unwrap_err();
+    assert!(
+        matches!(&deleted, Trouble::Archive(ArchiveError::Deleted(of)) if *of == id),
+        "{deleted}"
+    );
+    assert!(deleted.to_string().contains("was deleted"), "{deleted}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cancelled_and_deleted_while_it_is_worked_on_is_cancelled() {
+    let world = Arc::new(World::default());
+    let (replica, asked) = (replica(&world), asked(&world));
+    let id = asked.own_recording();
+    let work = {
+        let (recordings, asked) = (Arc::clone(&replica.recordings), asked.clone());
+        let run = of(Sound::File("sound-25".into()), &[]);
+        tokio::spawn(async move { recordings.run(&asked, run).await })
+    };
+    let is_kept = || {
+        let kept = world.kept.lock().unwrap();
+        kept.get(&id).is_some_and(|kept| kept.compacted)
+    };
+    while !is_kept() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!work.is_finished(), "its text is being made");
+    // Nobody nudges it, and its text is made before it looks again what is wanted.
+    world.kept.lock().unwrap().remove(&id);
+    world.deleted.lock().unwrap().insert(id);
+    world
+        .intents
+        .lock()
+        .unwrap()
+        .entry(id)
+        .or_default()
+        .cancelled = true;
+    assert_eq!(work.await.unwrap().unwrap(), Outcome::Done);
+    assert_eq!(world.told(), [Told::Cancelled]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,32 +18,56 @@ use crate::{
 };
 
 /// Gathers five seconds before they go into the store.
-struct Writing(Arc<World>, RecordingId, Vec<i16>);
+struct Writing {
+    world: Arc<World>,
+    id: RecordingId,
+    /// Samples in the store, by what this writer knows.
+    kept: usize,
+    pending: Vec<i16>,
+}
+
+impl Writing {
+    fn new(world: &Arc<World>, id: RecordingId, kept: usize) -> Self {
+        Self {
+            world: Arc::clone(world),
+            id,
+            kept,
+            pending: Vec::new(),
+        }
+    }
+}
 
 #[async_trait]
 impl SoundWriter for Writing {
     async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError> {
-        let takes = *self.0.store_takes.lock().unwrap();
+        let takes = *self.world.store_takes.lock().unwrap();
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;
         }
-        self.2.extend(pcm);
-        if self.2.len() < 5 * 16_000 {
+        self.pending.extend(pcm);
+        if self.pending.len() < 5 * 16_000 {
             return Ok(());
         }
         self.sync().await
     }
 
     async fn sync(&mut self) -> Result<(), ArchiveError> {
-        self.0.store()?;
-        let mut kept = self.0.kept.lock().unwrap();
-        let kept = kept.get_mut(&self.1).ok_or(ArchiveError::Deleted(self.1))?;
-        kept.pcm.append(&mut self.2);
+        self.world.store()?;
+        let mut kept = self.world.kept.lock().unwrap();
+        let kept = kept
+            .get_mut(&self.id)
+            .ok_or(ArchiveError::Deleted(self.id))?;
+        let mut written = std::mem::take(&mut self.pending);
+        self.kept += written.len();
+        // Beside a file that is whole, raw pieces count for nothing.
+        if !kept.compacted {
+            kept.pcm.append(&mut written);
+        }
         Ok(())
     }
 
     fn samples(&self) -> u64 {
-        (self.0.kept(self.1).pcm.len() + self.2.len()) as u64
+        (self.kept + self.pending.len()) as u64
     }
 }
 
@@ -73,14 +97,15 @@ impl Archive for Shared {
             ..Kept::default()
         };
         self.0.kept.lock().unwrap().insert(id, kept);
-        Ok(Box::new(Writing(Arc::clone(&self.0), id, Vec::new())))
+        Ok(Box::new(Writing::new(&self.0, id, 0)))
     }
 
     async fn resume(&self, id: RecordingId) -> Result<Box<dyn SoundWriter>, ArchiveError> {
-        if self.entry(id)?.compacted {
+        let entry = self.entry(id)?;
+        if entry.compacted {
             return Err(ArchiveError::NotFound(id));
         }
-        Ok(Box::new(Writing(Arc::clone(&self.0), id, Vec::new())))
+        Ok(Box::new(Writing::new(&self.0, id, entry.pcm.len())))
     }
 
     async fn amend(

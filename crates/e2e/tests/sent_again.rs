@@ -1,0 +1,134 @@
+//! A client sends the same request again, by the name that it gave it: whatever became of the first, it
+//! has its text.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    dead_code,
+    reason = "test code"
+)]
+
+#[path = "common/store.rs"]
+mod store;
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, Response, multipart};
+use serde_json::Value;
+use speakr_core::{CorrelationId, RecordingId};
+use speakr_e2e::{
+    clip,
+    platform::{Platform, Role},
+    program::PATIENCE,
+    wav,
+};
+
+/// The request called `name` for the text of `file`.
+fn request(
+    platform: &Platform,
+    name: CorrelationId,
+    file: Vec<u8>,
+    fields: &[(&'static str, &'static str)],
+) -> RequestBuilder {
+    let mut form = multipart::Form::new()
+        .part("file", multipart::Part::bytes(file).file_name("said.wav"))
+        .text("model", "whisper-1");
+    for (field, value) in fields {
+        form = form.text(*field, *value);
+    }
+    platform
+        .request(Method::POST, "/v1/audio/transcriptions")
+        .header("Speakr-Correlation-Id", name.to_string())
+        .multipart(form)
+}
+
+fn small() -> Vec<u8> {
+    std::fs::read(clip("jfk.wav")).unwrap()
+}
+
+/// The same speech, and silence: too much for a message of the bus.
+fn large() -> Vec<u8> {
+    let mut pcm = wav::read(&clip("jfk.wav"));
+    pcm.resize(4_500_000, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.wav");
+    wav::write(&path, &pcm);
+    std::fs::read(path).unwrap()
+}
+
+async fn has_text(platform: &Platform, answer: Response) {
+    let status = answer.status();
+    let body = answer.text().await.unwrap();
+    assert_eq!(status, 200, "{body}\n{}", platform.query_svc.log());
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(body["text"].as_str().unwrap().contains("country"), "{body}");
+}
+
+/// Waits until something lies in the store whose key begins so.
+async fn until_stored(platform: &Platform, prefix: &str) {
+    let began = Instant::now();
+    while store::versions(&platform.s3, prefix).await.is_empty() {
+        assert!(began.elapsed() < PATIENCE, "nothing at {prefix}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_kept_has_its_text_each_time_and_leaves_nothing() {
+    let platform = Platform::start();
+    let name = CorrelationId::random();
+    for _ in 0..2 {
+        let asked = request(&platform, name, small(), &[]);
+        has_text(&platform, asked.send().await.unwrap()).await;
+        let left = store::versions(&platform.s3, "recordings/").await;
+        let keys: Vec<_> = left.iter().map(|(key, _)| key).collect();
+        assert!(keys.is_empty(), "{keys:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_a_moment_ago_is_not_taken_for_done() {
+    let platform = Platform::start();
+    let name = CorrelationId::random();
+    let stored = ("store", "true");
+    let asked = request(&platform, name, small(), &[stored, ("language", "tlh")]);
+    assert_eq!(asked.send().await.unwrap().status(), 422);
+    let again = request(&platform, name, small(), &[stored]).timeout(PATIENCE);
+    has_text(&platform, again.send().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_large_file_whose_text_was_not_made_yet_is_stored_once_and_has_its_text() {
+    let mut platform = Platform::start();
+    platform.transcriber.kill();
+    let name = CorrelationId::random();
+    let id = RecordingId::from_correlation(name);
+    let asked = request(&platform, name, large(), &[("store", "true")]);
+    let asking = tokio::spawn(asked.send());
+    until_stored(&platform, &format!("recordings/{id}/audio.wav")).await;
+    // The transcriber is asked for its text by now.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    asking.abort();
+    assert_eq!(platform.revive(), ["speakr-transcriber"]);
+    let again = request(&platform, name, large(), &[("store", "true")]);
+    has_text(&platform, again.send().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_large_file_whose_service_was_killed_while_it_was_stored_is_stored_whole() {
+    let mut platform = Platform::start();
+    let name = CorrelationId::random();
+    let id = RecordingId::from_correlation(name);
+    let asked = request(&platform, name, large(), &[("store", "true")]);
+    let asking = tokio::spawn(asked.send());
+    until_stored(&platform, &format!("recordings/{id}/sound/0")).await;
+    platform.query_svc.kill();
+    assert!(asking.await.unwrap().is_err());
+    platform.restart(Role::QuerySvc, &[]);
+    let again = request(&platform, name, large(), &[("store", "true")]);
+    has_text(&platform, again.send().await.unwrap()).await;
+    let stored = store::versions(&platform.s3, &format!("recordings/{id}/audio.wav")).await;
+    let pcm = wav::samples(&stored[0].1).unwrap();
+    assert_eq!(pcm.len(), 4_500_000);
+}
