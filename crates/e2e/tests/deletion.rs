@@ -256,7 +256,7 @@ async fn what_is_deleted_while_its_text_is_made_is_in_no_dead_letter() {
             .await
             .unwrap();
         let (status, said) = (deleted.status(), deleted.text().await.unwrap());
-        assert_eq!(status, 204, "{said}");
+        assert_eq!(status, 204, "{said}\n{}", platform.query_svc.log());
         let answer = asking.await.unwrap().unwrap();
         met += usize::from(answer.status() == 422);
         // A dead letter would come after whoever asked was told.

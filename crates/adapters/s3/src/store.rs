@@ -29,6 +29,28 @@ use crate::{
 /// Most objects that one request deletes.
 const DELETE_BATCH: usize = 1_000;
 
+/// How often it is looked whether others took away what couldn't be deleted.
+const ERASE_ROUNDS: usize = 10;
+
+/// A key and, where the store keeps versions, one of them.
+type Version = (String, Option<String>);
+
+/// What the store didn't delete, and why.
+struct Refused {
+    version: Version,
+    error: ArchiveError,
+}
+
+impl Refused {
+    /// Whether it is there still. Some stores don't tell which version they refuse.
+    fn is_among(&self, versions: &[Version]) -> bool {
+        let (key, version) = &self.version;
+        versions
+            .iter()
+            .any(|(k, v)| k == key && (version.is_none() || v == version))
+    }
+}
+
 /// What has to hold for a write.
 #[derive(Debug, Clone, Copy)]
 enum If<'a> {
@@ -259,24 +281,40 @@ impl Store {
     }
 
     /// Deletes every version of all objects whose keys begin so, and uploads that aren't finished.
+    /// Others may be at it too (whoever finds that a recording is deleted): what they take away
+    /// first is gone all the same.
     pub(crate) async fn erase(&self, prefix: &str) -> Result<(), ArchiveError> {
-        let failed = |fault: Fault| fault.at("delete", &self.place(prefix));
-        self.abort_uploads(prefix).await.map_err(failed)?;
-        let doomed = match self.versions(prefix).await {
-            Ok(versions) => versions,
+        self.abort_uploads(prefix)
+            .await
+            .map_err(|fault| fault.at("delete", &self.place(prefix)))?;
+        let mut rounds = 0;
+        loop {
+            let mut refused = None;
+            for batch in self.doomed(prefix).await?.chunks(DELETE_BATCH) {
+                refused = self.delete_batch(batch, prefix).await?.or(refused);
+            }
+            let Some(refused) = refused else {
+                return Ok(());
+            };
+            rounds += 1;
+            if rounds == ERASE_ROUNDS || refused.is_among(&self.doomed(prefix).await?) {
+                return Err(refused.error);
+            }
+        }
+    }
+
+    /// Every version of all objects whose keys begin so.
+    async fn doomed(&self, prefix: &str) -> Result<Vec<Version>, ArchiveError> {
+        match self.versions(prefix).await {
             // A store without versions: what is listed is all there is.
-            Err(Fault::Unknown) => self
+            Err(Fault::Unknown) => Ok(self
                 .list_all_below(prefix)
                 .await?
                 .into_iter()
                 .map(|key| (key, None))
-                .collect(),
-            Err(fault) => return Err(failed(fault)),
-        };
-        for batch in doomed.chunks(DELETE_BATCH) {
-            self.delete_batch(batch, prefix).await?;
+                .collect()),
+            versions => versions.map_err(|fault| fault.at("delete", &self.place(prefix))),
         }
-        Ok(())
     }
 
     async fn list_all_below(&self, prefix: &str) -> Result<Vec<String>, ArchiveError> {
@@ -290,7 +328,7 @@ impl Store {
         Ok(keys)
     }
 
-    async fn versions(&self, prefix: &str) -> Result<Vec<(String, Option<String>)>, Fault> {
+    async fn versions(&self, prefix: &str) -> Result<Vec<Version>, Fault> {
         let mut found = Vec::new();
         let (mut key, mut version) = (None, None);
         loop {
@@ -331,9 +369,9 @@ impl Store {
 
     async fn delete_batch(
         &self,
-        batch: &[(String, Option<String>)],
+        batch: &[Version],
         prefix: &str,
-    ) -> Result<(), ArchiveError> {
+    ) -> Result<Option<Refused>, ArchiveError> {
         let failed = |cause: String| ArchiveError::Io {
             action: "delete",
             place: self.place(prefix),
@@ -358,14 +396,18 @@ impl Store {
             .await
             .map_err(sort(&self.bucket))
             .map_err(|fault| fault.at("delete", &self.place(prefix)))?;
-        match answer.errors().first() {
-            None => Ok(()),
-            Some(error) => Err(failed(format!(
+        let refused = answer.errors().first().map(|error| Refused {
+            version: (
+                error.key().unwrap_or_default().to_owned(),
+                owned(error.version_id()),
+            ),
+            error: failed(format!(
                 "{}: {}",
                 error.key().unwrap_or_default(),
                 error.message().or(error.code()).unwrap_or("refused")
-            ))),
-        }
+            )),
+        });
+        Ok(refused)
     }
 
     async fn abort_uploads(&self, prefix: &str) -> Result<(), Fault> {
