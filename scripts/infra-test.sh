@@ -2,8 +2,10 @@
 # Checks the infrastructure in terraform/ without a cloud account: form, every root and module validated
 # and tested, checkov, and, where a stand-in for AWS's provider is there, each environment planned,
 # applied, planned again and destroyed, and what was made looked at. The last lines say what could not be
-# run. Arguments: names of checks, in place of all.
+# run. Arguments: names of checks (form, roots, modules, lifecycles, checkov), in place of all.
 #
+#   SPEAKR_MAY_LEAVE_OUT               the checks that may be left out where something isn't here, or "none";
+#                                      any may where it isn't set.
 #   SPEAKR_TERRAFORM_PROVIDER_MIRROR   a folder (filesystem_mirror) with a stand-in for hashicorp/aws that
 #                                      needs no account. Without, the real one comes from Terraform's
 #                                      registry, and nothing is applied.
@@ -15,19 +17,30 @@ failed=""
 not_run=""
 took=""
 
+wanted() { [ -z "$only" ] || case " $only " in *" $1 "*) ;; *) return 1 ;; esac }
+
 # $1 is the name of a check; the rest is run. Two lines of output say how it went.
 check() {
     local name=$1 start=$SECONDS
     shift
-    if [ -n "$only" ]; then case " $only " in *" $name "*) ;; *) return 0 ;; esac fi
+    wanted "$name" || return 0
     step "$name"
     "$@" || failed="$failed $name"
     took="$took$(printf '  %-14s %4d s' "$name" "$((SECONDS - start))")"$'\n'
 }
 
+# skip WHY CHECK…: what isn't run, of what was asked for.
 skip() {
-    say "Not run: $1."
-    not_run="$not_run$(printf '  %s' "$1")"$'\n'
+    local why=$1 name names=""
+    shift
+    for name in "$@"; do
+        wanted "$name" || continue
+        names="$names $name"
+        may_leave_out "$name" || failed="$failed $name"
+    done
+    [ -n "$names" ] || return 0
+    say "  NOT RUN:$names: $why"
+    not_run="$not_run$(printf ' %s: %s' "$names" "$why")"$'\n'
 }
 
 # Says what was run, how long it took, and what could not be; ends.
@@ -76,9 +89,12 @@ lifecycles() {
 # ---- what is here
 
 only="$*"
+for name in "$@"; do
+    case $name in form | roots | modules | lifecycles | checkov) ;; *) die "infra-test.sh has no check \"$name\"." ;; esac
+done
 prepare_work
 if ! has terraform; then
-    skip "everything but checkov: there is no terraform here (https://developer.hashicorp.com/terraform/install)"
+    skip "there is no terraform here (https://developer.hashicorp.com/terraform/install)" form roots modules lifecycles
     check checkov run_checkov "$WORK"
     finish
 fi
@@ -92,10 +108,10 @@ if provider_is_here; then
     if [ -n "$STANDIN" ]; then
         check lifecycles lifecycles
     else
-        skip "plan, apply, empty plan and destroy of each environment, and what is looked at in their states (policies, exposure, words): that needs a stand-in for the provider, or an account (docs/operations.md)"
+        skip "plan, apply, empty plan and destroy of each environment, and what is looked at in their states (policies, exposure, words), take a stand-in for the provider, or an account (docs/operations.md)" lifecycles
     fi
 else
-    skip "validate and test of every module, and all that is applied: the provider hashicorp/aws could not be fetched ($WORK/init.log)"
+    skip "the provider hashicorp/aws could not be fetched ($WORK/init.log)" modules lifecycles
 fi
 check checkov run_checkov "$WORK"
 

@@ -18,7 +18,7 @@ prepare_work() {
     rm -rf "$WORK"
     mkdir -p "$WORK" "$INFRA_DIR/plugins"
     tar -C "$ROOT" --exclude .terraform --exclude '*.tfstate*' --exclude .terraform.lock.hcl \
-        -cf - terraform k8s crates/adapters/s3/src nix | tar -C "$WORK" -xf -
+        -cf - terraform k8s crates/adapters/s3/src nix .github/workflows | tar -C "$WORK" -xf -
     use_provider
 }
 

@@ -159,7 +159,8 @@ locals {
           sigv4         = { region = local.region }
           send_resolved = true
           subject       = "[${var.name}] {{ .CommonLabels.alertname }}"
-          message       = "{{ range .Alerts }}{{ .Status }}: {{ .Annotations.summary }}\n{{ .Annotations.action }}\n{{ end }}"
+          # Every alert has these; a name that none has would leave an empty line.
+          message = "{{ range .Alerts }}{{ .Status }}: {{ .Annotations.summary }}\n{{ .Annotations.description }}\nWhat to do: {{ .Annotations.runbook }}\n\n{{ end }}"
         }]
       }]
     })

@@ -74,8 +74,19 @@ run "the_deploy_role_is_for_one_environment_of_one_repository" {
   }
 
   assert {
-    condition     = contains(flatten([for group in aws_codebuild_webhook.runner["this"].filter_group : [for filter in group.filter : filter.pattern]]), "^(release|deploy)$")
+    condition = toset(flatten([for group in aws_codebuild_webhook.runner["this"].filter_group :
+      [for filter in group.filter : filter.pattern if filter.type == "WORKFLOW_NAME"]
+    ])) == toset(["^(release|ci)$"])
     error_message = "Any workflow gets a machine inside the network."
+  }
+
+  # A renamed workflow would wait for a machine that never comes.
+  assert {
+    condition = toset([
+      for file in fileset("${path.module}/../../../.github/workflows", "*.yml") : yamldecode(file("${path.module}/../../../.github/workflows/${file}")).name
+      if strcontains(file("${path.module}/../../../.github/workflows/${file}"), ".github/scripts/deploy.sh ")
+    ]) == toset(["release", "ci"])
+    error_message = "The workflows that deploy are others than those that get the runner."
   }
 }
 

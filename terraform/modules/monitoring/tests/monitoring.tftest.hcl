@@ -58,6 +58,22 @@ run "whoever_has_to_know_is_told" {
     error_message = "A rule has no severity, or no summary."
   }
 
+  # What a mail shows: whatever its template names is there in every rule, and what to do next is among it.
+  assert {
+    condition = alltrue(flatten([for rule in flatten(yamldecode(aws_prometheus_rule_group_namespace.speakr.data).groups[*].rules) :
+      [for shown in regexall("\\.Annotations\\.([a-z_]+)", one(one(yamldecode(yamldecode(output.alertmanager).alertmanager_config).receivers).sns_configs).message) :
+        try(length(rule.annotations[shown[0]]) > 10, false)
+      ]
+    ]))
+    error_message = "A mail shows something of an alert that not every alert has."
+  }
+
+  assert {
+    condition = toset(flatten(regexall("\\.Annotations\\.([a-z_]+)",
+    one(one(yamldecode(yamldecode(output.alertmanager).alertmanager_config).receivers).sns_configs).message))) == toset(["summary", "description", "runbook"])
+    error_message = "A mail doesn't say what it means, or what to do next."
+  }
+
   assert {
     condition     = one(one(yamldecode(yamldecode(output.alertmanager).alertmanager_config).receivers).sns_configs).topic_arn == aws_sns_topic.alarms.arn
     error_message = "Prometheus's alerts go elsewhere."

@@ -45,7 +45,9 @@ run "each_pod_may_do_what_its_code_does_and_no_more" {
 
   # What the code asks S3 for. A call that comes or goes changes what pods need.
   assert {
-    condition = join(" ", distinct(sort(flatten(regexall("\\.client\\s+\\.([a-z0-9_]+)\\(\\)", file("${path.module}/../../../crates/adapters/s3/src/store.rs")))))) == join(" ", [
+    condition = join(" ", distinct(sort(flatten([for file in fileset("${path.module}/../../../crates/adapters/s3/src", "**/*.rs") :
+      regexall("\\.client\\s+\\.([a-z0-9_]+)\\(\\)", file("${path.module}/../../../crates/adapters/s3/src/${file}"))
+      ])))) == join(" ", [
       "abort_multipart_upload", "complete_multipart_upload", "create_multipart_upload", "delete_objects", "get_object",
       "list_multipart_uploads", "list_object_versions", "list_objects_v2", "put_object", "upload_part",
     ])
