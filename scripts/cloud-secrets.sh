@@ -62,6 +62,8 @@ certificates() {
     has openssl || die "openssl isn't here, and makes the certificates."
     for suffix in .speakr .speakr.svc .speakr.svc.cluster.local; do names="$names,DNS:speakr-nats$suffix"; done
     for number in 0 1 2; do names="$names,DNS:speakr-nats-$number.speakr-nats-peers"; done
+    # By "kubectl port-forward" a person reaches it (docs/runbook.md).
+    names="$names,DNS:localhost,IP:127.0.0.1"
     for name in $(printf '%s' "${SPEAKR_BUS_NAMES:-}" | tr , ' '); do names="$names,DNS:$name"; done
     openssl ecparam -name prime256v1 -genkey -noout -out ca.key 2>/dev/null
     openssl req -x509 -new -key ca.key -days 3650 -subj "/CN=speakr $environment" -out ca.pem \

@@ -7,6 +7,8 @@
 #
 # KUBECONFIG names the cluster, as its administrator; SPEAKR_K8S_RIG the folder of the rig that runs it.
 # In it the name of an image decides what becomes of its pods: …-crash, …-broken (never ready), …-nopull.
+# Without a rig nodes are real, would pull images that nowhere are, and have no zones: then what is let in and who
+# may do what is asked, of a cluster that has no speakr in it yet, and no release is made.
 
 # shellcheck disable=SC2016  # what is in single quotes is jq's, or another shell's
 # shellcheck source=scripts/common.sh
@@ -16,15 +18,24 @@
 
 long=""
 [ "${1:-}" != --long ] || long=1
-rig=${SPEAKR_K8S_RIG:?SPEAKR_K8S_RIG names the folder of the rig}
+rig=${SPEAKR_K8S_RIG:-}
 : "${KUBECONFIG:?names the cluster}"
 work=$(mktemp -d "${TMPDIR:-/tmp}/speakr-k8s-api.XXXXXX")
 metrics=""
+# The rig's cluster ends with the test; from another, what the test makes is taken away again.
+ours=(namespace/speakr storageclass/speakr crd/secretproviderclasses.secrets-store.csi.x-k8s.io crd/scaledobjects.keda.sh)
+take_away=""
 leave() {
     if [ -n "$metrics" ]; then kill "$metrics" 2>/dev/null || true; fi
+    if [ -n "$take_away" ]; then kubectl delete --ignore-not-found "${ours[@]}" >/dev/null || true; fi
     rm -rf "$work"
 }
 trap leave EXIT
+if [ -z "$rig" ]; then
+    there=$(kubectl get --ignore-not-found --output name "${ours[@]}") || die "the cluster that KUBECONFIG names can't be asked."
+    [ -z "$there" ] || die "this test makes and takes away what the cluster has already: $(printf '%s' "$there" | tr '\n' ' ')"
+    take_away=1
+fi
 admin=$KUBECONFIG
 k() { kubectl --namespace speakr "$@"; }
 
@@ -223,6 +234,12 @@ system:serviceaccount:speakr:speakr-migrate create jobs.batch speakr
 system:serviceaccount:speakr:speakr-validate get secrets speakr
 Q
 
+if [ -z "$rig" ]; then
+    not_run releases "no rig is here whose pods are as the names of their images say (SPEAKR_K8S_RIG)"
+    tell_checks "k8s/ on a real API server, without releases"
+    exit
+fi
+
 step "A first release"
 refused "a release for another environment than the cluster's is refused" 'this cluster is the environment "staging", not "prod"' \
     env KUBECONFIG="$deployer" scripts/deploy/deploy.sh prod --images "$work/images-1.env"
@@ -255,7 +272,7 @@ check "no pod has a token of the API server" every '.automountServiceAccountToke
 check "every container says what it needs and may take" every '[.containers[], (.initContainers // [])[]] | all(.resources.requests.cpu and .resources.requests.memory and .resources.limits.memory)'
 check "every image is named by digest" every '[.containers[], (.initContainers // [])[]] | all(.image | test("@sha256:[0-9a-f]{64}$"))'
 check "every secret is a file of the vault" every '[.volumes[] | select(.name == "secrets")] | all(.csi.driver == "secrets-store.csi.k8s.io")'
-check "no secret is a variable" every '[.containers[].env // [] | .[] | select(.valueFrom.secretKeyRef)] == []'
+check "no secret is a variable" every '[.containers[], (.initContainers // [])[] | ((.env // [])[] | select(.valueFrom.secretKeyRef)), ((.envFrom // [])[] | select(.secretRef))] == []'
 check "every service is probed" jq -e '[.items[] | select(.kind | test("Job$") | not) | .spec.template.spec.containers[0]] | all(.startupProbe and .livenessProbe and .readinessProbe)' "$work/live.json"
 check "no rollout takes a replica away before there is another" jq -e '[.items[] | select(.kind == "Deployment") | .spec.strategy.rollingUpdate.maxUnavailable] | all(. == 0)' "$work/live.json"
 k get configmaps -o json | jq -r '.items[].data // {} | .SPEAKR_SHUTDOWN_DEADLINE // empty' | sort -u >"$work/deadlines"
@@ -353,7 +370,7 @@ if [ -n "$long" ]; then
     check "… and it is said why" said "it was interrupted"
     check "… all of it is available" all_available
 else
-    not_run "images that can't be pulled or are never ready, a bus that crashes, an interruption (--long; the first two run on the real kubelet)"
+    not_run long "images that can't be pulled or are never ready, a bus that crashes, an interruption (--long; the first two run on the real kubelet)"
 fi
 equal "no lease is left" "" "$(k get leases -o name)"
 jq -n '{apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: {name: "speakr-deploy"}, spec: {

@@ -314,6 +314,16 @@ network_matrix() {
     k delete pods -l speakr.dev/probe=yes --wait=false >/dev/null
 }
 
+# The same as a person asks it (docs/operations.md).
+ask_as_pods() {
+    local as=scripts/deploy/as-pod.sh
+    equal "as-pod.sh: the database, of a transcriber" "speakr-postgres:5432 - no response" \
+        "$("$as" "$work/images-1.env" speakr-transcriber 'pg_isready --host speakr-postgres --timeout 5' 2>"$work/as-pod.log" || true)"
+    equal "… and of an embedder" "speakr-postgres:5432 - accepting connections" \
+        "$("$as" "$work/images-1.env" speakr-embedder 'pg_isready --host speakr-postgres --timeout 5' 2>"$work/as-pod.log" || cat "$work/as-pod.log")"
+    equal "… whose pods are gone again" "" "$(k get pods --output name | grep /try- || true)"
+}
+
 # ---- three servers of the bus
 
 # Each knows the others, by their certificates; what is said is kept by all three, and one of them may go

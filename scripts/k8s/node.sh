@@ -57,11 +57,16 @@ if [ "$with_collector" ]; then
     within 90 "the collector takes what the services tell it" sh -c \
         "kubectl -n speakr logs deploy/speakr-otel-collector --tail=200 | grep -c '\"otelcol.signal\":\"metrics\"\|Metrics' >/dev/null"
 else
-    not_run "the collector (SPEAKR_OTELCOL names no OpenTelemetry Collector)"
+    not_run collector "SPEAKR_OTELCOL names no OpenTelemetry Collector"
 fi
 
 step "Who reaches whom"
-if [ "$policies" ]; then network_matrix; else not_run "network policies (nothing here enforces them: SPEAKR_NETPOL)"; fi
+if [ "$policies" ]; then
+    network_matrix
+    ask_as_pods
+else
+    not_run policies "nothing here enforces network policies (SPEAKR_NETPOL)"
+fi
 
 if [ "$three" ]; then
     step "A bus of three"

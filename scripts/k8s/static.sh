@@ -3,7 +3,8 @@
 # settings that the services know and metrics that they measure, and its configurations are read by the
 # programs that they are for.
 #
-# SPEAKR_K8S_SCHEMAS names a folder with kubeconform's schemas, as kind-group-version.json.
+# SPEAKR_K8S_SCHEMAS names a folder with kubeconform's schemas, as kind-group-version.json (scripts/k8s/make_schemas.py
+# makes them of what an API server says of itself).
 
 # shellcheck disable=SC2013,SC2016  # loops over words; what is in single quotes is another program's
 # shellcheck source=scripts/common.sh
@@ -48,7 +49,7 @@ if has kubeconform && [ -n "${SPEAKR_K8S_SCHEMAS:-}" ]; then
     refused "a misspelt field is found" "additional|not allowed" kubeconform -strict \
         -schema-location "$SPEAKR_K8S_SCHEMAS/{{.ResourceKind}}{{.KindSuffix}}.json" "$work/wrong.yaml"
 else
-    not_run "schemas (kubeconform, or SPEAKR_K8S_SCHEMAS, isn't here)"
+    not_run schemas "kubeconform, or SPEAKR_K8S_SCHEMAS, isn't here"
 fi
 
 step "Settings"
@@ -77,6 +78,17 @@ awk '/^  users.conf: \|/ { inside = 1; next } /^  [a-z]/ || /^[a-z]/ { inside = 
     sed 's/^    //' >"$work/users.conf"
 check "the bus of the cluster has the shipped users" cmp deploy/nats/users.conf "$work/users.conf"
 
+# Secrets are files. kustomize writes every object alike, so its lines can be read as they are.
+variables=""
+for name in "${made[@]}"; do
+    variables="$variables$(awk -v overlay="$name" '
+        /^---$/ { object = "" }
+        /^  name: / && object == "" { object = $2 }
+        / name: / || /^ *- name: / { variable = $NF }
+        /secretKeyRef:|secretRef:/ { printf " %s:%s:%s", overlay, object, /secretRef:/ ? "all" : variable }' "$work/$name.yaml")"
+done
+equal "secrets that are variables: that of a server that can't read files" "dev-in-cluster:speakr-s3:ROOT_SECRET_KEY" "${variables# }"
+
 step "Images"
 for overlay in dev dev-in-cluster staging prod; do
     unknown=""
@@ -103,11 +115,23 @@ for alert in $(sed -n 's/.*alert: //p' k8s/monitoring/alerts.yaml); do
     grep -A2 "alertname: $alert$" k8s/monitoring/alerts_test.yaml | grep -c exp_alerts >/dev/null || missing="$missing $alert"
 done
 equal "alerts without a case in which they come: none" "" "$missing"
+# What a mail shows of an alert, and what the alerts have.
+shown=$(sed -n '/sns_configs = /,/^ *}]/p' terraform/modules/monitoring/main.tf | grep -oE '\.Annotations\.[a-z_]+' | sed 's/.*\.//' | sort -u)
+equal "what a mail says of an alert" "description runbook summary" "$(printf '%s' "$shown" | tr '\n' ' ')"
+missing=""
+for annotation in $shown; do
+    missing="$missing$(awk -v annotation="$annotation" '
+        function tell() { if (alert != "" && !found) printf " %s of %s", annotation, alert }
+        / alert: / { tell(); alert = $NF; found = 0 }
+        $1 == annotation ":" && NF > 1 { found = 1 }
+        END { tell() }' k8s/monitoring/alerts.yaml)"
+done
+equal "what a mail says and an alert hasn't: none" "" "$missing"
 if has promtool; then
     check "the rules are read" promtool check rules k8s/monitoring/alerts.yaml
     check "each alert comes when it should" promtool test rules k8s/monitoring/alerts_test.yaml
 else
-    not_run "the alerts' own tests (promtool isn't here: Debian's package prometheus, or Homebrew's)"
+    not_run alerts "promtool isn't here, which runs their tests: Debian's package prometheus, or Homebrew's"
 fi
 
 step "Configurations"
@@ -129,7 +153,7 @@ if [ -x "${SPEAKR_OTELCOL:-}" ]; then
             AWS_REGION=eu-central-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "$SPEAKR_OTELCOL" validate --config "$config"
     done
 else
-    not_run "the collector's configurations (SPEAKR_OTELCOL names no OpenTelemetry Collector)"
+    not_run collector "SPEAKR_OTELCOL names no OpenTelemetry Collector, which reads its configurations"
 fi
 
 tell_checks "Static checks of k8s/"
