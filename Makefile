@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo test lint fmt docs-test plan-evidence bench fuzz soak validate validate-test k8s-test infra-test infra-faults build-native build-docker images release-test clean up
+.PHONY: help demo programs test lint fmt docs-test plan-evidence bench fuzz soak validate validate-test k8s-test infra-test infra-faults build-native build-docker images release-test clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ soak: ## kill the platform's parts at random while it is in use; takes an hour
 
 k8s-test: ## test k8s/ and scripts/deploy on a Kubernetes (KUBECONFIG, or SPEAKR_K8S_RIG)
 	@scripts/k8s-test.sh $(K8S_TEST)
+
+programs: ## build all programs as the tests drive them (target/debug)
+	@scripts/programs.sh
 
 build-native: ## build the release binary for this machine
 	@scripts/build-native.sh

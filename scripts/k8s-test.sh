@@ -6,9 +6,12 @@
 #
 # Which Kubernetes: SPEAKR_K8S_RIG names the folder of a rig that starts one here (scripts/k8s-up kwok|node,
 # k8s-exec, k8s-down); else KUBECONFIG names one that is there already (kind, for instance) and may be
-# filled. Without either the first part runs alone. The programs are those of target/debug
-# (SPEAKR_PROGRAMS names another folder). --long adds to "api" what takes minutes; --three gives "node" a bus
-# of three servers.
+# filled; of "api" it runs what takes no pods. Without either the first part runs alone. The programs are those of
+# target/debug, which 'make programs' builds (SPEAKR_PROGRAMS names another folder). --long adds to "api" what takes
+# minutes; --three gives "node" a bus of three servers.
+#
+# SPEAKR_MAY_LEAVE_OUT names what may be left out where something isn't here, or "none"; any may where it isn't set:
+# parts (static, api, node) and what is in them (schemas, alerts, collector, releases, long, policies).
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -36,6 +39,10 @@ if [ -n "$rig" ]; then
     export PATH
     if [ -z "${SPEAKR_K8S_SCHEMAS:-}" ] && [ -d "$rig/schemas-1.34" ]; then export SPEAKR_K8S_SCHEMAS=$rig/schemas-1.34; fi
 fi
+if [ -z "${SPEAKR_OTELCOL:-}" ] && has otelcol-contrib; then
+    SPEAKR_OTELCOL=$(command -v otelcol-contrib)
+    export SPEAKR_OTELCOL
+fi
 scripts/setup.sh k8s
 
 wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac }
@@ -44,6 +51,12 @@ part() {
     shift
     step "Part: $name"
     "$@" || failed="$failed $name"
+}
+# leave_out PART WHY
+leave_out() {
+    not_run="$not_run
+  $1: $2"
+    may_leave_out "$1" || failed="$failed $1"
 }
 
 # Runs a command in a network of its own, where the system allows it: the rig's ports are fixed, and
@@ -89,8 +102,7 @@ in_rig() {
 
 if wanted static; then
     if has kubectl; then part static scripts/k8s/static.sh; else
-        not_run="$not_run
-  static: kubectl isn't here, and makes the manifests (https://kubernetes.io/docs/tasks/tools)."
+        leave_out static "kubectl isn't here, and makes the manifests (https://kubernetes.io/docs/tasks/tools)."
     fi
 fi
 
@@ -100,9 +112,10 @@ if wanted api; then
         export rig TARGET_DIR
         # shellcheck disable=SC2016  # the inner shell expands it
         part api alone bash -c 'set -euo pipefail; in_rig kwok "$@"' api "$ROOT/scripts/k8s/api.sh" $long
+    elif [ -n "${KUBECONFIG:-}" ]; then
+        part api scripts/k8s/api.sh
     else
-        not_run="$not_run
-  api: it takes a cluster whose nodes are none (SPEAKR_K8S_RIG)."
+        leave_out api "there is no Kubernetes here (SPEAKR_K8S_RIG, or KUBECONFIG)."
     fi
 fi
 
@@ -110,8 +123,7 @@ if wanted node; then
     programs=${SPEAKR_PROGRAMS:-$TARGET_DIR/debug}
     export SPEAKR_PROGRAMS=$programs
     if [ ! -x "$programs/speakr" ] || [ ! -x "$programs/speakr-transcriber" ]; then
-        not_run="$not_run
-  node: there are no programs in $programs ('cargo build --workspace --bins' makes them)."
+        leave_out node "there are no programs in $programs ('make programs' builds them)."
     elif ! have_parts; then
         failed="$failed node"
     elif [ -n "$rig" ] && [ "$(id -u)" = 0 ] && has containerd; then
@@ -124,13 +136,11 @@ if wanted node; then
         export rig ROOT three
         part node in_rig node -m bash -c 'set -euo pipefail; run_node'
     elif [ -n "$rig" ]; then
-        not_run="$not_run
-  node: the rig's containers take root, and containerd with its kin ($rig/scripts/k8s-deps)."
+        leave_out node "the rig's containers take root, and containerd with its kin ($rig/scripts/k8s-deps)."
     elif [ -n "${KUBECONFIG:-}" ]; then
         part node scripts/k8s/node.sh $three
     else
-        not_run="$not_run
-  node: there is no Kubernetes here (SPEAKR_K8S_RIG, or KUBECONFIG)."
+        leave_out node "there is no Kubernetes here (SPEAKR_K8S_RIG, or KUBECONFIG)."
     fi
 fi
 

@@ -50,4 +50,9 @@ sudo resolvectl domain "$bridge" '~cluster.local'
 KUBECONFIG=$(mktemp "${TMPDIR:-/tmp}/speakr-kind.XXXXXX")
 kind get kubeconfig --name "$name" >"$KUBECONFIG"
 export KUBECONFIG SPEAKR_TEST_REGISTRY=$registry SPEAKR_CLUSTER_ENFORCES_POLICIES=1
+
+# For kubeconform: what this API server says of its kinds.
+SPEAKR_K8S_SCHEMAS=$(mktemp -d "${TMPDIR:-/tmp}/speakr-schemas.XXXXXX")
+kubectl get --raw /openapi/v2 | scripts/k8s/make_schemas.py "$SPEAKR_K8S_SCHEMAS"
+export SPEAKR_K8S_SCHEMAS
 "$@"
