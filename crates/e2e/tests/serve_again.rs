@@ -9,16 +9,22 @@ use std::{
 };
 
 use reqwest::{Method, RequestBuilder, multipart};
+use serde_json::Value;
 use speakr_e2e::{
     Speakr,
     api_server::{ApiServer, problem},
     clip,
-    program::PATIENCE,
+    program::{PATIENCE, microphone},
     wav,
 };
 
 /// A request to keep `file` with its text, under the name that all of a test have.
 fn keeping(server: &ApiServer, file: Vec<u8>) -> RequestBuilder {
+    keeping_as(server, file, "9b2f6a53-7a34-4e0c-9f57-0f4a7d2a4a12")
+}
+
+/// The same under another name.
+fn keeping_as(server: &ApiServer, file: Vec<u8>, name: &str) -> RequestBuilder {
     let part = multipart::Part::bytes(file).file_name("sound.wav");
     let form = multipart::Form::new()
         .text("model", "whisper-1")
@@ -26,10 +32,7 @@ fn keeping(server: &ApiServer, file: Vec<u8>) -> RequestBuilder {
         .part("file", part);
     server
         .request(Method::POST, "/v1/audio/transcriptions")
-        .header(
-            "Speakr-Correlation-Id",
-            "9b2f6a53-7a34-4e0c-9f57-0f4a7d2a4a12",
-        )
+        .header("Speakr-Correlation-Id", name)
         .multipart(form)
 }
 
@@ -115,4 +118,23 @@ async fn what_a_killed_server_left_half_way_is_kept_when_it_comes_again() {
     let mut server = ApiServer::start(&speakr, &[]);
     server.token = token;
     is_kept_when_it_comes_again(&server).await;
+}
+
+#[tokio::test]
+async fn what_was_spoken_under_that_name_stays() {
+    let speakr = Speakr::new();
+    let speaking = speakr.start(["record", "--device", &microphone("jfk.wav")]);
+    let folder = half_kept(&speakr).await;
+    speaking.signal("KILL");
+    drop(speaking);
+    let spoken = fs::read(folder.join("audio.pcm")).unwrap();
+    let description = fs::read(folder.join("recording.json")).unwrap();
+    let description: Value = serde_json::from_slice(&description).unwrap();
+    let name = description["correlation_id"].as_str().unwrap();
+
+    let server = ApiServer::start(&speakr, &[]);
+    let file = fs::read(clip("austen-0880.wav")).unwrap();
+    let answer = keeping_as(&server, file, name).send().await.unwrap();
+    problem(answer, 422, "refused").await;
+    assert_eq!(fs::read(folder.join("audio.pcm")).unwrap(), spoken);
 }

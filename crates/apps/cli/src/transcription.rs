@@ -28,6 +28,10 @@ use crate::{
 /// What errors call this program.
 const SERVICE: &str = "this speakr";
 
+/// Marks, among what is known of a recording, that its sound was sent with a request: whoever sent it
+/// has it still.
+const UPLOAD: &str = "upload";
+
 /// When to ask again where another is at the same recording, in seconds.
 const BUSY_RETRY_S: u64 = 2;
 
@@ -113,6 +117,7 @@ impl LocalTranscription {
             observer,
             cancel,
         };
+        recording.metadata.insert(UPLOAD.to_owned(), true.into());
         if !request.keep {
             return decoder.decode(source.as_mut(), None, &recording).await;
         }
@@ -184,6 +189,15 @@ impl LocalTranscription {
             Turn::Gone => Ok(None),
             Turn::Busy(error) => Err(locked(error)),
             Turn::Kept(_held) => self.kept(id).await,
+            Turn::Mine(held) if !held.recording().metadata.contains_key(UPLOAD) => {
+                Err(TranscriptionError::Refused {
+                    reason: format!(
+                        "recording {} of this id wasn't sent with a request, and has no text yet: \
+                         `speakr retry` makes it",
+                        id.short()
+                    ),
+                })
+            }
             Turn::Mine(_held) => {
                 self.app.forget(id).await.map_err(failed)?;
                 Ok(None)

@@ -51,6 +51,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// What is known of it.
+    pub(crate) const fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
     /// Whether the index may know a text of it, also one that can't be read any more.
     fn may_be_found(&self) -> bool {
         self.has_text || self.recording.state == RecordingState::Transcribed
