@@ -73,6 +73,6 @@ act_part() {
     take_labels
     # The cause is gone: the same tag again.
     workflow v0.6.3
-    equal "act: the same tag, run again, ends with" 0 "$CODE"
+    if [ "$CODE" = 0 ]; then pass "act: the same tag goes through when it is run again"; else fail "act: the same tag, run again, ended with $CODE" "$(end_of_log)"; fi
     equal "act: … and is" published "$(state_of v0.6.3)"
 }

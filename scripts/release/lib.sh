@@ -218,7 +218,7 @@ fault() {
         pass "$name: it says why"
     else
         why="?"
-        fail "$name: it doesn't say why ($pattern)" "$(tail -n 25 "$LOG")"
+        fail "$name: it doesn't say why ($pattern)" "$(end_of_log)"
     fi
     case $tags in
     none) equal "$name: images that have its tag" "" "$(tagged "$tag")" ;;
@@ -229,6 +229,10 @@ fault() {
     if [ "$(serving)" = "$SERVING" ]; then pass "$name: what served before serves"; else fail "$name: something else serves" "$(serving)"; fi
     if [ -n "${KUBECONFIG:-}" ] && [ -n "$SERVING" ]; then within 60 "$name: and is ready" ready; fi
     row "$name" "$stage" "$why" "$tags"
+}
+# The end of what the run said; of the job that failed, where several speak at once.
+end_of_log() {
+    if [ -n "$STAGE" ] && grep -F "[release/$STAGE" "$LOG" >"$LOG.job"; then tail -n 40 "$LOG.job"; else tail -n 25 "$LOG"; fi
 }
 # A line of the table of faults.
 row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$(printf '%s' "$3" | sed "s#$REHEARSAL#…#g; s/|/\\\\|/g" | cut -c1-200)" "$([ "$4" = all ] && echo "pushed, signed where it came so far; no release, no \`latest\`" || echo nothing)" >>"$TABLE"; }
