@@ -132,10 +132,14 @@ impl LiveView {
         }
         self.tell_changes();
         if self.output.is_watched() {
-            let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-            let frame = lock(&self.picture).frame(&mut drawing, width, self.output.has_colour());
-            self.write(&frame);
+            self.draw(&mut drawing);
         }
+    }
+
+    fn draw(&self, drawing: &mut Drawing) {
+        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let frame = lock(&self.picture).frame(drawing, width, self.output.has_colour());
+        self.write(&frame);
     }
 
     /// Says how the state changed, where no line shows it.
@@ -189,9 +193,7 @@ impl Drawn for LiveView {
         self.write(&erased);
         print();
         if !erased.is_empty() {
-            let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-            let frame = lock(&self.picture).frame(&mut drawing, width, self.output.has_colour());
-            self.write(&frame);
+            self.draw(&mut drawing);
         }
     }
 }
