@@ -12,6 +12,7 @@ let
     craneLib
     sources
     packages
+    lean
     ;
 
   # The whole workspace at once, with its default features: one build of dependencies for all checks.
@@ -95,6 +96,18 @@ lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.
   nixfmt = ofNix "nixfmt" pkgs.nixfmt "nixfmt --check .";
 
   deadnix = ofNix "deadnix" pkgs.deadnix "deadnix --fail .";
+
+  # No program of an image or a release tells where it was built. (Those for other machines are looked at where they are
+  # built: ./cross.nix.)
+  build-paths =
+    let
+      programs = lib.attrValues (removeAttrs packages [ "speakr" ]) ++ lib.attrValues lean;
+    in
+    pkgs.runCommand "build-paths" { } ''
+      for program in ${lib.concatMapStringsSep " " lib.getExe programs}; do
+        sh ${./check-paths.sh} "$program" >>$out
+      done
+    '';
 
   # The program as it is built hears what is said.
   transcribe =

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Makes the program $1, built for macOS, one that runs on any Mac: what macOS has itself is taken from there,
-# and nothing of the Nix store is left in its load commands. nixpkgs' install_name_tool signs what it changes.
+# and nothing else is left in its load commands. It has to be signed again afterwards.
 set -eu
 program=$1
 otool=${OTOOL:-otool}
@@ -28,7 +28,9 @@ done
 looks | grep '^/nix/store/' | while read -r folder; do
     "$change" -delete_rpath "$folder" "$program"
 done
-if { loads; looks; } | grep -F /nix/store >&2; then
+foreign=$(loads | grep -v '^/usr/lib/\|^/System/Library/' || :; looks | grep -F /nix/store || :)
+if [ -n "$foreign" ]; then
+    printf '%s\n' "$foreign" >&2
     echo "error: $program wants the above, which no other Mac has." >&2
     exit 1
 fi

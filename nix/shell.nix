@@ -1,4 +1,5 @@
-# Everything that `make test`, `make lint` and the documents' commands need: `nix develop`.
+# Everything that `make test`, `make lint` and the documents' commands need: `nix develop`. scripts/tools.sh takes what
+# is here; it fetches what nixpkgs hasn't (schemathesis, which came after 26.05).
 {
   pkgs,
   lib,
@@ -26,11 +27,13 @@ workspace.craneLib.devShell {
     pkgs.versitygw
 
     # To look at what is written.
+    pkgs.actionlint
     pkgs.cargo-deny
     pkgs.deadnix
     pkgs.nixfmt
     pkgs.shellcheck
     pkgs.typos
+    pkgs.zizmor
 
     # To place and release it, and to ask what was placed.
     pkgs.curl

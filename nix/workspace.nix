@@ -19,6 +19,16 @@ let
     nativeBuildInputs = [ pkgs.pkgsBuildHost.cmake ];
     # CMake's hook must not run it on the workspace itself.
     dontUseCmakeConfigure = true;
+    # C and C++ write the paths of their sources into the program (__FILE__). nixpkgs' compilers read the first variable, any
+    # the others; cargo builds again what was told something else in those, so they are set only where each build has the
+    # same folder.
+    preConfigure = ''
+      short=-ffile-prefix-map=$NIX_BUILD_TOP=.
+      export NIX_CFLAGS_COMPILE="''${NIX_CFLAGS_COMPILE-} $short"
+      if [ "$NIX_BUILD_TOP" = /build ]; then
+        export CFLAGS="''${CFLAGS-} $short" CXXFLAGS="''${CXXFLAGS-} $short"
+      fi
+    '';
     # Tests run once, in `checks`.
     doCheck = false;
   }

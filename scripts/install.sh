@@ -67,6 +67,15 @@ find_releases() {
     if [ -n "$version" ]; then from=$releases/download/v$version; else from=$releases/latest/download; fi
 }
 
+# Which of the named features of a processor this one lacks, as Linux names them. None where Linux names none: the program
+# looks itself before it uses one.
+lacks() {
+    features=" $(sed -n '/^flags[[:space:]]*:/{s/^[^:]*://;p;q;}' /proc/cpuinfo 2>/dev/null || :) "
+    for feature in "$@"; do
+        case $features in "  " | *" $feature "*) ;; *) printf ' %s' "$feature" ;; esac
+    done
+}
+
 target_of_this_machine() {
     system=$(uname -s)
     machine=$(uname -m)
@@ -77,10 +86,18 @@ target_of_this_machine() {
     esac
     case $system in
     Linux)
-        if [ "$machine" = x86_64 ] && [ -r /proc/cpuinfo ] && ! grep -qw avx2 /proc/cpuinfo; then
-            die "this CPU has no AVX2, which releases for x86-64 need. Build it from the source (README.md)."
+        build=linux-musl
+        if [ "$machine" = x86_64 ]; then
+            missing=$(lacks sse4_2)
+            [ -z "$missing" ] || die "this processor lacks$missing, which all releases for x86-64 need. Build it from the source (README.md)."
+            # What crates/adapters/whisper/src/cpu.rs looks for.
+            missing=$(lacks avx avx2 fma f16c bmi2)
+            if [ -n "$missing" ]; then
+                say "This processor lacks$missing: taking the build for older ones, which is slower."
+                build=linux-musl-baseline
+            fi
         fi
-        echo "$machine-linux-musl"
+        echo "$machine-$build"
         ;;
     Darwin) echo "$machine-darwin" ;;
     *) die "this script installs on Linux and macOS; this is $system. For Windows there is install.ps1." ;;

@@ -73,7 +73,7 @@ alone() {
 # What goes into images beside the programs: brought now, for the rig has no network of its own.
 have_parts() {
     local tool
-    for tool in nats postgres s3; do scripts/tools.sh "$tool" >/dev/null || return; done
+    for tool in nats postgres s3; do scripts/tools.sh --fetch "$tool" >/dev/null || return; done
 }
 
 # Starts the rig in mode $1, runs the rest in it, and ends it.

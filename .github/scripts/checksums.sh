@@ -17,8 +17,9 @@ tag=${1:?checksums.sh takes a TAG}
 version=${tag#v}
 cd "$DIST/cli" || die "there are no archives in $DIST/cli: .github/scripts/build-cli.sh makes them."
 missing=""
-for target in x86_64-linux-musl.tar.gz aarch64-linux-musl.tar.gz x86_64-windows.zip x86_64-darwin.tar.gz aarch64-darwin.tar.gz; do
-    [ -s "speakr-$version-$target" ] || missing="$missing speakr-$version-$target"
+for target in $CLI_TARGETS; do
+    archive=$(archive_of "$version" "$target")
+    [ -s "$archive" ] || missing="$missing $archive"
 done
 [ -z "$missing" ] || die "these archives are missing in $DIST/cli:$missing"
 # They know the repository that they come from.

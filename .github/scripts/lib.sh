@@ -81,6 +81,12 @@ need_registries() {
     REGISTRIES=(${SPEAKR_REGISTRIES})
 }
 
+# What the command-line program is released for, and the name of the archive for TARGET.
+CLI_TARGETS="x86_64-linux-musl x86_64-linux-musl-baseline aarch64-linux-musl x86_64-windows x86_64-darwin aarch64-darwin"
+archive_of() { # VERSION TARGET
+    case $2 in *-windows) echo "speakr-$1-$2.zip" ;; *) echo "speakr-$1-$2.tar.gz" ;; esac
+}
+
 # Names of the images that were built.
 built_images() {
     local file found=""

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Collects the licences of everything that is in the command-line program.
 
-    licences.py TARGET OUT [PACKAGE]
+    licences.py TARGET OUT [NOTICES]
 
-TARGET is a triple of Rust; PACKAGE is speakr. OUT gets THIRD-PARTY.md, a table of every crate that is linked in (and
-every other thing: the C++ inside them, the models), and the text of each licence as its author wrote it. A crate that brings no text and whose licence
-isn't one that asks for it is listed by name and SPDX expression; a crate without any licence is an error.
+TARGET is a triple of Rust. OUT gets THIRD-PARTY.md, a table of every crate that is linked in (and every other thing: the
+C++ inside them, the libraries that the compilers add, the models), and the text of each licence as its author wrote it. A
+crate that brings no text and whose licence isn't one that asks for it is listed by name and SPDX expression; a crate
+without any licence is an error.
+
+What the compilers add: the texts of Rust's own library and of GCC's are part of a Rust toolchain, as rustup installs it;
+NOTICES is a folder with those of the others (nix/notices.nix). With NOTICES a text that isn't there is an error.
 """
 import hashlib
 import json
@@ -72,11 +76,34 @@ def crates_of(target, package):
     return sorted((packages[i] for i in seen if packages[i]["source"] is not None), key=lambda p: (p["name"], p["version"]))
 
 
+def added_by_compilers(target, notices):
+    """What they link in statically, for all of TARGET's kind: what it is, its licence, the files with its text."""
+    told = subprocess.run(["rustc", "--print", "sysroot"], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    rust = os.path.join(told.stdout.strip(), "share", "doc", "rust")
+    gcc = [os.path.join(rust, "licenses", name) for name in ("GCC-exception-3.1.txt", "GPL-3.0-or-later.txt")]
+
+    def notice(name):
+        return [os.path.join(notices, name)] if notices else []
+
+    added = [("Rust's standard library, with the crates in it", "MIT OR Apache-2.0", [os.path.join(rust, "COPYRIGHT-library.html")])]
+    if target.endswith("-musl") or target.endswith("-windows-gnu"):
+        added.append(("GCC's run-time libraries: libstdc++, libgcc", "GPL-3.0-or-later WITH GCC-exception-3.1", gcc))
+    if target.endswith("-musl"):
+        added.append(("musl, the C library", "MIT", notice("musl.txt")))
+    if target.endswith("-windows-gnu"):
+        added.append(("mingw-w64's run-time library, with winpthreads", "see the text", notice("mingw-w64.txt")))
+        added.append(("mcfgthread", "LGPL-3.0-or-later WITH GCC-exception-3.1", notice("mcfgthread.txt") + gcc))
+    missing = [path for _, _, paths in added for path in paths if not os.path.isfile(path)]
+    if notices and missing:
+        sys.exit("error: these texts of licences aren't there: " + ", ".join(missing))
+    return [(what, spdx, [path for path in paths if path not in missing]) for what, spdx, paths in added]
+
+
 def main():
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     target, out = sys.argv[1:3]
-    package = sys.argv[3] if len(sys.argv) == 4 else "speakr"
+    notices = sys.argv[3] if len(sys.argv) == 4 else None
     os.makedirs(out, exist_ok=True)
     kept, rows, without = {}, [], []
 
@@ -85,13 +112,13 @@ def main():
             data = opened.read().replace(b"\r\n", b"\n").strip() + b"\n"
         digest = hashlib.sha256(data).hexdigest()[:12]
         if digest not in kept:
-            name = f"{digest}.txt"
+            name = digest + (".html" if path.endswith(".html") else ".txt")
             with open(os.path.join(out, name), "wb") as text:
                 text.write(data)
             kept[digest] = name
         return kept[digest]
 
-    for crate in crates_of(target, package):
+    for crate in crates_of(target, "speakr"):
         folder = os.path.dirname(crate["manifest_path"])
         spdx = (crate["license"] or "").replace("/", " OR ")
         names = texts_of(folder)
@@ -111,6 +138,8 @@ def main():
     if without:
         sys.exit("error: these crates name no licence and bring no text: " + ", ".join(without))
 
+    for what, spdx, paths in added_by_compilers(target, notices):
+        rows.append((what, spdx, [keep(path) for path in paths]))
     models = os.path.join(ROOT, "assets", "models", "licences")
     for name, spdx, file in (("Whisper tiny.en, the speech model", "MIT", "whisper-MIT.txt"),
                              ("all-MiniLM-L6-v2, the sentence embedder", "Apache-2.0", "all-minilm-l6-v2-Apache-2.0.txt"),
@@ -122,7 +151,7 @@ def main():
                     f"Everything that is linked into `speakr` for {target}, beside speakr itself.\n\n"
                     "| what | licence | text |\n|---|---|---|\n")
         for what, spdx, files in rows:
-            links = " ".join(f"[{n.removesuffix('.txt')}]({n})" for n in files) or "by name alone: its author ships no text"
+            links = " ".join(f"[{os.path.splitext(n)[0]}]({n})" for n in files) or "by name alone: no text comes with it here"
             table.write(f"| {what} | {spdx} | {links} |\n")
     print(f"  {len(rows)} parts, {len(kept)} texts, {sum(1 for r in rows if not r[2])} by name alone", file=sys.stderr)
 

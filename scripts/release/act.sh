@@ -52,7 +52,7 @@ act_part() {
     new_release 0.6.0
     workflow v0.6.0
     if [ "$CODE" = 0 ]; then pass "act: from tag to published in $((SECONDS - began)) s"; else fail "act: a good release ended with $CODE" "$(grep -v 'DEBUG\|^$' "$LOG" | tail -n 40)"; fi
-    equal "act: jobs that succeeded" 12 "$(grep -c 'Job succeeded' "$LOG" || true)"
+    equal "act: jobs that succeeded" 13 "$(grep -c 'Job succeeded' "$LOG" || true)"
     equal "act: its images have its tag" "$IMAGES" "$(tagged v0.6.0)"
     equal "act: its state on GitHub" published "$(state_of v0.6.0)"
     equal "act: latest" "$(digest_of 127.0.0.1:5000/example/speakr-query-svc:v0.6.0)" "$(digest_of 127.0.0.1:5000/example/speakr-query-svc:latest)"

@@ -36,7 +36,10 @@ cp "$program" "$work/whole"
 if has strip; then strip "$work/whole"; fi
 printf '#!/bin/sh\nexec "%s" "$@"\n' "$work/whole" >"$work/speakr"
 chmod 755 "$work/speakr"
-SPEAKR_DIST=$work/dist .github/scripts/package-cli.sh "$target" "$work/speakr" >/dev/null
+# As Nix collects them.
+mkdir "$work/notices"
+for name in musl mingw-w64 mcfgthread; do echo "The licence of $name." >"$work/notices/$name.txt"; done
+SPEAKR_DIST=$work/dist .github/scripts/package-cli.sh "$target" "$work/speakr" "$work/speakr" "$work/notices" >/dev/null
 SPEAKR_DIST=$work/dist-whole .github/scripts/package-cli.sh "$target" "$work/whole" >/dev/null
 archive=speakr-$version-$target.tar.gz
 sums() { (cd "$1" && { sha256sum ./*.tar.gz 2>/dev/null || shasum -a 256 ./*.tar.gz; } | sed 's#  \./#  #' >SHA256SUMS); }
@@ -49,6 +52,23 @@ release() {
     ln -s ../latest/download "$work/www/$1/download/v$version"
 }
 for name in good tampered truncated unlisted missing; do release "$name"; done
+# What licences are looked for: of a crate, and of what compilers add.
+inside=(whisper "Rust's standard library")
+case $target in *-musl) inside+=(musl libstdc++) ;; esac
+# One more build, for older processors, and descriptions of some: of this age, an older one, one that no release is for, one
+# of which nothing is told.
+older=$target-baseline
+if [ "$target" = x86_64-linux-musl ]; then
+    SPEAKR_DIST=$work/dist .github/scripts/package-cli.sh "$older" "$work/speakr" "$work/speakr" "$work/notices" >/dev/null
+    release both
+    cp "$work/dist/cli/speakr-$version-$older.tar.gz" "$work/www/both/latest/download/"
+    sums "$work/www/both/latest/download"
+    printf 'flags\t\t: fpu sse4_2 avx avx2 fma f16c bmi2 rdseed\n' >"$work/new.cpu"
+    printf 'flags\t\t: fpu sse4_2 avx f16c rdseed\nflags\t\t: fpu avx2\n' >"$work/old.cpu"
+    printf 'flags\t\t: fpu sse sse2 ssse3\n' >"$work/ancient.cpu"
+    printf 'model name\t: unknown\n' >"$work/silent.cpu"
+    for name in new old ancient silent absent; do sed "s#/proc/cpuinfo#$work/$name.cpu#" scripts/install.sh >"$work/install-$name.sh"; done
+fi
 printf 'x' | dd of="$work/www/tampered/latest/download/$archive" bs=1 seek=2000 conv=notrunc 2>/dev/null
 head -c 10000 "$work/dist/cli/$archive" >"$work/www/truncated/latest/download/$archive"
 sed 's/-linux-musl/-plan9/; s/-darwin/-plan9/' "$work/www/good/latest/download/SHA256SUMS" >"$work/www/unlisted/latest/download/SHA256SUMS"
@@ -70,7 +90,14 @@ for _ in $(seq 100); do
 done
 [ -n "$port" ] || die "no server starts: $(cat "$work/server.log")"
 
-install() { env -u SPEAKR_NEED_SIGNATURE HOME="$work/home" SPEAKR_RELEASES="http://127.0.0.1:$port/$1" "$shell" scripts/install.sh --prefix "$work/prefix" "${@:2}"; }
+# install RELEASE [OPTIONS…]; by SCRIPT, where it is set.
+install() { env -u SPEAKR_NEED_SIGNATURE HOME="$work/home" SPEAKR_RELEASES="http://127.0.0.1:$port/$1" "$shell" "${SCRIPT:-scripts/install.sh}" --prefix "$work/prefix" "${@:2}"; }
+# says PATTERN COMMAND…: it succeeds, and says that.
+says() {
+    local said
+    said=$("${@:2}" 2>&1) || { printf '%s\n' "$said"; return 1; }
+    grep -Eq -- "$1" <<<"$said" || { printf '%s\n' "$said"; return 1; }
+}
 nothing_there() { [ ! -e "$work/prefix/bin/speakr" ] && [ -z "$(find "$work/prefix" -type f 2>/dev/null)" ]; }
 digest_of() { { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1"; } | cut -d' ' -f1; }
 
@@ -96,7 +123,9 @@ for it in $shells; do
     equal "$it: it runs" "speakr $version" "$("$work/prefix/bin/speakr" --version)"
     equal "$it: it is what was packed" "$(digest_of "$work/speakr")" "$(digest_of "$work/prefix/bin/speakr")"
     check "$it: with its manual" test -s "$work/prefix/share/man/man1/speakr.1"
-    check "$it: and licences of what is in it" grep -q whisper "$work/prefix/share/doc/speakr/THIRD-PARTY.md"
+    for what in "${inside[@]}"; do
+        check "$it: and the licence of $what, which is in it" grep -q "$what.*\](.*\.\(txt\|html\))" "$work/prefix/share/doc/speakr/THIRD-PARTY.md"
+    done
     # An upgrade over one that runs, from which something went.
     touch "$work/prefix/share/man/man1/speakr-gone.1"
     printf '%s\n' "$work/prefix/share/man/man1/speakr-gone.1" "$work/stays" >>"$work/prefix/share/speakr-program/installed"
@@ -109,6 +138,17 @@ for it in $shells; do
     check "$it: it is taken away again" install good --uninstall
     check "$it: … all of it" nothing_there
     check "$it: … and nothing outside its folder" test -e "$work/stays"
+    if [ "$target" = x86_64-linux-musl ]; then
+        SCRIPT=$work/install-new.sh check "$it: a processor of this age gets the build for it" says "for $target …" install both
+        SCRIPT=$work/install-silent.sh check "$it: … and so does one of which nothing is told" says "for $target …" install both
+        SCRIPT=$work/install-absent.sh check "$it: … and where Linux tells of no processor" says "for $target …" install both
+        SCRIPT=$work/install-old.sh check "$it: an older one is told what it lacks" says "This processor lacks avx2 fma bmi2: taking the build for older ones" install both
+        SCRIPT=$work/install-old.sh check "$it: … gets the build for older ones" says "for $older …" install both
+        equal "$it: … which runs" "speakr $version" "$("$work/prefix/bin/speakr" --version)"
+        SCRIPT=$work/install-old.sh refused "$it: … and no other in its place" "has no archive for $older" install good
+        SCRIPT=$work/install-ancient.sh refused "$it: one that no release is for is told so" "lacks sse4_2, which all releases" install both
+        check "$it: that is taken away again" install both --uninstall
+    fi
 done
 step "The program itself"
 shell="sh"
@@ -117,6 +157,14 @@ check "it is installed" install whole
 equal "it is what was packed" "$(digest_of "$work/whole")" "$(digest_of "$work/prefix/bin/speakr")"
 check "it hears what is said" sh -c "'$work/prefix/bin/speakr' transcribe --no-save '$ROOT/assets/speech/jfk.wav' | grep -ci country >/dev/null"
 check "it is taken away again" install whole --uninstall
+step "The same list of features in all places that have one"
+# What the engine wants by its build's variables, less what the build for older processors does without.
+wanted=$(sed -nE 's/^ *"(GGML_[A-Z0-9]+)", "[^"]+", "([^"]+)";$/\1 \2/p' crates/adapters/whisper/src/cpu.rs | tr . _)
+of_older=$(sed -n '/speakr-baseline = /,/};/s/.*lib.genAttrs \[\(.*\)\].*/\1/p' nix/workspace.nix | tr -d '"')
+given_up=$(for variable in $of_older; do sed -n "s/^$variable //p" <<<"$wanted"; done | tr '\n' ' ')
+kept=$(while read -r variable feature; do case " $of_older " in *" $variable "*) ;; *) printf '%s ' "$feature" ;; esac; done <<<"$wanted")
+equal "what install.sh looks for, to choose" "${given_up% }" "$(sed -n 's/.*missing=[$](lacks \(avx.*\))$/\1/p' scripts/install.sh)"
+equal "… and to refuse" "${kept% }" "$(sed -n 's/.*missing=[$](lacks \(sse.*\))$/\1/p' scripts/install.sh)"
 step "What it says without a place to download from"
 refused "no repository" "SPEAKR_REPOSITORY" env -u SPEAKR_RELEASES HOME="$work/home" sh scripts/install.sh
 refused "a signature that is wanted and can't be verified" "the signature can't be verified" env HOME="$work/home" SPEAKR_NEED_SIGNATURE=1 \
@@ -126,7 +174,7 @@ cut_off >/dev/null 2>&1 || true
 check "a script that is cut off in a pipe does nothing" nothing_there
 step "The same archive twice"
 first=$(digest_of "$work/dist/cli/$archive")
-SPEAKR_DIST=$work/dist2 .github/scripts/package-cli.sh "$target" "$work/speakr" >/dev/null
+SPEAKR_DIST=$work/dist2 .github/scripts/package-cli.sh "$target" "$work/speakr" "$work/speakr" "$work/notices" >/dev/null
 equal "has the same bytes" "$first" "$(digest_of "$work/dist2/cli/$archive")"
 
 tell_checks "install.sh"

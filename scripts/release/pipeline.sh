@@ -48,7 +48,7 @@ stage sign
 "$s/sign-images.sh" "$tag"
 "$s/build-validate.sh"
 stage cli
-for target in x86_64-linux-musl aarch64-linux-musl x86_64-windows x86_64-darwin aarch64-darwin; do "$s/build-cli.sh" "$target"; done
+for target in x86_64-linux-musl x86_64-linux-musl-baseline aarch64-linux-musl x86_64-windows x86_64-darwin aarch64-darwin; do "$s/build-cli.sh" "$target"; done
 stage draft
 "$s/checksums.sh" "$tag"
 "$s/draft-release.sh" "$tag"

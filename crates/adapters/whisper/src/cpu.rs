@@ -1,5 +1,16 @@
 //! Which instructions the engine needs of the processor.
 
+/// What to do where the processor is too old. Releases have a build for older ones, for Linux; where
+/// that is this one, it is too new still.
+pub const FOR_OLDER_PROCESSORS: &str = if cfg!(target_os = "linux") && !FOR_OLDER {
+    "take the build for older ones, speakr-x86_64-linux-musl-baseline (docs/installation.md)"
+} else {
+    "build speakr with GGML_AVX2 and its neighbours OFF (.cargo/config.toml)"
+};
+/// Whether this is that build.
+const FOR_OLDER: bool =
+    matches!(option_env!("GGML_AVX2"), Some(value) if matches!(value.as_bytes(), b"OFF"));
+
 /// The instruction sets that this build's engine uses and this processor lacks; empty when all is
 /// well. Cheap, and free of any engine code: call it before a model is loaded, because the engine
 /// itself would die of an illegal instruction.

@@ -20,8 +20,9 @@ use crate::operator::Operator;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a release has archives for, and how they end.
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 6] = [
     "x86_64-linux-musl.tar.gz",
+    "x86_64-linux-musl-baseline.tar.gz",
     "aarch64-linux-musl.tar.gz",
     "x86_64-windows.zip",
     "x86_64-darwin.tar.gz",
