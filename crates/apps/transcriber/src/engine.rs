@@ -17,6 +17,7 @@ use speakr_openai::OpenAiEngine;
 use speakr_whisper::{EngineError, ModelBytes, SileroModel, WhisperEngine};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// The registry id of the voice activity detector.
 const VOICE_ACTIVITY: &str = "silero-vad-v6.2.0";
@@ -78,16 +79,16 @@ impl std::fmt::Debug for Engine {
 /// [`EngineLoadError`].
 pub fn load(config: &EngineConfig) -> Result<Engine, EngineLoadError> {
     let store = ModelStore::new(Registry::embedded()?, config.models_dir.clone(), Vec::new());
-    let engine: Box<dyn SpeechEngine> = match &config.api {
-        Some(api) => Box::new(api.clone()),
-        None => Box::new(load_whisper(&store, config)?),
+    let engine: Arc<dyn SpeechEngine> = match &config.api {
+        Some(api) => Arc::new(api.clone()),
+        None => Arc::new(load_whisper(&store, config)?),
     };
     let detector = store.locate(VOICE_ACTIVITY, Trust::Verified)?;
     let silero = SileroModel::load(&bytes(detector.weights()?))
         .map_err(|e| EngineLoadError::Detector(e.into()))?;
     let engine = Bounded {
         engine,
-        slots: Semaphore::new(config.decoders.max(1)),
+        slots: Arc::new(Semaphore::new(config.decoders.max(1))),
     };
     let model = engine.model().clone();
     let transcriber = Transcriber::new(
@@ -125,8 +126,8 @@ fn bytes(source: &ModelSource) -> ModelBytes {
 
 /// Decodes no more pieces at a time than there is room for; who comes first is served first.
 struct Bounded {
-    engine: Box<dyn SpeechEngine>,
-    slots: Semaphore,
+    engine: Arc<dyn SpeechEngine>,
+    slots: Arc<Semaphore>,
 }
 
 #[async_trait]
@@ -147,10 +148,89 @@ impl SpeechEngine for Bounded {
     ) -> Result<Decoded, SpeechError> {
         let slot = tokio::select! {
             () = cancel.cancelled() => return Err(SpeechError::Cancelled),
-            slot = self.slots.acquire() => slot,
+            slot = Arc::clone(&self.slots).acquire_owned() => slot,
         };
-        // Nobody closes the semaphore; were it closed, there is no bound left to keep.
-        let _slot = slot.ok();
-        self.engine.decode(pcm, options, cancel).await
+        // A task of its own: where nobody waits for it any more, the decoder takes a moment to break
+        // off, and its memory isn't free before.
+        let cancel = cancel.child_token();
+        let _ends_with_us = cancel.clone().drop_guard();
+        let (engine, options) = (Arc::clone(&self.engine), options.clone());
+        let work = async move {
+            // Nobody closes the semaphore; were it closed, there is no bound left to keep.
+            let _slot = slot.ok();
+            engine.decode(pcm, &options, &cancel).await
+        };
+        tokio::spawn(work.in_current_span())
+            .await
+            .map_err(|cause| SpeechError::Engine {
+                model: self.model().id.clone(),
+                cause: Box::new(cause),
+            })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// Takes a while to break off, as a network does between its layers.
+    struct Slow {
+        model: SpeechModel,
+        at_work: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl SpeechEngine for Slow {
+        fn model(&self) -> &SpeechModel {
+            &self.model
+        }
+
+        fn accepts(&self, _: &DecodeOptions) -> Result<(), SpeechError> {
+            Ok(())
+        }
+
+        async fn decode(
+            &self,
+            _: Vec<i16>,
+            _: &DecodeOptions,
+            cancel: &CancellationToken,
+        ) -> Result<Decoded, SpeechError> {
+            let at_work = 1 + self.at_work.fetch_add(1, Ordering::SeqCst);
+            self.most.fetch_max(at_work, Ordering::SeqCst);
+            let cancelled = tokio::time::timeout(Duration::from_secs(1), cancel.cancelled()).await;
+            if cancelled.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            self.at_work.fetch_sub(1, Ordering::SeqCst);
+            Ok(Decoded::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_decode_that_is_given_up_keeps_its_place_until_it_has_ended() {
+        let slow = Arc::new(Slow {
+            model: SpeechModel {
+                id: "slow".into(),
+                multilingual: false,
+            },
+            at_work: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
+        });
+        let bounded = Bounded {
+            engine: slow.clone(),
+            slots: Arc::new(Semaphore::new(1)),
+        };
+        let (options, cancel) = (DecodeOptions::default(), CancellationToken::new());
+        let first = bounded.decode(Vec::new(), &options, &cancel);
+        let given_up = tokio::time::timeout(Duration::from_millis(100), first).await;
+        assert!(given_up.is_err());
+        bounded.decode(Vec::new(), &options, &cancel).await.unwrap();
+        assert_eq!(slow.most.load(Ordering::SeqCst), 1);
     }
 }
