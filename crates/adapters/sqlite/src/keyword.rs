@@ -7,7 +7,7 @@ use speakr_core::{
     keywords::{self, COUNT_CAP, Choice},
     ports::index::Filter,
 };
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::{fault::Fault, recordings, vectors::cut};
 
@@ -149,14 +149,7 @@ async fn ranked(
              WHERE rank MATCH 'bm25(1.0, 0.0)' AND passages_text MATCH ",
         );
         query.push_bind(expression);
-        if *filter != Filter::default() {
-            query.push(
-                " AND EXISTS (SELECT 1 FROM passages p JOIN recordings r ON r.num = p.recording \
-                 WHERE p.num = passages_text.rowid",
-            );
-            recordings::push_filter(&mut query, filter);
-            query.push(")");
-        }
+        push_passage_filter(&mut query, filter);
         query
             .push(" ORDER BY rank LIMIT ")
             .push_bind(i64::try_from(asked).unwrap_or(i64::MAX));
@@ -168,6 +161,31 @@ async fn ranked(
         }
         asked = asked.saturating_mul(4);
     }
+}
+
+/// Adds the conditions of `filter` on the matched passage to a query's WHERE. They are looked at match by
+/// match, best first, until there are enough: a list of all that bear a tag would cost more than that.
+fn push_passage_filter(query: &mut QueryBuilder<Sqlite>, filter: &Filter) {
+    let other = Filter {
+        tags: Tags::default(),
+        ..filter.clone()
+    };
+    if *filter == Filter::default() {
+        return;
+    }
+    query.push(" AND EXISTS (SELECT 1 FROM passages p");
+    if other != Filter::default() {
+        query.push(" JOIN recordings r ON r.num = p.recording");
+    }
+    query.push(" WHERE p.num = passages_text.rowid");
+    for tag in filter.tags.iter() {
+        query
+            .push(" AND EXISTS (SELECT 1 FROM tags WHERE recording = p.recording AND tag = ")
+            .push_bind(tag.to_owned())
+            .push(")");
+    }
+    recordings::push_filter(query, &other);
+    query.push(")");
 }
 
 /// How many passages match `expression`, counted up to [`COUNT_CAP`].
