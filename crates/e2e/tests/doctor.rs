@@ -21,6 +21,20 @@ use speakr_e2e::{
     requirement::need,
 };
 
+/// Whether every check that isn't well names its mend.
+#[track_caller]
+fn each_names_its_mend(done: &Finished) {
+    let report = done.json();
+    for check in report["checks"].as_array().unwrap() {
+        let mend = &check["mend"];
+        if check["status"] == "ok" {
+            assert!(mend.is_null(), "{check}");
+        } else {
+            assert!(!text(mend).trim().is_empty(), "{check}");
+        }
+    }
+}
+
 /// The check of this name; the first where there are several.
 fn check(done: &Finished, name: &str) -> Value {
     let report = done.json();
@@ -49,6 +63,7 @@ fn on_a_machine_that_has_everything_all_is_well() {
         .env("DISPLAY", &desktop.display);
     let done = speakr.run(["doctor", "--json"]).success();
     assert_eq!(done.json()["ok"], true);
+    each_names_its_mend(&done);
     for name in [
         "ffmpeg",
         "clipboard",
@@ -77,6 +92,7 @@ fn what_is_missing_comes_with_its_mend_and_a_failure() {
         .env("SPEAKR_MODEL", "base");
     let done = speakr.run(["doctor", "--json"]).failure(1);
     assert_eq!(done.json()["ok"], false);
+    each_names_its_mend(&done);
     let ffmpeg = check(&done, "ffmpeg");
     assert_eq!(ffmpeg["status"], "failed");
     assert!(text(&ffmpeg["mend"]).contains("install ffmpeg"), "{ffmpeg}");
@@ -92,6 +108,22 @@ fn what_is_missing_comes_with_its_mend_and_a_failure() {
     );
     let said = speakr.run(["doctor"]).failure(1);
     assert!(said.stdout.contains("MISSING  ffmpeg"), "{}", said.stdout);
+}
+
+#[test]
+fn without_a_microphone_it_says_where_to_look() {
+    let Some(server) = AudioServer::start(Hardware::Loudspeaker) else {
+        return;
+    };
+    let speakr = Speakr::new().env("PULSE_SERVER", server.address());
+    let done = speakr.run(["doctor", "--json"]).failure(1);
+    each_names_its_mend(&done);
+    let microphone = check(&done, "microphone");
+    assert_eq!(microphone["status"], "failed", "{microphone}");
+    assert!(
+        text(&microphone["mend"]).contains("speakr devices"),
+        "{microphone}"
+    );
 }
 
 #[test]

@@ -34,13 +34,6 @@ const SHORTEST_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 /// Where the temperature begins when a decode ended in a loop.
 const LOOP_TEMPERATURE: f32 = 0.4;
 
-/// What to do where the processor is too old.
-const FOR_OLDER_PROCESSORS: &str = if cfg!(target_os = "linux") {
-    "take the build for older ones, speakr-x86_64-linux-musl-baseline (docs/nix.md)"
-} else {
-    "build speakr with GGML_AVX2 and its neighbours OFF (.cargo/config.toml)"
-};
-
 /// What goes wrong inside the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -48,7 +41,7 @@ pub enum EngineError {
     #[error(
         "this processor lacks {}, which the speech engine of this build needs: {}",
         .0.join(", "),
-        FOR_OLDER_PROCESSORS
+        cpu::FOR_OLDER_PROCESSORS
     )]
     Processor(Vec<&'static str>),
     /// The model's file can't be read.
@@ -244,15 +237,12 @@ impl Inner {
             end_of_text: self.context.token_eot(),
         };
         readings.store(0, Ordering::Relaxed);
-        let mut decoded = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
+        let first = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
         let guessed = readings.load(Ordering::Relaxed) > 1;
-        if repetition::is_loop(&decoded.segments) {
-            tracing::debug!("a repetition loop: decoding again");
+        let mut decoded = repetition::without_loops(first, || {
             settings.temperature = LOOP_TEMPERATURE;
-            let again = run(&mut state, &settings, &sound, length_ms, marks, abort)?;
-            decoded = repetition::of_two(decoded, again);
-        }
-        repetition::drop_echoes(&mut decoded.segments);
+            run(&mut state, &settings, &sound, length_ms, marks, abort)
+        })?;
         decoded.language = Some(Language::new(settings.language));
         decoded.language_probability = probability;
         decoded.guessed = guessed;

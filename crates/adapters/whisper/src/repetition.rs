@@ -17,13 +17,29 @@ const LOOP_TIMES: usize = 5;
 const MANY_SEGMENTS: usize = 12;
 
 /// Whether the text of `segments` is that of a decoder that is lost.
-pub(crate) fn is_loop(segments: &[Segment]) -> bool {
+fn is_loop(segments: &[Segment]) -> bool {
     compression_ratio(&join_texts(segments)) > LIMIT
+}
+
+/// What is kept of a reading: itself, or where it is a loop, what is kept of it and another, which
+/// `again` makes.
+pub(crate) fn without_loops<E>(
+    first: Decoded,
+    again: impl FnOnce() -> Result<Decoded, E>,
+) -> Result<Decoded, E> {
+    let mut kept = if is_loop(&first.segments) {
+        tracing::debug!("a repetition loop: decoding again");
+        of_two(first, again()?)
+    } else {
+        first
+    };
+    drop_echoes(&mut kept.segments);
+    Ok(kept)
 }
 
 /// What is kept of two readings of the same sound, the first of which was a loop: the one that is
 /// less of a loop, and of that no more than isn't one.
-pub(crate) fn of_two(first: Decoded, again: Decoded) -> Decoded {
+fn of_two(first: Decoded, again: Decoded) -> Decoded {
     let ratio = |decoded: &Decoded| compression_ratio(&join_texts(&decoded.segments));
     let mut decoded = if ratio(&again) < ratio(&first) {
         again
@@ -102,7 +118,7 @@ const ECHO_SHARE: f64 = 0.6;
 
 /// Takes sentences out that repeat the one before them word for word without the time to say them:
 /// the beginning of a loop, too short for its compression ratio to show.
-pub(crate) fn drop_echoes(segments: &mut Vec<Segment>) {
+fn drop_echoes(segments: &mut Vec<Segment>) {
     segments.dedup_by(|echo, said| {
         let took = |s: &Segment| (s.end_ms - s.start_ms) as f64;
         echo.text == said.text
@@ -155,6 +171,27 @@ mod tests {
 
     const SPEECH: &str = "And so my fellow Americans, ask not what your country can do for you.";
     const LOOP: &str = "I'm going to be there.";
+
+    #[test]
+    fn only_a_loop_is_read_again_and_echoes_go_from_either_reading() {
+        fn never() -> Result<Decoded, std::convert::Infallible> {
+            panic!("it is no loop")
+        }
+        let echoed = |end_ms| Decoded {
+            segments: vec![segment(0, 3_000, SPEECH), segment(3_000, end_ms, SPEECH)],
+            ..Decoded::default()
+        };
+        let said = echoed(6_000);
+        assert_eq!(without_loops(said.clone(), never), Ok(said));
+        let kept = without_loops(echoed(3_500), never).unwrap();
+        assert_eq!(texts(&kept), [SPEECH]);
+
+        let lost = reading(&[LOOP; 20]);
+        let again = || Ok::<_, std::convert::Infallible>(echoed(3_500));
+        let kept = without_loops(lost.clone(), again).unwrap();
+        assert_eq!(texts(&kept), [SPEECH]);
+        assert_eq!(without_loops(lost, || Err("aborted")), Err("aborted"));
+    }
 
     #[test]
     fn a_second_reading_that_is_no_loop_is_kept_as_it_is() {

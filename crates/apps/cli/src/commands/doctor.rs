@@ -47,39 +47,27 @@ impl Check {
         }
     }
 
-    fn warning(
-        name: &'static str,
-        message: impl Into<String>,
-        mend: impl Into<Option<String>>,
-    ) -> Self {
+    fn warning(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             name,
             status: Status::Warning,
             message: message.into(),
-            mend: mend.into(),
+            mend: Some(mend.into()),
         }
     }
 
-    fn failed(
-        name: &'static str,
-        message: impl Into<String>,
-        mend: impl Into<Option<String>>,
-    ) -> Self {
+    fn failed(name: &'static str, message: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             name,
             status: Status::Failed,
             message: message.into(),
-            mend: mend.into(),
+            mend: Some(mend.into()),
         }
     }
 
-    /// A check that failed as a command would.
-    fn of_failure(name: &'static str, failure: &Failure) -> Self {
-        Self::failed(
-            name,
-            failure.message(),
-            failure.hint_text().map(str::to_owned),
-        )
+    /// A check that failed as a command would; `mend` is told where the failure names none.
+    fn of_failure(name: &'static str, failure: &Failure, mend: &str) -> Self {
+        Self::failed(name, failure.message(), failure.hint_text().unwrap_or(mend))
     }
 }
 
@@ -153,7 +141,7 @@ mod tests {
             line(&Check::ok("disk", "12 GB free")),
             "ok       disk         12 GB free"
         );
-        let missing = Check::failed("ffmpeg", "it isn't installed", "apt".to_owned());
+        let missing = Check::failed("ffmpeg", "it isn't installed", "apt");
         assert_eq!(
             line(&missing),
             "MISSING  ffmpeg       it isn't installed\n                      apt"

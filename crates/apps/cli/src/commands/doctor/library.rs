@@ -29,7 +29,11 @@ pub(super) async fn library(app: &App) -> Vec<Check> {
     }
     let mut checks: Vec<Check> = private(home).into_iter().collect();
     match recordings(app).await {
-        Err(failure) => checks.push(Check::of_failure(RECORDINGS, &failure)),
+        Err(failure) => checks.push(Check::of_failure(
+            RECORDINGS,
+            &failure,
+            "look whether the folder can be read, or choose another: --home",
+        )),
         Ok((check, count)) => {
             checks.push(check);
             checks.push(index(home, count).await);
@@ -69,7 +73,7 @@ async fn recordings(app: &App) -> Result<(Check, usize), Failure> {
         Check::warning(
             RECORDINGS,
             format!("{waiting} of {whole} have no text yet"),
-            "speakr retry makes it".to_owned(),
+            "speakr retry makes it",
         )
     } else {
         Check::ok(RECORDINGS, format!("{whole}, all with their text"))
@@ -79,20 +83,16 @@ async fn recordings(app: &App) -> Result<(Check, usize), Failure> {
 
 /// Whether the index can be read and knows every recording.
 async fn index(home: &Home, recordings: usize) -> Check {
-    let rebuild = || "speakr reindex makes it anew from the recordings".to_owned();
+    let rebuild = "speakr reindex makes it anew from the recordings";
     if !home.index().exists() {
-        return Check::warning(INDEX, "there is none", rebuild());
+        return Check::warning(INDEX, "there is none", rebuild);
     }
     let index = match SqliteIndex::open(&home.index(), &home.backups()).await {
         Ok(index) => index,
         Err(error @ IndexError::TooNew { .. }) => {
-            return Check::failed(
-                INDEX,
-                error.to_string(),
-                "install a newer speakr".to_owned(),
-            );
+            return Check::failed(INDEX, error.to_string(), "install a newer speakr");
         }
-        Err(error) => return Check::failed(INDEX, error.to_string(), rebuild()),
+        Err(error) => return Check::failed(INDEX, error.to_string(), rebuild),
     };
     let known = index.ids().await;
     index.close().await;
@@ -101,9 +101,9 @@ async fn index(home: &Home, recordings: usize) -> Check {
         Ok(known) => Check::warning(
             INDEX,
             format!("it knows {known} of {recordings} recordings"),
-            "any command that reads the library mends that: speakr list".to_owned(),
+            "any command that reads the library mends that: speakr list",
         ),
-        Err(error) => Check::failed(INDEX, error.to_string(), rebuild()),
+        Err(error) => Check::failed(INDEX, error.to_string(), rebuild),
     }
 }
 

@@ -14,12 +14,15 @@ const LITTLE_SPACE_BYTES: u64 = 1 << 30;
 /// Below this not even one hour fits.
 const NO_SPACE_BYTES: u64 = 128 << 20;
 
+/// How to get models.
+const MODELS: &str = "`speakr models list` shows what is here, `speakr models pull NAME` gets one";
+
 /// The models that a recording goes through: found, and whole. They are not loaded.
 pub(super) fn models(app: &App) -> Vec<Check> {
     const NAME: &str = "model";
     let store = match app.models() {
         Ok(store) => store,
-        Err(failure) => return vec![Check::of_failure(NAME, &failure)],
+        Err(failure) => return vec![Check::of_failure(NAME, &failure, MODELS)],
     };
     let wanted = &app.settings.model;
     let speech = weights::speech_model(&store, wanted, Trust::Verified).map(|model| {
@@ -42,14 +45,7 @@ pub(super) fn models(app: &App) -> Vec<Check> {
         .into_iter()
         .map(|found| match found {
             Ok(message) => Check::ok(NAME, message),
-            Err(failure) => {
-                let mut check = Check::of_failure(NAME, &failure);
-                check.mend.get_or_insert_with(|| {
-                    "`speakr models list` shows what is here, `speakr models pull NAME` gets one"
-                        .to_owned()
-                });
-                check
-            }
+            Err(failure) => Check::of_failure(NAME, &failure, MODELS),
         })
         .collect()
 }
@@ -62,9 +58,7 @@ pub(super) fn processor(app: &App) -> Check {
         return Check::failed(
             NAME,
             format!("it lacks {}, which this build uses", missing.join(", ")),
-            "speakr can be built without them: set GGML_AVX2 and its neighbours to OFF in \
-             .cargo/config.toml"
-                .to_owned(),
+            cpu::FOR_OLDER_PROCESSORS,
         );
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -73,7 +67,7 @@ pub(super) fn processor(app: &App) -> Check {
         Some(threads) => Check::warning(
             NAME,
             format!("{threads} threads are set, and there are {cores} cores"),
-            "threads that wait for each other are slower than fewer: set `threads` to 0".to_owned(),
+            "threads that wait for each other are slower than fewer: set `threads` to 0",
         ),
         None => Check::ok(
             NAME,
@@ -86,34 +80,32 @@ pub(super) fn processor(app: &App) -> Check {
 pub(super) fn disk(app: &App) -> Check {
     const NAME: &str = "disk";
     let home = app.home().path();
-    let elsewhere =
-        || "choose another folder: --home, SPEAKR_HOME or `home` in the settings".to_owned();
+    let elsewhere = "choose another folder: --home, SPEAKR_HOME or `home` in the settings";
     // The folder itself is made by the first recording.
     let Some(place) = home.ancestors().find(|place| place.exists()) else {
         return Check::failed(
             NAME,
             format!("{} can't be reached", home.display()),
-            elsewhere(),
+            elsewhere,
         );
     };
     if let Err(error) = tempfile::tempfile_in(place) {
         return Check::failed(
             NAME,
             format!("{} can't be written: {error}", place.display()),
-            elsewhere(),
+            elsewhere,
         );
     }
     let Some(free) = free_bytes(place) else {
         return Check::ok(NAME, format!("{} can be written", place.display()));
     };
     let message = format!("{} free for {}", readable(free), home.display());
-    let mend =
-        || "delete what you don't need (speakr rm), or choose another folder: --home".to_owned();
+    let mend = "delete what you don't need (speakr rm), or choose another folder: --home";
     if free < NO_SPACE_BYTES {
-        return Check::failed(NAME, message, mend());
+        return Check::failed(NAME, message, mend);
     }
     if free < LITTLE_SPACE_BYTES {
-        return Check::warning(NAME, message, mend());
+        return Check::warning(NAME, message, mend);
     }
     Check::ok(NAME, message)
 }

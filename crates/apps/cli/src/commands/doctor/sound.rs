@@ -31,7 +31,11 @@ pub(super) async fn ffmpeg(app: &App) -> Check {
         Err(SoundError::MissingProgram { program, mend }) => {
             Check::failed(NAME, format!("{program} isn't installed"), mend)
         }
-        Err(error) => Check::failed(NAME, chain(&error), None::<String>),
+        Err(error) => Check::failed(
+            NAME,
+            chain(&error),
+            "install it anew, or name another: SPEAKR_FFMPEG or `ffmpeg` in the settings",
+        ),
     }
 }
 
@@ -52,21 +56,28 @@ pub(super) async fn microphone(app: &App) -> Check {
         Ok(Ok(level)) if level <= SILENCE_DBFS => Check::warning(
             NAME,
             format!("{called} gives nothing but digital silence"),
-            "is it muted, or switched off? Look at the input level in the sound settings"
-                .to_owned(),
+            "is it muted, or switched off? Look at the input level in the sound settings",
         ),
         Ok(Ok(level)) => Check::ok(NAME, format!("{called} hears the room at {level:.0} dB")),
         Ok(Err(SoundError::MissingProgram { .. })) => Check::failed(
             NAME,
             "it can't be tried without ffmpeg",
-            "install ffmpeg first".to_owned(),
+            "install ffmpeg first",
         ),
-        Ok(Err(SoundError::NoDevice { reason, .. })) => Check::failed(NAME, reason, None::<String>),
-        Ok(Err(error)) => Check::of_failure(NAME, &Failure::from(error)),
+        Ok(Err(SoundError::NoDevice { reason, .. })) => Check::failed(
+            NAME,
+            reason,
+            "plug one in, or choose one of those that `speakr devices` lists: --device NAME",
+        ),
+        Ok(Err(error)) => Check::of_failure(
+            NAME,
+            &Failure::from(error),
+            "choose another: `speakr devices` lists them",
+        ),
         Err(_) => Check::failed(
             NAME,
             format!("{called} opens, and then gives no sound"),
-            "unplug it and plug it in again, or choose another: speakr devices".to_owned(),
+            "unplug it and plug it in again, or choose another: speakr devices",
         ),
     }
 }
@@ -105,9 +116,12 @@ pub(super) async fn clipboard(app: &App) -> Check {
         Err(ClipboardError::Unavailable { reason }) => Check::warning(
             NAME,
             format!("there is none{off}: {reason}"),
-            "without one, text is printed and saved; --no-clipboard silences the warning"
-                .to_owned(),
+            "without one, text is printed and saved; --no-clipboard silences the warning",
         ),
-        Err(error) => Check::warning(NAME, chain(&error), None::<String>),
+        Err(error) => Check::warning(
+            NAME,
+            chain(&error),
+            "texts are printed and saved all the same; --no-clipboard silences the warning",
+        ),
     }
 }
