@@ -52,6 +52,8 @@ if [ -n "${SPEAKR_SPEECH_DIR:-}" ] && [ -f "$base" ]; then
         --model "$base" --thresholds "$limits"
     measure "Other languages" accuracy --speech "$speech" --pace file --model "$base" \
         --languages de,es,fr,it,pt --most-wrong-words 10
+    measure "Other languages, found out" accuracy --speech "$speech" --pace file --model "$base" \
+        --languages de,es,fr,it,pt --detect-language --most-wrong-words 10
 else
     say "not measured: base-q5_1 and other languages; they take SPEAKR_SPEECH_DIR with such speech" \
         "and SPEAKR_MODELS_DIR with ggml-base-q5_1.bin"
@@ -59,6 +61,8 @@ fi
 # An empty array is unset to bash 3, which macOS has.
 measure "Processor time and memory, beside faster-whisper" speed --speech "$speech" \
     ${also[@]+"${also[@]}"}
+# No more after 90 s than after 30: the last words are the same, so what differs is noise. Medians of one length differ
+# by some 60 ms between runs of a busy machine; text that is made anew from the beginning would take seconds more.
 measure "From Enter to the text" latency --speech "$speech" --limit-ms 500 --growth-ms 150
 measure "Three hours of speech" length --speech "$speech"
 measure "From the call to the first text" first-text

@@ -33,6 +33,9 @@ may_leave_out() {
     return 1
 }
 
+# The names of the variables that speakr reads as settings and that are set here, one a line.
+own_variables() { env | sed -nE 's/^((SPEAKR|NATS)_[A-Z0-9_]*)=.*/\1/p'; }
+
 # The lowest Rust version that builds the workspace, as its Cargo.toml states it.
 wanted_rust() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml"; }
 

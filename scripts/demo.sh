@@ -18,12 +18,12 @@ step "Building speakr (the first time takes some minutes)"
 cargo build $LOCKED --workspace --bin speakr
 speakr=$TARGET_DIR/debug/speakr
 
-# Only this run's own settings and recordings, whatever the user's are.
+# Only this run's own settings and recordings, whatever the user's are, and no platform.
 home=$ROOT/.speakr/demo
 rm -rf "$home"
 mkdir -p "$home"
 : >"$home/demo.toml"
-for name in $(env | sed -n 's/^\(SPEAKR_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
+for name in $(own_variables); do unset "$name"; done
 export SPEAKR_HOME=$home SPEAKR_CONFIG=$home/demo.toml
 
 show() {

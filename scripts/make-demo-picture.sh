@@ -13,7 +13,7 @@ PICTURE=$ROOT/docs/images/demo.gif
 # What happens in the picture; asciinema runs this script again with "session".
 session() {
     local name
-    for name in $(env | sed -n 's/^\(SPEAKR_[A-Z_]*\)=.*/\1/p'); do
+    for name in $(own_variables); do
         [ "$name" = SPEAKR_PICTURE_HOME ] || unset "$name"
     done
     export SPEAKR_HOME=$SPEAKR_PICTURE_HOME SPEAKR_CONFIG=$SPEAKR_PICTURE_HOME/config.toml
@@ -59,7 +59,7 @@ mkdir -p "$(dirname "$PICTURE")"
 step "Recording a session"
 # One recording is there already, so that the search has something to choose from.
 SPEAKR_HOME=$scratch SPEAKR_CONFIG=$scratch/none.toml \
-    "$TARGET_DIR/debug/speakr" --quiet transcribe "$ROOT"/assets/speech/austen-*.wav >/dev/null
+    "$TARGET_DIR/debug/speakr" --local --quiet transcribe "$ROOT"/assets/speech/austen-*.wav >/dev/null
 SPEAKR_PICTURE_HOME=$scratch TERM=xterm-256color "$bin/asciinema" rec --quiet --overwrite \
     --cols "$COLUMNS_SHOWN" --rows "$ROWS_SHOWN" --idle-time-limit 2 \
     --command "'$ROOT/scripts/make-demo-picture.sh' session" "$CAST"

@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod normaliser;
 pub mod peer;
 pub mod process_cpu;
+pub mod program;
 pub mod recall;
 pub mod sound;
 pub mod text_index;

@@ -47,6 +47,9 @@ impl Finished {
             self.stdout,
             self.stderr
         );
+        // It isn't a terminal that it writes to: nothing is coloured or drawn in place.
+        assert!(!self.stdout.contains('\x1b'), "stdout: {:?}", self.stdout);
+        assert!(!self.stderr.contains('\x1b'), "stderr: {:?}", self.stderr);
         self
     }
 
@@ -167,6 +170,19 @@ impl Default for Speakr {
     }
 }
 
+/// What variables begin with that the program reads, and that whoever runs the tests may have set: a
+/// platform, a model, a display.
+const OWN: [&str; 8] = [
+    "SPEAKR_",
+    "NATS_",
+    "OTEL_",
+    "HF_",
+    "TRACEPARENT",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "NO_COLOR",
+];
+
 impl Speakr {
     /// The program over an empty data folder, with no clipboard, no display and no settings of
     /// the person who runs the tests.
@@ -205,14 +221,11 @@ impl Speakr {
     /// The command with `args`, not started yet.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(binary());
-        for name in [
-            "DISPLAY",
-            "WAYLAND_DISPLAY",
-            "SPEAKR_MODELS_DIR",
-            "SPEAKR_LOG",
-            "NO_COLOR",
-        ] {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            let called = name.to_string_lossy();
+            if OWN.iter().any(|own| called.starts_with(own)) {
+                command.env_remove(&name);
+            }
         }
         command
             .args(args)

@@ -195,10 +195,15 @@ fn a_home_that_can_not_be_written_is_named() {
         &["record", "--device", &device][..],
         &["list"],
         &["search", "anything"],
+        &["transcribe", local.to_str().unwrap()],
     ] {
         let done = speakr.run_command(unprivileged(&speakr, args)).failure(1);
         assert!(done.stderr.contains("home"), "{args:?}: {}", done.stderr);
     }
+    let doctor = unprivileged(&speakr, &["doctor"]);
+    let told = speakr.run_command(doctor).failure(1).stdout;
+    assert!(told.contains("can't be written"), "{told}");
+    assert!(told.contains("choose another folder"), "{told}");
 }
 
 #[cfg(unix)]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use speakr_e2e::{
     Speakr,
     program::{microphone, path_of},
+    wav,
 };
 
 fn schema(name: &str) -> Value {
@@ -53,7 +54,7 @@ fn library_with_a_recording() -> (Speakr, Value) {
 
 #[test]
 fn the_schemas_are_schemas() {
-    for name in ["transcript", "list", "search"] {
+    for name in ["transcript", "list", "search", "stream"] {
         jsonschema::meta::validate(&schema(name)).unwrap();
     }
 }
@@ -98,6 +99,42 @@ fn a_recording_tells_its_latency_and_is_found_with_all_that_is_promised() {
 }
 
 #[test]
+fn every_line_of_a_stream_conforms() {
+    let speakr = Speakr::new();
+    let device = microphone("jfk.wav");
+    let args = ["record", "--stream", "--no-clipboard", "--device", &device];
+    let printed = speakr.run(args).success().stdout;
+    let lines: Vec<Value> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for line in &lines {
+        conforms("stream", line);
+    }
+    let of = |event: &str| lines.iter().find(|line| line["event"] == event).unwrap();
+    conforms("transcript", of("transcript"));
+    assert_eq!(lines.last().unwrap()["event"], "transcript");
+    for field in ["start_ms", "end_ms", "text"] {
+        let mut lacking = of("segment").clone();
+        lacking.as_object_mut().unwrap().remove(field);
+        assert!(!complaints("stream", &lacking).is_empty(), "{field}");
+    }
+}
+
+#[test]
+fn a_recording_of_silence_conforms() {
+    let speakr = Speakr::new();
+    let silence = speakr.scratch().join("silence.wav");
+    wav::write(&silence, &vec![0; 3 * wav::RATE as usize]);
+    let args = ["transcribe", "--json", silence.to_str().unwrap()];
+    let transcript = speakr.run(args).success().json();
+    conforms("transcript", &transcript);
+    assert_eq!(transcript["text"], "");
+    assert_eq!(transcript["segments"], json!([]));
+    assert_eq!(transcript["language"], Value::Null);
+}
+
+#[test]
 fn words_have_times_of_their_own() {
     let speakr = Speakr::new();
     let transcript = speakr
@@ -134,6 +171,10 @@ fn a_list_conforms_when_it_is_empty_and_when_it_is_not() {
     let retried = speakr.run(["retry", "--json"]).success().json();
     conforms("list", &retried);
     assert_eq!(retried["count"], 0);
+    let id = list["recordings"][0]["recording_id"].as_str().unwrap();
+    let again = speakr.run(["retry", "--json", id]).success().json();
+    conforms("list", &again);
+    assert_eq!(again["recordings"][0]["recording_id"], id);
 }
 
 #[test]

@@ -220,7 +220,8 @@ fn a_search_that_finds_nothing_ends_with_3_whoever_reads_it() {
 
 #[test]
 fn a_search_prints_the_score_that_its_order_follows() {
-    let (speakr, _) = Speakr::with_a_recording("jfk.wav");
+    let (speakr, id) = Speakr::with_a_recording("jfk.wav");
+    let _ = speakr.run(["tag", &id, "work"]).success();
     for mode in ["keyword", "hybrid", "semantic"] {
         let args = ["search", "--json", "--mode", mode, "fellow Americans"];
         let found = speakr.run(args).success().json();
@@ -233,6 +234,11 @@ fn a_search_prints_the_score_that_its_order_follows() {
             .stdout;
         let shown = format!("{score:.2}");
         assert!(printed.starts_with(&shown), "{mode}: {shown} in {printed}");
+        let date = found["results"][0]["created_at"].as_str().unwrap();
+        let year = date.split('-').next().unwrap();
+        for told in [year, "work", "0:0", "fellow Americans"] {
+            assert!(printed.contains(told), "{mode}: {told} in {printed}");
+        }
     }
 }
 

@@ -53,6 +53,8 @@ fn space_pauses_enter_stops_and_the_terminal_is_left_as_it_was() {
     let left = terminal.wait();
     assert_eq!(left.code, Some(0), "{}", left.screen);
     assert!(left.as_before, "its modes are others");
+    assert!(left.sent.contains("0:04"), "no time was shown");
+    assert!(left.sent.contains('▮'), "no level was shown");
     assert!(
         left.sent.contains(DIM),
         "no text was shown while it wasn't final"
@@ -188,6 +190,7 @@ fn the_bar_shows_how_far_it_is_and_leaves_nothing_between_the_texts() {
     let left = Terminal::start(speakr.command(args)).wait();
     assert_eq!(left.code, Some(0), "{}", left.screen);
     assert!(left.sent.contains("% of 0:44"), "no bar was seen");
+    assert!(left.sent.contains(" left"), "no time left was told");
     assert!(left.sent.contains("[1/2]") && left.sent.contains("[2/2]"));
     for leftover in ["[1/2]", "[2/2]", "left", "━", "⠁"] {
         assert!(

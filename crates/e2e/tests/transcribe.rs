@@ -108,6 +108,9 @@ fn every_format_is_printed() {
     let json: Value = serde_json::from_str(&print("json")).unwrap();
     assert_eq!(json["language"], "en");
     assert!(json["segments"][0]["end_ms"].as_u64().unwrap() > 0);
+    // --no-save
+    let kept = speakr.run(["list", "--json"]).success().json();
+    assert_eq!(kept["count"], 0);
 }
 
 #[test]
@@ -366,6 +369,7 @@ fn a_kill_while_a_file_is_transcribed_leaves_a_library_that_goes_on() {
     }
     let _ = speakr.run(["retry", "--json"]).success();
     let list = speakr.run(["list", "--json"]).success().json();
+    assert!(!list["recordings"].as_array().unwrap().is_empty(), "{list}");
     for recording in list["recordings"].as_array().unwrap() {
         assert_eq!(recording["state"], "transcribed", "{list}");
     }

@@ -3,13 +3,13 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::stream;
-use speakr_bench::{latency::median, manifest};
+use speakr_bench::{latency::median, manifest, program};
 use speakr_core::{
     ports::speech::{DecodeOptions, SpeechEngine},
     usecases::transcribe::{Pace, Transcriber},
@@ -89,10 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
 fn first_text(program: &Path, sound: &Path) -> Result<Duration, Failure> {
     let home = tempfile::tempdir()?;
     let clock = Instant::now();
-    let mut child = Command::new(program)
+    let mut child = program::call(program, home.path())
         .args(["transcribe", "--no-save"])
         .arg(sound)
-        .env("SPEAKR_HOME", home.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

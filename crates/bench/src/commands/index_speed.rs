@@ -9,7 +9,7 @@ use std::{
 
 use speakr_bench::{
     index_speed::{self, Timing},
-    latency,
+    latency, program,
 };
 use speakr_core::{Tags, search::SearchMode};
 
@@ -144,10 +144,7 @@ fn calls(args: &Args, empty: &Path, full: &Path) -> Result<f64, Failure> {
         // The first one makes the folder, or brings files into memory.
         for run in 0..=args.runs {
             let start = Instant::now();
-            let output = Command::new(program)
-                .args(words)
-                .env("SPEAKR_HOME", home)
-                .output()?;
+            let output = program::call(program, home).args(words).output()?;
             let ms = start.elapsed().as_secs_f64() * 1_000.0;
             if !output.status.success() {
                 return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());

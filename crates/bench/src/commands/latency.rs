@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use speakr_bench::{latency::median, manifest, sound};
+use speakr_bench::{latency::median, manifest, program, sound};
 
 use super::Failure;
 
@@ -188,11 +188,8 @@ impl Drop for Killed {
 
 impl Recorder<'_> {
     fn command(&self, word: &str) -> Command {
-        let mut command = Command::new(self.program);
-        command
-            .args([word, "--json"])
-            .env("SPEAKR_HOME", self.home)
-            .stdin(Stdio::null());
+        let mut command = program::call(self.program, self.home);
+        command.args([word, "--json"]).stdin(Stdio::null());
         command
     }
 

@@ -3,13 +3,13 @@
 use std::{
     io::Read,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use speakr_bench::{manifest, process_cpu};
+use speakr_bench::{manifest, process_cpu, program};
 
 use super::Failure;
 
@@ -44,10 +44,9 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let said = write(&sound, args)?;
 
     let start = Instant::now();
-    let mut child = Command::new(program)
+    let mut child = program::call(program, &scratch.path().join("home"))
         .args(["transcribe", "--json"])
         .arg(&sound)
-        .env("SPEAKR_HOME", scratch.path().join("home"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
