@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo programs test lint fmt docs-test plan-evidence bench fuzz soak validate validate-test k8s-test infra-test infra-faults build-native build-docker images release-test clean up
+.PHONY: help demo programs test lint fmt docs-test plan-evidence bench fuzz soak unbundled-test validate validate-test k8s-test infra-test infra-faults build-native build-docker images release-test clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ fuzz: ## look for input that breaks what reads messages, a minute a target
 
 soak: ## kill the platform's parts at random while it is in use; takes an hour
 	@scripts/soak.sh
+
+unbundled-test: ## build speakr without models inside, and see that it takes them from a folder
+	@scripts/unbundled-test.sh
 
 k8s-test: ## test k8s/ and scripts/deploy on a Kubernetes (KUBECONFIG, or SPEAKR_K8S_RIG)
 	@scripts/k8s-test.sh $(K8S_TEST)
