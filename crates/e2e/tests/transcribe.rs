@@ -114,6 +114,20 @@ fn every_format_is_printed() {
 }
 
 #[test]
+fn many_files_take_one_load_of_the_model() {
+    let speakr = Speakr::new();
+    let files = ["jfk.wav", "austen-0880.wav", "LJ001-0005.wav"].map(|name| clip(name));
+    let mut args = vec!["transcribe", "-vv", "--no-save"];
+    args.extend(files.iter().map(|file| file.to_str().unwrap()));
+    let done = speakr.run(args).success();
+    for said in ["your country", "young man", "art of printing"] {
+        assert!(words(&done.stdout, &[said]), "{}", done.stdout);
+    }
+    let loads = done.stderr.matches("loaded the speech model").count();
+    assert_eq!(loads, 1, "{}", done.stderr);
+}
+
+#[test]
 fn words_have_times_when_asked_for() {
     let speakr = Speakr::new();
     let path = clip("jfk.wav");

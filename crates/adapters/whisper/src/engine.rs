@@ -155,6 +155,7 @@ impl WhisperEngine {
                 },
             });
         }
+        tracing::debug!(model = model_id, "loaded the speech model");
         Ok(Self {
             inner: Arc::new(Inner {
                 model: SpeechModel {
