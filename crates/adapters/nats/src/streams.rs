@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_nats::jetstream::{
     ErrorCode,
     consumer::pull,
-    context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, KeyValueErrorKind},
+    context::{
+        CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind,
+        KeyValueErrorKind,
+    },
     kv,
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
@@ -196,6 +199,28 @@ pub async fn ensure(bus: &Bus, settings: &StreamSettings) -> Result<(), BusError
     .await
 }
 
+/// Whether a stream or a bucket is gone: lost with the disk of its server, or deleted.
+///
+/// # Errors
+/// [`BusError::Server`] when the server doesn't say.
+pub async fn is_any_gone(bus: &Bus) -> Result<bool, BusError> {
+    let buckets = [ATTEMPTS, RECORDINGS].map(|bucket| format!("KV_{bucket}"));
+    let streams = [COMMANDS, AUDIO, EVENTS, DEAD_LETTER].map(str::to_owned);
+    for name in streams.into_iter().chain(buckets) {
+        match bus.jetstream().get_stream(&name).await {
+            Ok(_) => {}
+            Err(error) if is_missing(&error) => return Ok(true),
+            Err(error) => return Err(BusError::server("read the stream", name)(error)),
+        }
+    }
+    Ok(false)
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(e)
+        if e.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
 async fn ensure_bucket(
     bus: &Bus,
     name: &'static str,
@@ -253,9 +278,7 @@ async fn ensure_stream(bus: &Bus, wanted: Config) -> Result<(), BusError> {
     let is = match context.get_stream(&name).await {
         Ok(stream) => stream.cached_info().config.clone(),
         Err(error) => {
-            let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(e)
-                if e.error_code() == ErrorCode::STREAM_NOT_FOUND);
-            if !missing {
+            if !is_missing(&error) {
                 return Err(BusError::server("read the stream", name)(error));
             }
             let max_bytes = wanted.max_bytes;

@@ -196,7 +196,9 @@ impl Worker {
                 tracing::debug!(error = chain(error), "can't read how much there is to do");
             }
             let in_trouble = self.in_trouble.swap(false, Ordering::Relaxed);
-            if (in_trouble || read.is_err()) && self.bus.is_connected() {
+            // One that no queue is in is missed only by whoever needs it.
+            let gone = || async { streams::is_any_gone(&self.bus).await.unwrap_or(true) };
+            if self.bus.is_connected() && (in_trouble || read.is_err() || gone().await) {
                 self.mend(&queues).await;
             }
             self.pause(MEASURE_EVERY).await;

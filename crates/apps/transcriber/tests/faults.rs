@@ -222,19 +222,46 @@ async fn a_server_that_is_away_for_a_while_costs_nothing() {
     assert!(!replica.logged(id).iter().any(|m| m.contains("dead letter")));
 }
 
+const STREAMS: [&str; 6] = [
+    "KV_SPEAKR_ATTEMPTS",
+    "KV_SPEAKR_RECORDINGS",
+    "SPEAKR_AUDIO",
+    "SPEAKR_EVENTS",
+    "SPEAKR_DEAD_LETTER",
+    "SPEAKR_COMMANDS",
+];
+
+#[tokio::test]
+async fn a_stream_that_is_lost_alone_is_missed_and_made_again() {
+    let mut platform = Platform::start().await;
+    let replica = platform.replica(&[]).await;
+    for stream in STREAMS {
+        let deleted = platform.bus.jetstream().delete_stream(stream).await;
+        deleted.unwrap();
+        let began = std::time::Instant::now();
+        while platform.bus.jetstream().get_stream(stream).await.is_err() {
+            assert!(began.elapsed() < PATIENCE, "{stream}: {}", replica.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let (client, pcm) = (request(), samples());
+    let id = ids::recording_id(client.correlation_id);
+    platform
+        .send_until_stored(&RecordingStart::default(), &client)
+        .await;
+    let _: RecordingStarted = platform.wait_for(id).await;
+    platform.send_sound(&client, &pcm).await;
+    platform.send(&stop(id, true), &client).await;
+    let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    platform.wait_until_all_is_answered().await;
+}
+
 #[tokio::test]
 async fn streams_that_are_lost_are_made_again() {
     let mut platform = Platform::start().await;
     let mut replica = platform.replica(&[]).await;
-    let streams = [
-        "KV_SPEAKR_ATTEMPTS",
-        "KV_SPEAKR_RECORDINGS",
-        "SPEAKR_AUDIO",
-        "SPEAKR_EVENTS",
-        "SPEAKR_DEAD_LETTER",
-        "SPEAKR_COMMANDS",
-    ];
-    for stream in streams {
+    for stream in STREAMS {
         let deleted = platform.bus.jetstream().delete_stream(stream).await;
         deleted.unwrap();
     }
