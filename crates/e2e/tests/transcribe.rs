@@ -116,7 +116,7 @@ fn every_format_is_printed() {
 #[test]
 fn many_files_take_one_load_of_the_model() {
     let speakr = Speakr::new();
-    let files = ["jfk.wav", "austen-0880.wav", "LJ001-0005.wav"].map(|name| clip(name));
+    let files = ["jfk.wav", "austen-0880.wav", "LJ001-0005.wav"].map(clip);
     let mut args = vec!["transcribe", "-vv", "--no-save"];
     args.extend(files.iter().map(|file| file.to_str().unwrap()));
     let done = speakr.run(args).success();

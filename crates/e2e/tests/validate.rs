@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 use std::{
+    fs::Permissions,
     io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
     process::Stdio,
     sync::Arc,
 };
@@ -19,10 +21,11 @@ use axum::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use speakr_e2e::{
-    platform::{Platform, Role},
+    platform::{Options, Platform, Role},
     program::binary_of,
     validation::{Seen, validator},
 };
+use speakr_testkit::s3::Kind;
 
 async fn recordings(platform: &Platform) -> Value {
     let list = platform.request(Method::GET, "/api/v1/recordings?limit=100");
@@ -78,10 +81,66 @@ async fn a_platform_that_is_well_passes_and_is_left_as_it_was() {
             .count()
     };
     assert_eq!(active(&before), active(&after), "{after}");
+    // What can't hold here is named, with its reason: it isn't looked at, and isn't said to hold.
+    let left_out = ["--group", "health", "--leave-out", "health.api=it is a try"];
+    let left_out = Seen::by(&mut validator(&platform, &left_out));
+    assert_eq!(left_out.code, Some(0), "{}", left_out.said);
+    assert_eq!(left_out.checks["health.api"], "not_checked");
+    assert_eq!(left_out.details["health.api"], "left out here: it is a try");
+    assert_eq!(left_out.checks["health.embedder"], "passed");
     // What wasn't looked at is a failure where that is asked for.
     let strict = ["--group", "health", "--strict"];
     let strict = Seen::by(&mut validator(&platform, &strict));
     assert_eq!(strict.code, Some(1), "{}", strict.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_stands_on_is_looked_at_as_far_as_one_machine_shows_it() {
+    let platform = Platform::start_as(&Options {
+        with_tls: true,
+        ..Options::default()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("token");
+    std::fs::write(&secret, platform.token()).unwrap();
+    let secret_file = secret.display().to_string();
+    // moto, where there is nothing better, gives everything to anybody.
+    let open_store = platform.s3.kind() == Kind::Moto;
+    let infra = |more: &[&str]| {
+        let mut arguments = vec!["--group", "infra", "--secret-file", &secret_file];
+        if open_store {
+            arguments.extend(["--leave-out", "infra.store-strangers=it is moto"]);
+        }
+        arguments.extend(more);
+        Seen::by(&mut validator(&platform, &arguments))
+    };
+
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o440)).unwrap();
+    let seen = infra(&[]);
+    assert_eq!(seen.that("failed"), Vec::<&str>::new(), "{}", seen.said);
+    for passes in [
+        "infra.bus-plaintext",
+        "infra.pgvector",
+        "infra.secret-files",
+        "infra.streams",
+    ] {
+        assert_eq!(seen.checks[passes], "passed", "{passes}: {}", seen.said);
+    }
+    let strangers = if open_store { "not_checked" } else { "passed" };
+    assert_eq!(seen.checks["infra.store-strangers"], strangers);
+    // There is no network here that could be listened to, nor an address that could be public.
+    for not_here in [
+        "infra.addresses",
+        "infra.api-plaintext",
+        "infra.database-plaintext",
+        "infra.store-encryption",
+    ] {
+        assert_eq!(seen.checks[not_here], "not_checked", "{not_here}");
+    }
+
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o444)).unwrap();
+    let seen = infra(&["--replicas", "3"]);
+    seen.fails(&["infra.secret-files", "infra.streams"]);
 }
 
 /// What an API gets wrong that otherwise is the platform's.

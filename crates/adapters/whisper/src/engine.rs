@@ -22,7 +22,7 @@ use whisper_rs::{
 use crate::{
     ModelBytes, cpu,
     free_cores::FreeCores,
-    header, log_hook,
+    header, log_hook, memory,
     params::{self, Settings},
     prompt::{self, CappedPrompt},
     repetition,
@@ -128,6 +128,7 @@ impl WhisperEngine {
             return Err(EngineError::NotWhisper(model_id.to_owned()));
         }
         log_hook::install();
+        memory::give_back();
         let mut parameters = WhisperContextParameters::default();
         // Both slower on processors, by measurement.
         parameters.use_gpu(false).flash_attn(false);

@@ -5,6 +5,7 @@ mod engine;
 mod free_cores;
 mod header;
 mod log_hook;
+mod memory;
 mod params;
 mod prompt;
 mod repetition;

@@ -200,22 +200,33 @@ pub(super) struct Runner<'a> {
     group: Group,
     criteria: &'static [&'static str],
     longest: Duration,
+    left_out: &'a [(String, String)],
 }
 
 impl<'a> Runner<'a> {
-    /// Checks of `group` show `criteria`, and none may take longer than `longest`.
+    /// Checks of `group` show `criteria`, and none may take longer than `longest`. Those of `left_out`
+    /// aren't looked at; each has its reason.
     pub(super) const fn new(
         ledger: &'a Ledger,
         group: Group,
         criteria: &'static [&'static str],
         longest: Duration,
+        left_out: &'a [(String, String)],
     ) -> Self {
         Self {
             ledger,
             group,
             criteria,
             longest,
+            left_out,
         }
+    }
+
+    /// Why the check `name` isn't looked at here.
+    fn why_left_out(&self, name: &str) -> Option<&'a str> {
+        let name = format!("{}.{name}", self.group);
+        let found = self.left_out.iter().find(|(left_out, _)| *left_out == name);
+        found.map(|(_, why)| why.as_str())
     }
 
     /// Runs one, which has to show what `title` says; gives whether it passed.
@@ -226,9 +237,12 @@ impl<'a> Runner<'a> {
         look: impl Future<Output = Seen>,
     ) -> bool {
         let began = Instant::now();
-        let seen = tokio::time::timeout(self.longest, look)
-            .await
-            .unwrap_or_else(|_| Err(failed(format!("it took longer than {:?}", self.longest))));
+        let seen = match self.why_left_out(name) {
+            Some(why) => Err(not_checked(format!("left out here: {why}"))),
+            None => tokio::time::timeout(self.longest, look)
+                .await
+                .unwrap_or_else(|_| Err(failed(format!("it took longer than {:?}", self.longest)))),
+        };
         let (outcome, detail) = match seen {
             Ok(detail) => (Outcome::Passed, detail),
             Err(Unseen::Failed(detail)) => (Outcome::Failed, detail),

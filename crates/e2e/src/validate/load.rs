@@ -21,6 +21,12 @@ use super::{
 /// What is built in.
 const FILE: &str = include_str!("../../../../docs/load.toml");
 
+/// The memory of a process, by the name that the services tell it under.
+const MEMORY: &str = "process_resident_memory_bytes ";
+
+/// How often the services are asked for it during the load.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How long the speech is.
 const SPEECH_SECONDS: f64 = 11.0;
 
@@ -48,13 +54,14 @@ struct Limits {
     memory_mb: BTreeMap<String, f64>,
 }
 
-/// What was measured, in milliseconds.
+/// What was measured: milliseconds, and the most memory of each service in megabytes.
 #[derive(Debug, Default)]
 struct Measured {
     searches: Vec<f64>,
     texts: Vec<f64>,
     files: Vec<f64>,
     errors: Vec<String>,
+    memory: BTreeMap<&'static str, f64>,
 }
 
 type Shared = Arc<Mutex<Measured>>;
@@ -128,8 +135,8 @@ pub(super) async fn run(context: &Context, runner: &Runner<'_>) {
         .await;
     runner
         .check("memory", "services stay within their memory", async {
-            let (load, _) = measure().await?;
-            memory(context, &load.limits.memory_mb).await
+            let (load, seen) = measure().await?;
+            memory(context, &seen, &load.limits.memory_mb).await
         })
         .await;
 }
@@ -202,7 +209,12 @@ async fn make(context: &Context) -> Seen<(Load, Shared)> {
     if settings.bus.is_some() {
         speaking.extend((0..load.speakers).map(|_| speak(context, end, &shared)));
     }
-    tokio::join!(searching, sending, futures::future::join_all(speaking));
+    tokio::join!(
+        searching,
+        sending,
+        futures::future::join_all(speaking),
+        watch_memory(context, end, &shared)
+    );
     Ok((load, shared))
 }
 
@@ -273,27 +285,63 @@ async fn speak(context: &Context, end: Instant, shared: &Shared) {
     }
 }
 
-async fn memory(context: &Context, limits: &BTreeMap<String, f64>) -> Seen {
-    let mut told = Vec::new();
-    for service in SERVICES {
-        let metrics = health::metrics(context, service).await?;
-        let line = metrics
-            .lines()
-            .find(|l| l.starts_with("process_resident_memory_bytes "));
-        let Some(bytes) = line.and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok()) else {
-            return Err(not_checked(format!(
-                "{service} doesn't tell its memory (process_resident_memory_bytes); the cluster's metrics do"
-            )));
-        };
-        let mb = bytes / 1e6;
-        if let Some(limit) = limits.get(service) {
-            ensure(mb <= *limit, || {
-                format!("{service} has {mb:.0} MB, at most {limit:.0}")
-            })?;
+/// Looks at the memory of the services all the while. Behind one address may be several replicas, of which one
+/// answers at a time.
+async fn watch_memory(context: &Context, end: Instant, shared: &Shared) {
+    while Instant::now() < end {
+        for service in SERVICES {
+            // Why one doesn't tell it is said at the end.
+            if let Ok(now) = resident_mb(context, service).await {
+                note_memory(shared, service, now);
+            }
         }
-        told.push(format!("{service} {mb:.0} MB"));
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(told.join(", "))
+}
+
+fn note_memory(shared: &Shared, service: &'static str, now: f64) {
+    let mut measured = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let most = measured.memory.entry(service).or_default();
+    *most = most.max(now);
+}
+
+/// What a service has in use now, in megabytes.
+async fn resident_mb(context: &Context, service: &str) -> Seen<f64> {
+    let metrics = health::metrics(context, service).await?;
+    let told = metrics.lines().find_map(|line| line.strip_prefix(MEMORY));
+    let bytes = told.and_then(|bytes| bytes.parse::<f64>().ok());
+    let bytes = bytes.ok_or_else(|| {
+        not_checked(format!(
+            "{service} doesn't tell its memory ({}): its system doesn't",
+            MEMORY.trim_end()
+        ))
+    })?;
+    Ok(bytes / 1e6)
+}
+
+async fn memory(context: &Context, shared: &Shared, limits: &BTreeMap<String, f64>) -> Seen {
+    for service in SERVICES {
+        let now = resident_mb(context, service).await?;
+        note_memory(shared, service, now);
+    }
+    let measured = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    within(&measured.memory, limits)
+}
+
+/// The most that each service had, beside its limit.
+fn within(most: &BTreeMap<&'static str, f64>, limits: &BTreeMap<String, f64>) -> Seen {
+    let (mut told, mut holds) = (Vec::new(), true);
+    for (service, mb) in most {
+        let limit = limits.get(*service);
+        holds &= limit.is_none_or(|limit| mb <= limit);
+        told.push(match limit {
+            Some(limit) => format!("{service} {mb:.0} MB, at most {limit:.0}"),
+            None => format!("{service} {mb:.0} MB, without a limit"),
+        });
+    }
+    let told = told.join("; ");
+    ensure(holds, || told.clone())?;
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -305,6 +353,25 @@ mod tests {
         let all: BTreeMap<String, Load> = toml::from_str(FILE).unwrap();
         let names: Vec<&str> = all.keys().map(String::as_str).collect();
         assert_eq!(names, ["dev", "local", "prod", "staging"]);
+        for (name, load) in &all {
+            let mut limited: Vec<&str> = load.limits.memory_mb.keys().map(String::as_str).collect();
+            let mut services = SERVICES;
+            limited.sort_unstable();
+            services.sort_unstable();
+            assert_eq!(limited, services, "{name}");
+        }
+    }
+
+    #[test]
+    fn memory_beyond_its_limit_fails_and_is_told_beside_it() {
+        let limits = BTreeMap::from([("embedder".to_owned(), 400.0)]);
+        let most = |embedder| BTreeMap::from([("embedder", embedder), ("query_svc", 9e9)]);
+        let told = within(&most(400.0), &limits).unwrap();
+        assert_eq!(
+            told,
+            "embedder 400 MB, at most 400; query_svc 9000000000 MB, without a limit"
+        );
+        assert!(within(&most(401.0), &limits).is_err());
     }
 
     #[test]

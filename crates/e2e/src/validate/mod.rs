@@ -275,11 +275,12 @@ async fn reach(context: &Context) -> Seen<()> {
 }
 
 impl Context {
-    fn runner<'a>(&self, ledger: &'a Ledger, group: Group) -> Runner<'a> {
+    fn runner<'a>(&'a self, ledger: &'a Ledger, group: Group) -> Runner<'a> {
         // A fault waits for an alert twice, and a load runs as long as its file says.
         let alerts = Duration::from_secs(self.settings.asked.alert_patience);
         let longest = self.settings.patience() * 5 + alerts * 4;
-        Runner::new(ledger, group, criteria(group), longest)
+        let left_out = &self.settings.asked.left_out;
+        Runner::new(ledger, group, criteria(group), longest, left_out)
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) const SERVICES: [&str; 3] = ["transcriber", "embedder", "query_svc"];
 ///
 /// Credentials come from variables, or from files that variables name (NAME_FILE): SPEAKR_API_TOKEN;
 /// NATS_USER and NATS_PASSWORD, or NATS_CREDS; SPEAKR_NATS_OPERATOR_PASSWORD; DATABASE_URL; S3_ENDPOINT,
-/// S3_BUCKET, S3_REGION, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY. `make up` writes them to
-/// .speakr/up.env. docs/validation.md says which check needs what.
+/// S3_BUCKET, S3_REGION, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and S3_SESSION_TOKEN. `make up` writes
+/// them to .speakr/up.env. docs/validation.md says which check needs what.
 ///
 /// Exit codes: 0 nothing failed, 1 a check failed, 2 usage, 3 the environment can't be reached, 130
 /// broken off by Ctrl-C.
@@ -48,6 +48,10 @@ pub struct Arguments {
     /// These groups alone (may be repeated, or separated by commas); all where absent
     #[arg(long = "group", value_delimiter = ',', value_name = "GROUP")]
     pub(super) groups: Vec<Group>,
+    /// A check that this environment isn't made to pass, with the reason, as in
+    /// infra.store-encryption=WHY (may be repeated): it isn't looked at, and the report says why
+    #[arg(long = "leave-out", value_name = "GROUP.CHECK=WHY", value_parser = left_out)]
+    pub(super) left_out: Vec<(String, String)>,
     /// How hard
     #[arg(long, default_value = "smoke")]
     pub(super) level: Level,
@@ -137,8 +141,24 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), url.to_owned()))
 }
 
+/// Checks that take back what was made or changed: they are no mere looks.
+const NEVER_LEFT_OUT: [&str; 2] = ["system.clean", "system.put-back"];
+
+fn left_out(text: &str) -> Result<(String, String), String> {
+    let (name, why) = text
+        .split_once('=')
+        .filter(|(_, why)| !why.trim().is_empty())
+        .ok_or("it has to be GROUP.CHECK=WHY")?;
+    let group = name.split_once('.').map_or(name, |(group, _)| group);
+    Group::from_str(group, false).map_err(|_| format!("there is no group \"{group}\""))?;
+    if NEVER_LEFT_OUT.contains(&name) {
+        return Err(format!("{name} takes back what was made, and always runs"));
+    }
+    Ok((name.to_owned(), why.trim().to_owned()))
+}
+
 /// The path that the variable `name` holds; an empty one is none.
-fn path(name: &str) -> Option<PathBuf> {
+pub(super) fn path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
@@ -310,6 +330,7 @@ impl Settings {
             "NATS_PASSWORD",
             "SPEAKR_NATS_OPERATOR_PASSWORD",
             "S3_SECRET_ACCESS_KEY",
+            "S3_SESSION_TOKEN",
         ] {
             secrets.push((name, variable(name).ok().flatten()));
         }
@@ -339,6 +360,22 @@ mod tests {
         assert_eq!(password_of("postgres://u:p@h:5/d").as_deref(), Some("p"));
         assert_eq!(password_of("postgres://u@h/d"), None);
         assert_eq!(password_of("postgres://h/d"), None);
+    }
+
+    #[test]
+    fn what_is_left_out_is_a_check_and_has_a_reason() {
+        assert_eq!(
+            left_out("infra.streams=no bus = no streams").unwrap(),
+            ("infra.streams".to_owned(), "no bus = no streams".to_owned())
+        );
+        for wrong in [
+            "infra.streams",
+            "infra.streams= ",
+            "nonsense.streams=why",
+            "system.clean=it takes so long",
+        ] {
+            assert!(left_out(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

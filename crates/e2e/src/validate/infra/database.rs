@@ -9,6 +9,7 @@ use super::{
     super::{
         Context,
         check::{Seen, Unseen, chain, ensure, failed, not_checked},
+        settings::{path, variable},
     },
     network::{CONNECT, not_on_loopback},
 };
@@ -16,13 +17,24 @@ use super::{
 /// The oldest pgvector whose scans go on until a page is full.
 const PGVECTOR: (u32, u32) = (0, 8);
 
-/// How it is reached.
+/// How it is reached: as the services reach it, where this is given what they are.
 pub(super) fn options(context: &Context) -> Seen<PgConnectOptions> {
     let url = context.settings.database.as_ref();
     let url = url.ok_or_else(|| not_checked("no database: DATABASE_URL, or DATABASE_URL_FILE"))?;
-    url.parse::<PgConnectOptions>()
+    let mut options = url
+        .parse::<PgConnectOptions>()
         .map(|options| options.disable_statement_logging())
-        .map_err(|error| failed(format!("DATABASE_URL: {error}")))
+        .map_err(|error| failed(format!("DATABASE_URL: {error}")))?;
+    if let Some(mode) = variable("DATABASE_TLS").map_err(failed)? {
+        let mode = mode
+            .parse::<PgSslMode>()
+            .map_err(|error| failed(format!("DATABASE_TLS: {error}")))?;
+        options = options.ssl_mode(mode);
+    }
+    if let Some(ca) = path("DATABASE_CA") {
+        options = options.ssl_root_cert(ca);
+    }
+    Ok(options)
 }
 
 async fn connect(options: &PgConnectOptions) -> Seen<PgConnection> {
