@@ -22,6 +22,8 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::meters;
+
 /// How long one dependency may take to answer before it counts as not there.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -225,6 +227,7 @@ async fn ready(State(health): State<Health>) -> Response {
 
 async fn exposition(State(metrics): State<PrometheusHandle>) -> Response {
     metrics.run_upkeep();
+    meters::measure_memory();
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], metrics.render()).into_response()
 }

@@ -1,6 +1,8 @@
 //! Metrics, measured once and told twice: to whoever reads `/metrics`, and over OTLP where a collector
 //! is set.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_opentelemetry::{OpenTelemetryMetrics, OpenTelemetryRecorder};
 use metrics_util::layers::FanoutBuilder;
@@ -23,6 +25,12 @@ const FACTORS: (&str, [f64; 10]) = (
     "_factor",
     [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0],
 );
+
+/// The memory of this process, by the name that Prometheus's own clients give it.
+const MEMORY: &str = "process_resident_memory_bytes";
+
+/// How often it is looked at for a collector, which asks for nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 
 /// Why nothing can be measured.
 type SetUpError = Box<dyn std::error::Error + Send + Sync>;
@@ -98,5 +106,48 @@ pub(crate) fn install(
         "1, with the service's name and version"
     );
     metrics::gauge!("speakr_build_info", "service" => service, "version" => version).set(1.0);
+    metrics::describe_gauge!(MEMORY, "Memory that the process has in use");
+    measure_memory();
     Ok(handle)
+}
+
+/// Measures the memory of this process as it is now. Where the system doesn't tell it, there is no such
+/// metric.
+pub(crate) fn measure_memory() {
+    let status = std::fs::read_to_string("/proc/self/status");
+    if let Some(bytes) = status.ok().and_then(|status| resident_bytes(&status)) {
+        metrics::gauge!(MEMORY).set(bytes as f64);
+    }
+}
+
+/// The same, again and again.
+pub(crate) async fn keep_measuring_memory() {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        measure_memory();
+    }
+}
+
+/// What Linux says of a process's memory, in its words: `VmRSS:     1234 kB`.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_what_the_system_says_of_it_or_nothing() {
+        let status = "Name:\tspeakr\nVmHWM:\t   90000 kB\nVmRSS:\t   82560 kB\nThreads:\t4\n";
+        assert_eq!(resident_bytes(status), Some(82_560 * 1024));
+        for strange in ["", "Name:\tspeakr\n", "VmRSS:\t12 pages\n", "VmRSS:\n"] {
+            assert_eq!(resident_bytes(strange), None, "{strange}");
+        }
+    }
 }

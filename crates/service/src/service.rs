@@ -148,6 +148,9 @@ impl Service {
         let meters = collector.as_ref().map(meters::provider).transpose()?;
         let metrics =
             meters::install(name, version, meters.as_ref()).map_err(ServiceError::Telemetry)?;
+        if meters.is_some() {
+            tokio::spawn(meters::keep_measuring_memory());
+        }
 
         let address = config.address(&HEALTH_ADDR)?;
         let server = HealthServer::bind(address)

@@ -13,7 +13,7 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     collector::{metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest},
-    metrics::v1::metric::Data,
+    metrics::v1::{Metric, metric::Data},
 };
 use prost::Message;
 use speakr_service::{
@@ -136,6 +136,13 @@ async fn live(collector: std::net::TcpListener) {
         text.contains("speakr_test_seconds_bucket{le=\"0.025\"} 1"),
         "{text}"
     );
+    if cfg!(target_os = "linux") {
+        let memory = text
+            .lines()
+            .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+        let bytes: f64 = memory.unwrap().parse().unwrap();
+        assert!((1e6..1e10).contains(&bytes), "{bytes}");
+    }
 
     service.needs(Arc::new(Stuck));
     let began = Instant::now();
@@ -184,4 +191,6 @@ async fn live(collector: std::net::TcpListener) {
     let bucket = point.explicit_bounds.iter().position(|b| *b == 0.025);
     assert_eq!(point.bucket_counts[bucket.unwrap()], 1, "{point:?}");
     assert!(metrics.iter().any(|m| m.name == "speakr_build_info"));
+    let memory = |m: &Metric| m.name == "process_resident_memory_bytes";
+    assert!(metrics.iter().any(memory) || !cfg!(target_os = "linux"));
 }
