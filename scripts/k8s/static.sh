@@ -78,6 +78,19 @@ awk '/^  users.conf: \|/ { inside = 1; next } /^  [a-z]/ || /^[a-z]/ { inside = 
     sed 's/^    //' >"$work/users.conf"
 check "the bus of the cluster has the shipped users" cmp deploy/nats/users.conf "$work/users.conf"
 
+# The validation suite has settings of its own, and leaves out only checks that there are.
+validation=(k8s/base/validate.yaml k8s/components/aws/mounts/validate.yaml k8s/components/in-cluster-data/validate.yaml)
+unknown=""
+for name in $(sed -nE 's/^ *(- )?name: ([A-Z][A-Z0-9_]*)$/\2/p' "${validation[@]}" | sort -u); do
+    grep -qF "\`${name%_FILE}\`" docs/validation.md || unknown="$unknown $name"
+done
+equal "settings that the validation suite doesn't know: none" "" "$unknown"
+unknown=""
+for name in $(sed -nE 's/.*--leave-out=([a-z]+\.[a-z_-]+)=.*/\1/p' "${validation[@]}"); do
+    grep -rqF "\"${name#*.}\"" "crates/e2e/src/validate/${name%%.*}" "crates/e2e/src/validate/${name%%.*}.rs" 2>/dev/null || unknown="$unknown $name"
+done
+equal "checks that are left out and aren't there: none" "" "$unknown"
+
 # Secrets are files. kustomize writes every object alike, so its lines can be read as they are.
 variables=""
 for name in "${made[@]}"; do

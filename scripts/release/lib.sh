@@ -42,6 +42,7 @@ prepare_programs() {
     for package in speakr-transcriber speakr-embedder speakr-query-svc; do
         python3 scripts/release/carry_crates.py "$package" "$programs/$package" "$REHEARSAL/programs/$package"
     done
+    python3 scripts/release/carry_crates.py speakr-e2e "$programs/speakr-validate" "$REHEARSAL/programs/speakr-validate"
     strip -o "$REHEARSAL/programs/speakr" "$programs/speakr"
     scripts/k8s/images.sh "$REHEARSAL/programs" "$REHEARSAL/layouts" >"$REHEARSAL/logs/images.log"
     rm -rf "$REHEARSAL/layouts/.stripped"

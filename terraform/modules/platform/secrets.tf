@@ -13,9 +13,9 @@ locals {
       nats-embedder    = ["speakr-embedder"]
       nats-query-svc   = ["speakr-query-svc"]
       nats-cli         = ["speakr-validate"]
-      nats-operator    = ["speakr-streams-backup"]
+      nats-operator    = ["speakr-streams-backup", "speakr-validate"]
       database-owner   = ["speakr-migrate", "speakr-embedder"]
-      database-app     = ["speakr-query-svc"]
+      database-app     = ["speakr-query-svc", "speakr-validate"]
       api-token        = ["speakr-validate"]
     },
     var.messaging == "hosted" ? {} : {

@@ -28,7 +28,7 @@ variable "registry_account_id" {
 variable "images" {
   description = "Images that are pulled from the registry."
   type        = set(string)
-  default     = ["speakr-transcriber", "speakr-embedder", "speakr-query-svc", "speakr-nats", "speakr-otel-collector", "speakr-rclone"]
+  default     = ["speakr-transcriber", "speakr-embedder", "speakr-query-svc", "speakr-validate", "speakr-nats", "speakr-otel-collector", "speakr-rclone"]
 }
 
 variable "admin_role_arns" {

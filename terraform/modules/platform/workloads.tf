@@ -171,6 +171,17 @@ locals {
       },
     ]
 
+    # Looks whether the sound that it has sent is encrypted where it lies (HEAD, which asks for this right). Without the
+    # key it could read none.
+    speakr-validate = [
+      {
+        Sid      = "LookAtSound"
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = "${local.bucket_arn}/recordings/*/audio.wav"
+      },
+    ]
+
     # Writes copies of the streams; can't read them back, nor take one away.
     speakr-streams-backup = [
       {

@@ -5,6 +5,7 @@ variable "images" {
     "speakr-transcriber",
     "speakr-embedder",
     "speakr-query-svc",
+    "speakr-validate",
     "speakr-nats",
     "speakr-postgres",
     "speakr-s3",

@@ -72,6 +72,7 @@ run "each_pod_may_do_what_its_code_does_and_no_more" {
         "arn:aws:s3:::bucket-mock/recordings/*",
         "arn:aws:s3:::bucket-mock/recordings/*/recording.json",
         "arn:aws:s3:::bucket-mock/recordings/*/transcript.json",
+        "arn:aws:s3:::bucket-mock/recordings/*/audio.wav",
         "arn:aws:s3:::bucket-mock/tombstones/*",
         "arn:aws:s3:::bucket-mock/condemned/*",
         "arn:aws:s3:::bucket-mock/streams/*",
@@ -83,6 +84,14 @@ run "each_pod_may_do_what_its_code_does_and_no_more" {
   assert {
     condition     = !anytrue([for statement in jsondecode(output.workload_policies["speakr-embedder"]).Statement : contains(flatten([statement.Action]), "s3:GetObject") && contains(flatten([statement.Resource]), "arn:aws:s3:::bucket-mock/recordings/*")])
     error_message = "The embedder may hear sound, which it doesn't need."
+  }
+
+  # It may ask how sound lies there, and without the key hears none.
+  assert {
+    condition = [for statement in jsondecode(output.workload_policies["speakr-validate"]).Statement : statement.Action if startswith(flatten([statement.Action])[0], "s3:")] == ["s3:GetObject"] && !anytrue([
+      for statement in jsondecode(output.workload_policies["speakr-validate"]).Statement : startswith(flatten([statement.Action])[0], "kms:") && statement.Resource != module.secrets.key_arn
+    ])
+    error_message = "The validation suite may do more in the store than look, or read what lies there."
   }
 
   assert {
