@@ -1,4 +1,4 @@
-# OCI images: of the three services, and of what the platform stands on, so that every digest that
+# OCI images: of the three services, of what looks at them, and of what the platform stands on, so that every digest that
 # is deployed is our own. Each holds the closure of its program and nothing else: no shell, no
 # package manager, a user without rights.
 {
@@ -132,6 +132,14 @@ let
       models = models.for [ models.embeddings ];
       environment.PATH = "${ffmpeg}/bin";
       ports = [ 8080 ];
+    };
+
+    # Looks at the platform from inside (k8s/base/validate.yaml).
+    image-validate = image {
+      name = "speakr-validate";
+      inherit (workspace.packages.speakr-validate.meta) description;
+      licences = "MIT OR Apache-2.0";
+      entrypoint = [ (lib.getExe workspace.packages.speakr-validate) ];
     };
   };
 

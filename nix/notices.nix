@@ -21,7 +21,8 @@ let
           "COPYING.MinGW-w64-runtime.txt"
           "winpthreads/COPYING"
         ];
-        mcfgthread = "cat ${pkgs.windows.mcfgthreads.src}/LICENSE*";
+        # What its licence points to lies beside it.
+        mcfgthread = "cat ${pkgs.windows.mcfgthreads.src}/LICENSE* ${pkgs.windows.mcfgthreads.src}/licenses/*";
       }
     else if hostPlatform.isMusl then
       {

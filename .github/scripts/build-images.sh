@@ -3,7 +3,7 @@
 #
 #   .github/scripts/build-images.sh
 #
-# 'make images' builds them with Nix into SPEAKR_DIST/images: the three services, and what the manifests need beside them.
+# 'make images' builds them with Nix into SPEAKR_DIST/images: the three services, speakr-validate, and what the manifests need beside them.
 
 # shellcheck source=.github/scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -11,7 +11,7 @@ help_if_asked "$@"
 
 rm -rf "$DIST/images"
 make --no-print-directory images IMAGES_DIR="$DIST/images"
-for service in speakr-transcriber speakr-embedder speakr-query-svc; do
+for service in speakr-transcriber speakr-embedder speakr-query-svc speakr-validate; do
     [ -s "$DIST/images/$service.tar" ] || die "'make images' made no $service.tar in $DIST/images."
 done
 (cd "$DIST/images" && ls -l ./*.tar) >&2

@@ -20,7 +20,7 @@ built_images | while read -r name; do
         die "syft can't read $DIST/images/$name.tar; its message is above."
     crates=$(jq '[.components[]? | select(.purl // "" | startswith("pkg:cargo/"))] | length' "$sbom")
     case $name in
-    speakr-transcriber | speakr-embedder | speakr-query-svc)
+    speakr-transcriber | speakr-embedder | speakr-query-svc | speakr-validate)
         [ "$crates" -gt 0 ] || die "the program in $name doesn't tell what it was built from (no list of crates in it): build it with cargo-auditable."
         ;;
     esac

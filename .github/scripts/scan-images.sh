@@ -4,7 +4,7 @@
 #
 #   .github/scripts/scan-images.sh
 #
-# grype reads the images; cargo-audit reads the programs of the services in them, which carry the list of
+# grype reads the images; cargo-audit reads our own programs in them, which carry the list of
 # their crates. RustSec's database comes from its repository, or is the folder SPEAKR_ADVISORY_DB. A finding
 # that doesn't concern us is named, with its reason and the date until which it holds, in .github/scan-exceptions.yaml.
 # Reports are in SPEAKR_DIST/reports. Ends with 1: something critical; 2: it couldn't be told.
@@ -55,7 +55,7 @@ if [ -n "$database" ]; then
 fi
 programs=$(mktemp -d "${TMPDIR:-/tmp}/speakr-scan.XXXXXX")
 trap 'rm -rf "$programs"' EXIT
-for name in speakr-transcriber speakr-embedder speakr-query-svc; do
+for name in speakr-transcriber speakr-embedder speakr-query-svc speakr-validate; do
     entry=$(.github/scripts/image-file.py "$DIST/images/$name.tar" "$programs/$name") || {
         unknown+=("$name (its program can't be taken out of the image)")
         continue

@@ -41,3 +41,7 @@ if [ -n "${SPEAKR_API_TOKEN_FILE:-}" ]; then options+=(--token-file "$SPEAKR_API
     die "speakr-validate found faults in $environment (it ended with $code); $DIST/reports/validate-$environment.xml has all of it."
 }
 say "  validated: $(grep -c '<testcase' "$DIST/reports/validate-$environment.xml" || true) checks"
+
+# … and from inside, as a Job of the release that is in place.
+scripts/deploy/validate-in-cluster.sh "$environment" --junit "$DIST/reports/validate-$environment-inside.xml" ||
+    die "speakr-validate found faults in $environment from inside (it ended with $?)."
