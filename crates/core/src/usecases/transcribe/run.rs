@@ -24,9 +24,9 @@ use crate::{
 const LOOK_AHEAD_PAUSE_MS: u64 = 224;
 /// Least new sound between two looks at a piece that somebody is still speaking.
 const PARTIAL_EVERY_MS: u64 = 1_000;
-/// Looks that are done in this time are quick. Some more than what is promised from the end to the text with the
-/// bundled model, which takes a third of it: a larger model is asked for to hear better.
-const QUICK_MS: u64 = 700;
+/// Looks that are done in this time are quick. Twice what is promised from the end to the text with the bundled
+/// model, which takes a quarter of it: a larger model is asked for to hear better.
+const QUICK_MS: u64 = 1_000;
 /// Least speech in an open piece that is worth a look.
 const PARTIAL_FROM_MS: u64 = 600;
 /// Sound that is looked at in one go, so that other tasks get their turn between.
