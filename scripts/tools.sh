@@ -131,6 +131,12 @@ obtain() {
         return
     fi
     mkdir -p "$TOOLS_DIR"
+    alone "$folder.lock"
+    # Whoever had the lock may have been at the same.
+    if [ -x "$folder/bin/$program" ]; then
+        echo "$folder/bin"
+        return
+    fi
     rm -rf "$folder"
     say "Fetching $program into ${folder#"$ROOT"/} …"
     case $crate in github.com/*)
@@ -156,6 +162,26 @@ obtain() {
     say "PyPI has no $program for this machine: building $crate from crates.io, which takes minutes."
     cargo install --locked --root "$folder" "$crate" >&2
     echo "$folder/bin"
+}
+
+# Waits until nobody else is at the same tool, and holds folder $1 until this script ends. (macOS has no "flock".)
+alone() {
+    local holder told=""
+    until mkdir "$1" 2>/dev/null; do
+        holder=$(cat "$1/pid" 2>/dev/null) || holder=
+        # It was killed; or before it had said who it is.
+        if { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; } ||
+            { [ -z "$holder" ] && [ -n "$(find "$1" -prune -mmin +1 2>/dev/null)" ]; }; then
+            rm -rf "$1"
+            continue
+        fi
+        [ -n "$told" ] || say "Waiting for another that fetches into ${1#"$ROOT"/} …"
+        told=1
+        sleep 1
+    done
+    # shellcheck disable=SC2064  # the folder of now
+    trap "rm -rf '$1'" EXIT
+    echo "$$" >"$1/pid"
 }
 
 install_from_pypi() {
