@@ -77,6 +77,17 @@ fn hash(token: &str) -> TokenHash {
     TokenHash(Sha256::digest(token.as_bytes()).into())
 }
 
+/// What is known of a token before the store is asked.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// What it allows.
+    Now(Grant),
+    /// It was good, but that is too long ago to be sure.
+    Before(TokenHash),
+    /// Nothing: it may be made up.
+    Never(TokenHash),
+}
+
 /// Looks tokens up, and remembers those that are good for a moment.
 pub(crate) struct Access {
     store: Arc<dyn TokenStore>,
@@ -91,26 +102,29 @@ impl Access {
         }
     }
 
-    /// The grant of the token that `headers` bear.
-    pub(crate) async fn grant(&self, headers: &HeaderMap) -> Result<Grant, Problem> {
-        let token = bearer(headers)?;
-        let hash = hash(token);
-        if let Some(grant) = self.remembered(&hash) {
-            return unexpired(grant);
+    /// What is known of the token that `headers` bear.
+    pub(crate) fn known(&self, headers: &HeaderMap) -> Result<Known, Problem> {
+        let hash = hash(bearer(headers)?);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&hash) {
+            Some((grant, at)) if at.elapsed() < CACHE_FOR => {
+                unexpired(grant.clone()).map(Known::Now)
+            }
+            Some(_) => Ok(Known::Before(hash)),
+            None => Ok(Known::Never(hash)),
         }
+    }
+
+    /// The grant of the token with this hash, as the store has it.
+    pub(crate) async fn look_up(&self, hash: TokenHash) -> Result<Grant, Problem> {
         let Some(grant) = self.store.find(&hash).await? else {
+            self.forget(&hash);
             return Err(Problem::unauthorised(
                 "the token isn't known here, or was revoked",
             ));
         };
         self.remember(hash, grant.clone());
         unexpired(grant)
-    }
-
-    fn remembered(&self, hash: &TokenHash) -> Option<Grant> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (grant, at) = known.get(hash)?;
-        (at.elapsed() < CACHE_FOR).then(|| grant.clone())
     }
 
     fn remember(&self, hash: TokenHash, grant: Grant) {
@@ -120,6 +134,20 @@ impl Access {
         }
         if known.len() < CACHE_SIZE {
             known.insert(hash, (grant, Instant::now()));
+        }
+    }
+
+    fn forget(&self, hash: &TokenHash) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(hash);
+    }
+
+    /// Lets what is remembered become too old to be sure of.
+    #[cfg(test)]
+    pub(crate) fn age(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, at) in known.values_mut() {
+            *at = at.checked_sub(CACHE_FOR).unwrap_or(*at);
         }
     }
 }

@@ -15,10 +15,11 @@ use speakr_core::{
 use uuid::Uuid;
 
 use crate::{
+    access::{Access, Known},
     api::{Api, Hosts},
     observe::CORRELATION_ID,
     problem::Problem,
-    rate::Caller,
+    rate::{Caller, RateLimit},
 };
 
 /// A web page elsewhere must not reach a server on this machine: neither by its own name that
@@ -183,18 +184,8 @@ async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| Caller::Stranger(info.0.ip()));
-    let grant = match api.access().grant(request.headers()).await {
-        Ok(grant) => grant,
-        Err(problem) => {
-            if problem.status == StatusCode::UNAUTHORIZED
-                && let Some(stranger) = stranger
-            {
-                limited(api, stranger)?;
-            }
-            return Err(problem);
-        }
-    };
-    limited(api, Caller::Token(grant.token_id))?;
+    let grant = admit(api.access(), api.rate(), request.headers(), stranger).await?;
+    limited(api.rate(), Caller::Token(grant.token_id))?;
     if !grant.scopes.contains(&scope) {
         return Err(Problem::forbidden(format!(
             "the token \"{}\" lacks the scope \"{scope}\"",
@@ -207,15 +198,139 @@ async fn pass(gate: &Gate, request: &mut Request) -> Result<(), Problem> {
     announced_size(request.headers(), gate.max_bytes)
 }
 
-fn limited(api: &Api, caller: Caller) -> Result<(), Problem> {
-    api.rate().take(caller, Instant::now()).map_err(|seconds| {
+/// What the token that `headers` bear allows. Who has a wrong one is limited as `stranger`, and that
+/// before the store is asked about one that wasn't seen before: each that is made up would cost a
+/// query. Tokens that were good lately are looked up again whatever strangers do: they may all come
+/// from the address of one proxy.
+async fn admit(
+    access: &Access,
+    rate: &RateLimit,
+    headers: &HeaderMap,
+    stranger: Option<Caller>,
+) -> Result<Grant, Problem> {
+    let count = || stranger.map_or(Ok(()), |caller| limited(rate, caller));
+    let found = match access.known(headers) {
+        Ok(Known::Now(grant)) => return Ok(grant),
+        Ok(Known::Before(hash)) => access.look_up(hash).await,
+        Ok(Known::Never(hash)) => {
+            count()?;
+            let found = access.look_up(hash).await;
+            if !is_unauthorised(&found)
+                && let Some(caller) = stranger
+            {
+                rate.give_back(caller);
+            }
+            return found;
+        }
+        Err(problem) => Err(problem),
+    };
+    if is_unauthorised(&found) {
+        count()?;
+    }
+    found
+}
+
+fn is_unauthorised(found: &Result<Grant, Problem>) -> bool {
+    matches!(found, Err(problem) if problem.status == StatusCode::UNAUTHORIZED)
+}
+
+fn limited(rate: &RateLimit, caller: Caller) -> Result<(), Problem> {
+    rate.take(caller, Instant::now()).map_err(|seconds| {
         Problem::too_many(format!("ask again in {seconds} s")).retry_after(Some(seconds))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        net::IpAddr,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use async_trait::async_trait;
+    use speakr_core::ports::access::{TokenHash, TokenStore, TokenStoreError};
+
     use super::*;
+    use crate::access::new_token;
+
+    /// Keeps tokens, and counts how often it is asked about one.
+    #[derive(Default)]
+    struct Tokens {
+        kept: Mutex<Vec<(TokenHash, Grant)>>,
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl TokenStore for Tokens {
+        async fn find(&self, hash: &TokenHash) -> Result<Option<Grant>, TokenStoreError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let kept = self.kept.lock().unwrap();
+            let found = kept.iter().find(|(known, _)| known == hash);
+            Ok(found.map(|(_, grant)| grant.clone()))
+        }
+
+        async fn create(&self, hash: &TokenHash, grant: &Grant) -> Result<(), TokenStoreError> {
+            self.kept.lock().unwrap().push((*hash, grant.clone()));
+            Ok(())
+        }
+
+        async fn list(&self) -> Result<Vec<Grant>, TokenStoreError> {
+            let kept = self.kept.lock().unwrap();
+            Ok(kept.iter().map(|(_, grant)| grant.clone()).collect())
+        }
+
+        async fn revoke(&self, token_id: Uuid) -> Result<bool, TokenStoreError> {
+            let mut kept = self.kept.lock().unwrap();
+            let before = kept.len();
+            kept.retain(|(_, grant)| grant.token_id != token_id);
+            Ok(kept.len() < before)
+        }
+    }
+
+    #[tokio::test]
+    async fn tokens_that_are_made_up_cost_queries_up_to_the_limit_and_good_ones_are_served_on() {
+        let store = Arc::new(Tokens::default());
+        let made = new_token(&*store, "t", [Scope::Read].into(), None).await;
+        let good = made.unwrap();
+        let access = Access::new(store.clone());
+        // So slow that nothing comes back during the test.
+        let rate = RateLimit::new(1, 5);
+        let here = Some(Caller::Stranger(IpAddr::from([127, 0, 0, 1])));
+        let ask = async |token: &str| {
+            let bearer = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, bearer)]);
+            let found = admit(&access, &rate, &headers, here).await;
+            found.map_or_else(|problem| problem.status.as_u16(), |_| 200)
+        };
+        let asked = || store.asked.load(Ordering::Relaxed);
+
+        assert_eq!(ask(&good.token).await, 200);
+        for n in 0..5 {
+            assert_eq!(ask(&format!("speakr_{n}")).await, 401);
+        }
+        // A good one counts for nothing, and a query is saved for each one too many.
+        assert_eq!(asked(), 6);
+        for n in 5..10 {
+            assert_eq!(ask(&format!("speakr_{n}")).await, 429);
+        }
+        assert_eq!(asked(), 6);
+
+        assert_eq!(ask(&good.token).await, 200);
+        assert_eq!(asked(), 6);
+        access.age();
+        assert_eq!(ask(&good.token).await, 200);
+        assert_eq!(asked(), 7);
+        // Nor is a revoked one asked about for ever.
+        assert!(store.revoke(good.grant.token_id).await.unwrap());
+        access.age();
+        for _ in 0..3 {
+            assert_eq!(ask(&good.token).await, 429);
+        }
+        assert_eq!(asked(), 8);
+    }
 
     #[test]
     fn a_token_that_may_not_read_names_no_recording_of_others() {

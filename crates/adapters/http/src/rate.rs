@@ -17,7 +17,7 @@ const MAX_CALLERS: usize = 10_000;
 pub(crate) enum Caller {
     /// Somebody with a token.
     Token(Uuid),
-    /// Somebody whose token was wrong.
+    /// Somebody whose token is wrong, or wasn't seen before.
     Stranger(IpAddr),
 }
 
@@ -68,6 +68,14 @@ impl RateLimit {
         }
         bucket.left = left - 1.0;
         Ok(())
+    }
+
+    /// Takes back the count of one request of `caller`: it was another's.
+    pub(crate) fn give_back(&self, caller: Caller) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(&caller) {
+            bucket.left = (bucket.left + 1.0).min(self.burst);
+        }
     }
 
     fn filled(&self, bucket: Bucket, now: Instant) -> f64 {
