@@ -78,6 +78,15 @@ pub struct Worker {
     in_trouble: AtomicBool,
 }
 
+/// What becomes of half a file whose command is put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// Sent again, it would be refused again.
+    Goes,
+    /// Sent again, it may well be served, and goes on from there: what is removed is deleted for good.
+    Stays,
+}
+
 /// Work on a command; also work that panics ends.
 struct Working<'a> {
     worker: &'a Worker,
@@ -264,7 +273,7 @@ impl Worker {
                         "it was tried {} times, and each time the work on it broke off",
                         delivery.attempt.saturating_sub(1)
                     );
-                    self.put_aside(delivery, &reason, None).await
+                    self.put_aside(delivery, &reason, None, Half::Stays).await
                 }
                 Some(_working) if self.stop.is_cancelled() => delivery.hand_back().await,
                 Some(_working) => self.work(delivery).await,
@@ -314,11 +323,11 @@ impl Worker {
         };
         match trouble {
             Trouble::Refused(_) | Trouble::UnknownModel { .. } => {
-                self.put_aside(delivery, &reason, kind).await
+                self.put_aside(delivery, &reason, kind, Half::Goes).await
             }
             // The command may hold the sound of what was deleted: it is put nowhere.
             Trouble::Archive(ArchiveError::Deleted(_)) => {
-                if self.tell_failed(&delivery, &reason, kind).await {
+                if self.tell_failed(&delivery, &reason, kind, Half::Goes).await {
                     delivery.done().await
                 } else {
                     Ok(())
@@ -339,7 +348,7 @@ impl Worker {
                 delivery.postpone(pause).await
             }
             _ if delivery.attempt >= self.limits.max_attempts => {
-                self.put_aside(delivery, &reason, kind).await
+                self.put_aside(delivery, &reason, kind, Half::Stays).await
             }
             _ => {
                 let pause = retry_pause(delivery.attempt);
@@ -400,6 +409,7 @@ impl Worker {
         delivery: Delivery,
         reason: &str,
         kind: Option<FailureKind>,
+        half: Half,
     ) -> Result<(), BusError> {
         // Half a file that is removed leaves the same mark, later.
         let is_kept = !self.is_of_deleted(&delivery).await;
@@ -407,7 +417,7 @@ impl Worker {
             // Before anybody hears of it: what isn't to be kept is taken away then, also from there.
             delivery.put_aside(reason).await?;
         }
-        if !self.tell_failed(&delivery, reason, kind).await {
+        if !self.tell_failed(&delivery, reason, kind, half).await {
             return Ok(());
         }
         if is_kept {
@@ -440,13 +450,15 @@ impl Worker {
         delivery: &Delivery,
         reason: &str,
         kind: Option<FailureKind>,
+        half: Half,
     ) -> bool {
         let Some(id) = recording_meant(delivery) else {
             return true;
         };
         tracing::Span::current().record("recording_id", tracing::field::display(id));
         // Before anybody hears of it, and takes it for one that is there.
-        if comes_with_file(delivery)
+        if half == Half::Goes
+            && comes_with_file(delivery)
             && let Err(error) = self.recordings.remove_half(id).await
         {
             tracing::warn!(error = chain(&error), "half a file stays in the store");

@@ -23,6 +23,7 @@ use speakr_contract::{
     },
     ids, subjects,
 };
+use speakr_core::{RecordingState, ports::archive::Archive};
 use speakr_nats::{audio::AudioSender, dead_letters};
 
 use crate::support::{
@@ -141,6 +142,12 @@ async fn a_run_that_is_too_long_for_the_deadline_is_handed_to_another() {
     );
 }
 
+/// Whether all of the sound of a recording is kept.
+async fn is_captured(platform: &Platform, id: uuid::Uuid) -> bool {
+    let recording = platform.archive.recording(id.into()).await;
+    recording.is_ok_and(|recording| recording.state != RecordingState::Capturing)
+}
+
 #[tokio::test]
 async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     let mut platform = Platform::start().await;
@@ -154,7 +161,9 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     for attempt in 1..=2 {
         let mut victim = platform.replica(&settings).await;
         let began = std::time::Instant::now();
-        while !victim.log().contains(&format!("\"attempt\":{attempt}")) {
+        let begun = format!("\"attempt\":{attempt}");
+        // In the middle of its work: the sound is kept, and the text isn't made.
+        while !(victim.log().contains(&begun) && is_captured(&platform, id).await) {
             assert!(began.elapsed() < PATIENCE, "{}", victim.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -162,11 +171,17 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     }
     let replica = platform.replica(&settings).await;
     let failed: TranscriptionFailed = platform.wait_for(id).await;
-    assert!(failed.error.contains("2 times"), "{}", failed.error);
+    let reason = "it was tried 2 times, and each time the work on it broke off";
+    assert_eq!(failed.error, reason);
     platform.wait_until_all_is_answered().await;
+    // Whoever waits is told once, and nothing else.
+    let stored = platform.stored(id).await;
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    assert_eq!(stored.get("transcription.failed"), Some(&1), "{stored:?}");
     let letters = dead_letters::list(&platform.bus, 10).await.unwrap();
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!(letters[0].subject, "speakr.command.transcription.run");
+    assert_eq!(letters[0].reason, reason);
     assert_eq!(letters[0].correlation_id, Some(client.correlation_id));
     assert_eq!(replica.metric("speakr_dead_letters_total", ""), Some(1.0));
 
@@ -190,6 +205,34 @@ async fn a_message_that_kills_every_replica_ends_among_the_dead_letters() {
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(said.contains("no dead letter"), "{said}");
     let _: TranscriptionSucceeded = platform.wait_for(id).await;
+}
+
+#[tokio::test]
+async fn half_a_file_whose_command_was_put_aside_is_made_whole_when_it_is_sent_again() {
+    let mut platform = Platform::start().await;
+    let settings = [("SPEAKR_MAX_ATTEMPTS", "1"), ("SPEAKR_ACK_WAIT", "1s")];
+    let mut victim = platform.replica(&settings).await;
+    let client = request();
+    let id = ids::recording_id(client.correlation_id);
+    platform.send(&run_of(long_file(15)), &client).await;
+    let began = std::time::Instant::now();
+    while platform.archive.recording(id.into()).await.is_err() {
+        assert!(began.elapsed() < PATIENCE, "{}", victim.log());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    victim.kill();
+    assert!(!is_captured(&platform, id).await, "it was kept too quickly");
+    let _next = platform.replica(&settings).await;
+    let _: TranscriptionFailed = platform.wait_for(id).await;
+    platform.wait_until_all_is_answered().await;
+    let letters = dead_letters::list(&platform.bus, 10).await.unwrap();
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    let replayed = dead_letters::replay(&platform.bus, letters[0].sequence).await;
+    assert!(replayed.unwrap());
+    let succeeded: TranscriptionSucceeded = platform.wait_for(id).await;
+    assert!(is_the_speech(&succeeded.transcribed_text), "{succeeded:?}");
+    let duration_ms = succeeded.duration_ms.unwrap();
+    assert!((164_000..166_000).contains(&duration_ms), "{duration_ms}");
 }
 
 #[tokio::test]
