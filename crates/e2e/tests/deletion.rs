@@ -267,6 +267,49 @@ async fn what_is_deleted_while_its_text_is_made_is_in_no_dead_letter() {
 }
 
 #[tokio::test]
+async fn who_waits_for_the_text_of_what_another_deletes_is_told_so() {
+    let mut platform = Platform::start();
+    // Nobody who could tell of it over the bus, as where the text was made just before.
+    platform.transcriber.kill();
+    let correlation_id = CorrelationId::random();
+    let id = RecordingId::from_correlation(correlation_id).to_string();
+    // Too large for a message: its sound is in the store before anybody works on it.
+    let mut file = std::fs::read(clip("jfk.wav")).unwrap();
+    file.extend(b"JUNK");
+    file.extend(7_000_000_u32.to_le_bytes());
+    file.resize(file.len() + 7_000_000, 0);
+    let form = reqwest::multipart::Form::new()
+        .text("model", "whisper-1")
+        .text("store", "true")
+        .part(
+            "file",
+            reqwest::multipart::Part::bytes(file).file_name("jfk.wav"),
+        );
+    let request = platform
+        .request(Method::POST, "/v1/audio/transcriptions")
+        .header("Speakr-Correlation-Id", correlation_id.to_string())
+        .multipart(form);
+    let asking = tokio::spawn(request.send());
+    let began = Instant::now();
+    let command = "speakr.command.transcription.run";
+    while !platform.heard().kinds.contains_key(command) {
+        assert!(began.elapsed() < PATIENCE, "nothing was asked for");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let deleted = platform
+        .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), 204);
+    let answer = tokio::time::timeout(Duration::from_secs(30), asking);
+    let answer = answer.await.unwrap().unwrap().unwrap();
+    assert_eq!(answer.status(), 422);
+    let said = answer.text().await.unwrap();
+    assert!(said.contains("deleted"), "{said}");
+}
+
+#[tokio::test]
 async fn what_came_into_the_store_after_its_deletion_is_found_and_taken_away() {
     let mut platform = Platform::start();
     let id = keep(&platform).await;

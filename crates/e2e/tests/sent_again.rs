@@ -19,7 +19,7 @@ use serde_json::Value;
 use speakr_core::{CorrelationId, RecordingId};
 use speakr_e2e::{
     clip,
-    platform::{Platform, Role},
+    platform::{Options, Platform, Role},
     program::PATIENCE,
     wav,
 };
@@ -131,4 +131,61 @@ async fn a_large_file_whose_service_was_killed_while_it_was_stored_is_stored_who
     let stored = store::versions(&platform.s3, &format!("recordings/{id}/audio.wav")).await;
     let pcm = wav::samples(&stored[0].1).unwrap();
     assert_eq!(pcm.len(), 4_500_000);
+}
+
+/// A platform whose store takes its time, and a large file whose client hung up while half of it was
+/// stored.
+async fn half_stored(name: CorrelationId, settings: &[(&str, &str)]) -> Platform {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let platform = Platform::start_as(&Options {
+        settings: settings.iter().map(owned).collect(),
+        with_links: true,
+        ..Options::default()
+    });
+    let to_store = &platform.links.as_ref().unwrap().s3;
+    let id = RecordingId::from_correlation(name);
+    to_store.slow_down(Duration::from_millis(20));
+    let asked = request(&platform, name, large(), &[("store", "true")]);
+    let asking = tokio::spawn(asked.send());
+    until_stored(&platform, &format!("recordings/{id}/sound/0")).await;
+    asking.abort();
+    // It is noticed, and half of it is left for whoever sends it again.
+    until_stored(&platform, &format!("condemned/{id}")).await;
+    to_store.slow_down(Duration::ZERO);
+    platform
+}
+
+#[tokio::test]
+async fn a_large_file_whose_client_hung_up_while_it_was_stored_is_stored_whole() {
+    let name = CorrelationId::random();
+    let id = RecordingId::from_correlation(name);
+    let platform = half_stored(name, &[]).await;
+    let again = request(&platform, name, large(), &[("store", "true")]);
+    has_text(&platform, again.send().await.unwrap()).await;
+    let stored = store::versions(&platform.s3, &format!("recordings/{id}/audio.wav")).await;
+    let pcm = wav::samples(&stored[0].1).unwrap();
+    assert_eq!(pcm.len(), 4_500_000);
+    // Nobody takes it away later.
+    let condemned = store::versions(&platform.s3, &format!("condemned/{id}")).await;
+    assert!(condemned.is_empty(), "it is to go");
+}
+
+#[tokio::test]
+async fn half_a_large_file_that_nobody_sends_again_goes() {
+    let name = CorrelationId::random();
+    let id = RecordingId::from_correlation(name);
+    let platform = half_stored(name, &[("SPEAKR_SWEEP_AFTER", "2s")]).await;
+    let began = Instant::now();
+    for left in ["recordings", "condemned"] {
+        while !store::versions(&platform.s3, &format!("{left}/{id}"))
+            .await
+            .is_empty()
+        {
+            assert!(began.elapsed() < PATIENCE, "{left}/{id} is still there");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    // What is gone doesn't come back.
+    let again = request(&platform, name, large(), &[("store", "true")]);
+    assert_eq!(again.send().await.unwrap().status(), 422);
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use speakr_contract::{
     AudioData,
-    commands::{RecordingCancel, TranscriptionRun},
+    commands::TranscriptionRun,
     events::{TranscriptionPartial, UNKNOWN_MODEL},
 };
 use speakr_core::{
@@ -28,6 +28,8 @@ use speakr_core::{
 use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, wire_options};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
+
+use crate::cleaner::Cleaner;
 
 /// What errors call the platform's transcribers.
 const SERVICE: &str = "the transcriber";
@@ -165,8 +167,20 @@ impl BusTranscription {
         let mut caller = Caller::open(&self.bus, id, asked)
             .await
             .map_err(bus_error)?;
-        let run = self.command(request, id).await?;
+        let run = tokio::select! {
+            run = self.command(request, id) => run?,
+            error = self.hold_on_to(id), if request.keep => return Err(error),
+        };
+        if request.keep && run.recording_id.is_some() {
+            // All of it is there now. Who broke off before may have put it on the list meanwhile.
+            self.condemned.release(id).await.map_err(archive_error)?;
+        }
         let mut connections = self.bus.connections();
+        if request.keep && run.recording_id.is_none() {
+            // Nothing of this request is in the store. What comes there is the transcriber's, also where
+            // the bus has the command and its word of that is lost.
+            cleaner.armed = false;
+        }
         // Never under the name of one before, which the bus would take it for and drop: of what failed a
         // moment ago nothing may be left that has an answer.
         caller.ask_again(&run).await.map_err(bus_error)?;
@@ -176,12 +190,16 @@ impl BusTranscription {
         }
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.tick().await;
+        let mut was_gone = false;
         loop {
             let told = tokio::select! {
                 told = caller.told() => told,
                 _ = look.tick() => {
-                    if let Some(transcript) = self.look(id).await? {
-                        return Ok(transcript);
+                    match self.look(id).await? {
+                        Found::Text(transcript) => return Ok(transcript),
+                        // Why it is gone is told over the bus; but not where its text was made before.
+                        Found::Gone if was_gone => return Err(deleted(id)),
+                        found => was_gone = matches!(found, Found::Gone),
                     }
                     if self.bus.connections() != connections {
                         // Its answer may have come while the connection was lost.
@@ -208,8 +226,11 @@ impl BusTranscription {
                 }
                 Told::Succeeded(_) => {
                     // The event comes after the text is kept; it may itself be too large for it.
-                    if let Some(transcript) = self.look(id).await? {
-                        return Ok(transcript);
+                    match self.look(id).await? {
+                        Found::Text(transcript) => return Ok(transcript),
+                        // Deleted between the two: nothing more will be told of it.
+                        Found::Gone => return Err(deleted(id)),
+                        Found::Nothing => {}
                     }
                 }
                 Told::Closed => return Err(failed("the connection to the bus was closed")),
@@ -228,14 +249,37 @@ impl BusTranscription {
         }
     }
 
-    async fn look(&self, id: RecordingId) -> Result<Option<Transcript>, TranscriptionError> {
+    /// Keeps an upload from being swept away while it is stored: of those who sent the same, one who
+    /// broke off may have put it on the list. Comes back with an error alone.
+    async fn hold_on_to(&self, id: RecordingId) -> TranscriptionError {
+        loop {
+            tokio::time::sleep(self.sweep_after / 5).await;
+            if let Err(error) = self.condemned.release(id).await {
+                return archive_error(error);
+            }
+        }
+    }
+
+    async fn look(&self, id: RecordingId) -> Result<Found, TranscriptionError> {
         match self.archive().transcript(id).await {
-            Ok(transcript) => Ok(transcript),
-            // Why it is gone is told over the bus.
-            Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => Ok(None),
+            Ok(Some(transcript)) => Ok(Found::Text(transcript)),
+            Ok(None) | Err(ArchiveError::NotFound(_)) => Ok(Found::Nothing),
+            Err(ArchiveError::Deleted(_)) => Ok(Found::Gone),
             Err(error) => Err(archive_error(error)),
         }
     }
+}
+
+/// What the store of record has of a text.
+enum Found {
+    Text(Transcript),
+    Nothing,
+    /// It was deleted.
+    Gone,
+}
+
+fn deleted(id: RecordingId) -> TranscriptionError {
+    archive_error(ArchiveError::Deleted(id))
 }
 
 #[async_trait]
@@ -249,9 +293,7 @@ impl Transcription for BusTranscription {
         let id = RecordingId::from_correlation(request.correlation_id);
         if self.archive().is_deleted(id).await.map_err(archive_error)? {
             if request.keep {
-                return Err(TranscriptionError::Refused {
-                    reason: ArchiveError::Deleted(id).to_string(),
-                });
+                return Err(deleted(id));
             }
             // What was taken away after its answer may be asked for again: nothing of it comes back.
             let renamed = under_another_name(request);
@@ -280,7 +322,7 @@ impl BusTranscription {
         cancel: &CancellationToken,
     ) -> Result<Transcript, TranscriptionError> {
         let id = RecordingId::from_correlation(request.correlation_id);
-        if let Some(transcript) = self.look(id).await? {
+        if let Found::Text(transcript) = self.look(id).await? {
             return Ok(transcript);
         }
         // What was there before this request is not this request's to take away, unless it is what
@@ -296,8 +338,8 @@ impl BusTranscription {
             Err(error) => return Err(archive_error(error)),
         };
         // What isn't to be kept goes even if this process is killed: another finds it on the list.
-        // What is to be kept is never on it, not even half an upload: a list that is out of date
-        // must not cost a word.
+        // What is to be kept isn't on it while anybody is at it, and never once it is whole: a list
+        // that is out of date must not cost a word.
         if request.keep && condemned {
             self.condemned.release(id).await.map_err(archive_error)?;
         } else if !request.keep && !was_there {
@@ -310,9 +352,11 @@ impl BusTranscription {
         let mut cleaner = Cleaner {
             bus: self.bus.clone(),
             library: self.library.clone().with_copies(Arc::new(copies)),
+            condemned: Arc::clone(&self.condemned),
             id,
             request: Request::new(*request.correlation_id.as_uuid()),
             armed: !was_there,
+            comes_again: request.keep,
             tasks: self.tasks.clone(),
         };
         let mut told_parts = ToldParts::default();
@@ -320,10 +364,17 @@ impl BusTranscription {
             () = cancel.cancelled() => Err(TranscriptionError::Cancelled),
             transcript = self.ask(request, id, observer, &mut told_parts, &mut cleaner) => transcript,
             error = self.look_after(id), if !request.keep && !was_there => Err(error),
-        }?;
+        };
+        let is_refused = matches!(
+            &transcript,
+            Err(TranscriptionError::Refused { .. } | TranscriptionError::UnknownModel { .. })
+        );
+        // Sent again, it would be refused again.
+        cleaner.comes_again &= !is_refused;
+        let transcript = transcript?;
         told_parts.tell_the_rest(&transcript, observer);
         if cleaner.armed {
-            cleaner.clean().await?;
+            cleaner.clean().await.map_err(failed)?;
         }
         Ok(transcript)
     }
@@ -371,55 +422,6 @@ impl ToldParts {
         for segment in untold {
             observer.on_event(TranscriptionEvent::Segment(segment.clone()));
         }
-    }
-}
-
-/// Takes away what isn't to be kept: after the answer, and also when the client went away or there
-/// was no text. What is to be kept is taken away as long as the transcriber wasn't asked: half an
-/// upload is no recording.
-struct Cleaner {
-    bus: Bus,
-    library: Library,
-    id: RecordingId,
-    request: Request,
-    armed: bool,
-    tasks: TaskTracker,
-}
-
-impl Cleaner {
-    async fn clean(mut self) -> Result<(), TranscriptionError> {
-        self.armed = false;
-        purge(&self.library, self.id).await
-    }
-}
-
-impl Drop for Cleaner {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let (bus, library, id) = (self.bus.clone(), self.library.clone(), self.id);
-        let request = self.request.clone();
-        self.tasks.spawn(async move {
-            let cancel = RecordingCancel {
-                recording_id: *id.as_uuid(),
-            };
-            let message_id = format!("cancel-{id}");
-            if let Err(error) = bus.publish(&cancel, &request, &message_id).await {
-                tracing::warn!(recording_id = %id, %error, "the transcriber isn't told to stop");
-            }
-            if let Err(error) = purge(&library, id).await {
-                tracing::warn!(recording_id = %id, %error, "an upload isn't taken away");
-            }
-        });
-    }
-}
-
-async fn purge(library: &Library, id: RecordingId) -> Result<(), TranscriptionError> {
-    use speakr_core::usecases::library::LibraryError;
-    match library.delete(id).await {
-        Ok(_) | Err(LibraryError::Archive(ArchiveError::NotFound(_))) => Ok(()),
-        Err(error) => Err(failed(error)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `speakr-query-svc`: the API of the platform.
 
 mod bus_transcription;
+mod cleaner;
 mod settings;
 mod sweeping;
 mod tokens;

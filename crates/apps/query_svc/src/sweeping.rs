@@ -1,5 +1,6 @@
 //! Takes away, beside the API, what is to go: what is older than it may become, what nobody asked to
-//! keep, and the rest of deletions that broke off. Any number of replicas may do it at once.
+//! keep, uploads that broke off, and the rest of deletions that did. Any number of replicas may do it
+//! at once.
 
 use std::{
     error::Error,

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::archive::ArchiveError;
 use crate::recording::RecordingId;
 
-/// A list, beside the store of record, of recordings that are being deleted, and of those that
-/// nobody asked to keep.
+/// A list, beside the store of record, of recordings that are being deleted, of those that nobody
+/// asked to keep, and of those whose sender broke off and may come back.
 #[async_trait]
 pub trait Condemned: Send + Sync {
     /// Puts `id` on the list; again, to tell that somebody still looks after it.

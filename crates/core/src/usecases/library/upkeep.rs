@@ -140,8 +140,14 @@ impl Library {
         let mut finished = 0;
         let mut first_error = None;
         for id in condemned.condemned(untouched_for).await? {
-            match self.delete(id).await {
-                Ok(_)
+            let done = match condemned.is_condemned(id).await {
+                // Since the list was read it was wanted after all, or another has deleted it.
+                Ok(false) => continue,
+                Ok(true) => self.delete(id).await.map(drop),
+                Err(error) => Err(error.into()),
+            };
+            match done {
+                Ok(())
                 | Err(LibraryError::Archive(
                     ArchiveError::NotFound(_) | ArchiveError::Deleted(_),
                 )) => finished += 1,
