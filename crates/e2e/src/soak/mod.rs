@@ -158,8 +158,8 @@ impl Soak {
         });
         let all = ledger.all();
         let operator = runtime.block_on(connect(&platform, "operator"))?;
-        // The last acknowledgements are on their way.
-        std::thread::sleep(Duration::from_secs(5));
+        // The last acknowledgements are on their way, and what was asked again is answered again.
+        runtime.block_on(verdict::until_nothing_is_left(&operator))?;
         faults.extend(runtime.block_on(verdict::faults(&platform, &operator, &all))?);
         let mut ways = BTreeMap::new();
         for (_, way) in &all {

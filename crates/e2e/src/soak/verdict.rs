@@ -1,6 +1,9 @@
 //! Whether anything was lost, or is there twice.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use aws_sdk_s3::{
@@ -43,6 +46,35 @@ fn wanted(way: Way) -> Vec<(&'static str, usize)> {
     }
 }
 
+/// Streams in which nothing is left of what is done.
+const WORK: [&str; 2] = ["SPEAKR_COMMANDS", "SPEAKR_AUDIO"];
+
+/// The longest that what is asked again may take to be answered again: some pauses of a command that
+/// failed for now.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Waits until there is nothing left to do, for a while after that, and no longer than may be.
+///
+/// # Errors
+/// When the streams can't be read.
+pub async fn until_nothing_is_left(
+    operator: &Bus,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let began = Instant::now();
+    loop {
+        // What comes last, events, has no acknowledgement that could be looked at.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut left = 0;
+        for stream in WORK {
+            let stream = operator.jetstream().get_stream(stream).await?;
+            left += stream.cached_info().state.messages;
+        }
+        if left == 0 || began.elapsed() > ANSWERED_WITHIN {
+            return Ok(());
+        }
+    }
+}
+
 /// What the streams, the store and the index have of `recordings` that they shouldn't, or haven't that
 /// they should.
 ///
@@ -61,7 +93,7 @@ pub async fn faults(
             letter.subject, letter.correlation_id, letter.reason
         ));
     }
-    for stream in ["SPEAKR_COMMANDS", "SPEAKR_AUDIO"] {
+    for stream in WORK {
         let stream = operator.jetstream().get_stream(stream).await?;
         let state = &stream.cached_info().state;
         if state.messages > 0 {
