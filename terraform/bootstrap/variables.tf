@@ -21,6 +21,11 @@ variable "region" {
 variable "github_repository" {
   description = "The repository on GitHub that may publish, as OWNER/NAME."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9](-?[A-Za-z0-9]){0,38}/[A-Za-z0-9._-]{1,100}$", var.github_repository))
+    error_message = "Name one repository, as in owner/name."
+  }
 }
 
 variable "state_role_arns" {
@@ -37,4 +42,9 @@ variable "pull_account_ids" {
   description = "Numbers of other accounts that environments are in: they may pull images."
   type        = set(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for account in var.pull_account_ids : can(regex("^[0-9]{12}$", account))])
+    error_message = "An account has a number of twelve digits."
+  }
 }

@@ -39,6 +39,12 @@ mock_resource "aws_iam_role" {
   }
 }
 
+mock_resource "aws_vpc" {
+  defaults = {
+    id = "vpc-mock"
+  }
+}
+
 mock_resource "aws_internet_gateway" {
   defaults = {
     id = "igw-mock"

@@ -69,3 +69,14 @@ run "states_for_everybody_are_refused" {
 
   expect_failures = [var.account_id, var.state_role_arns]
 }
+
+run "any_repository_and_any_account_are_refused" {
+  command = plan
+
+  variables {
+    github_repository = "example/*"
+    pull_account_ids  = ["*"]
+  }
+
+  expect_failures = [var.github_repository, var.pull_account_ids]
+}

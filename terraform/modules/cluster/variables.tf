@@ -14,7 +14,7 @@ variable "kubernetes_version" {
   default     = "1.34"
 
   validation {
-    condition     = can(regex("^1\\.[0-9]{2}$", var.kubernetes_version)) && tonumber(split(".", var.kubernetes_version)[1]) >= 33
+    condition     = can(regex("^1\\.(3[3-9]|[4-9][0-9])$", var.kubernetes_version))
     error_message = "Kubernetes 1.33 or newer is needed, as in 1.34."
   }
 }
@@ -22,6 +22,11 @@ variable "kubernetes_version" {
 variable "vpc_id" {
   description = "The VPC, for the load balancer's security group."
   type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-z]+$", var.vpc_id))
+    error_message = "Give the id of a VPC, such as vpc-0123456789abcdef0."
+  }
 }
 
 variable "subnet_ids" {
@@ -41,7 +46,7 @@ variable "service_cidr" {
 
   validation {
     condition     = can(cidrhost(var.service_cidr, 0))
-    error_message = "This is no range of addresses, such as 172.20.0.0/16."
+    error_message = "Give a range of addresses, such as 172.20.0.0/16."
   }
 }
 
@@ -52,7 +57,7 @@ variable "namespace" {
 
   validation {
     condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.namespace))
-    error_message = "This is no name of a namespace."
+    error_message = "A namespace is named in small letters, digits and '-', such as speakr."
   }
 }
 
@@ -129,6 +134,11 @@ variable "workloads" {
 variable "volume_key_arn" {
   description = "The key of the storage class: volumes of the bus are encrypted with it."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.volume_key_arn))
+    error_message = "Give the ARN of one KMS key, without \"*\", and not of an alias: a role may use what it names."
+  }
 }
 
 variable "api_allowed_cidrs" {
@@ -146,6 +156,16 @@ variable "addon_versions" {
   description = "Versions of add-ons that are to stay as they are, by add-on; AWS's choice for the others."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.addon_versions), concat(keys(local.before_nodes), keys(local.after_nodes)))) == 0
+    error_message = "Name add-ons that addons.tf has, such as vpc-cni: a version of another would hold nothing."
+  }
+
+  validation {
+    condition     = alltrue([for version in values(var.addon_versions) : can(regex("^v[0-9]+\\.[0-9]+\\.[0-9]+-eksbuild\\.[0-9]+$", version))])
+    error_message = "A version of an add-on is named as v1.20.4-eksbuild.1 is."
+  }
 }
 
 variable "log_retention_days" {
@@ -168,4 +188,9 @@ variable "tags" {
   description = "Tags of machines and their disks, which the provider's default tags don't reach."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for name, value in var.tags : can(regex("^[A-Za-z0-9 +=._:/@-]{1,128}$", name)) && can(regex("^[A-Za-z0-9 +=._:/@-]{0,256}$", value)) && !startswith(lower(name), "aws:")])
+    error_message = "A tag's name (128 at most) and value (256 at most) are made of letters, digits, spaces and + - = . _ : / @, and the name doesn't begin with aws:."
+  }
 }

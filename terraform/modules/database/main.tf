@@ -70,7 +70,7 @@ resource "aws_db_parameter_group" "this" {
     apply_method = "pending-reboot"
   }
 
-  # Who came, who was refused, what was changed in the schema, what was slow …
+  # Who came, who was refused, what was slow …
   parameter {
     name  = "log_connections"
     value = "1"
@@ -79,11 +79,6 @@ resource "aws_db_parameter_group" "this" {
   parameter {
     name  = "log_disconnections"
     value = "1"
-  }
-
-  parameter {
-    name  = "log_statement"
-    value = "ddl"
   }
 
   parameter {
@@ -104,6 +99,18 @@ resource "aws_db_parameter_group" "this" {
 
   parameter {
     name  = "log_parameter_max_length_on_error"
+    value = "0"
+  }
+
+  # … nor passwords: deploy/postgres/roles.sql sets them by ALTER ROLE, which "ddl" would log as it was sent.
+  parameter {
+    name  = "log_statement"
+    value = "none"
+  }
+
+  # pg_stat_statements would keep the text of such a statement too, and Performance Insights shows it.
+  parameter {
+    name  = "pg_stat_statements.track_utility"
     value = "0"
   }
 }

@@ -57,16 +57,32 @@ variable "multi_az" {
 variable "vpc_id" {
   description = "The VPC."
   type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-z]+$", var.vpc_id))
+    error_message = "Give the id of a VPC, such as vpc-0123456789abcdef0."
+  }
 }
 
 variable "subnet_group" {
   description = "The group of subnets without a road to the internet."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9._-]{0,254}$", var.subnet_group)) && var.subnet_group != "default"
+    error_message = "Give the name of the network's own group of database subnets: AWS's \"default\" is of subnets that are open to the internet."
+  }
 }
 
 variable "node_security_group_id" {
   description = "Security group of the cluster's nodes: the only one that gets in."
   type        = string
+
+  validation {
+    # EKS makes the group, so its id's form is left to AWS; an ARN or nothing at all isn't one.
+    condition     = can(regex("^[a-z][a-z0-9_-]+$", var.node_security_group_id))
+    error_message = "Give the id of a security group, such as sg-0123456789abcdef0, not its ARN."
+  }
 }
 
 variable "backup_retention_days" {

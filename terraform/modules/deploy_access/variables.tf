@@ -53,6 +53,28 @@ variable "deploy" {
     condition     = var.deploy == null ? true : can(regex("^[a-z0-9-]{2,30}$", var.deploy.environment))
     error_message = "A GitHub environment is named in small letters here."
   }
+
+  validation {
+    condition     = var.deploy == null ? true : can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", var.deploy.cluster_name)) && can(regex("^arn:aws[a-z-]*:eks:[a-z0-9-]+:[0-9]{12}:cluster/[A-Za-z0-9_-]+$", var.deploy.cluster_arn))
+    error_message = "Name one cluster, and give its ARN, without \"*\"."
+  }
+
+  validation {
+    # The names become a pattern, so what means something in one isn't taken.
+    condition     = var.deploy == null ? true : (var.deploy.runner == null ? true : length(var.deploy.runner.workflow_names) > 0 && alltrue([for name in var.deploy.runner.workflow_names : can(regex("^[A-Za-z0-9][A-Za-z0-9 _-]*$", name))]))
+    error_message = "Name each workflow that deploys in full: a pattern would give others a machine inside the network."
+  }
+
+  validation {
+    condition     = var.deploy == null ? true : (var.deploy.runner == null ? true : can(regex("^arn:aws[a-z-]*:codeconnections:[a-z0-9-]+:[0-9]{12}:connection/[A-Za-z0-9-]+$", var.deploy.runner.connection_arn)) && can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.deploy.runner.log_key_arn)))
+    error_message = "Give the runner the ARN of a connection (codeconnections) and that of a KMS key, without \"*\"."
+  }
+
+  validation {
+    # EKS makes the group, so its id's form is left to AWS; an ARN or nothing at all isn't one.
+    condition     = var.deploy == null ? true : (var.deploy.runner == null ? true : can(regex("^vpc-[0-9a-z]+$", var.deploy.runner.vpc_id)) && length(var.deploy.runner.subnet_ids) > 0 && alltrue([for id in var.deploy.runner.subnet_ids : can(regex("^subnet-[0-9a-z]+$", id))]) && can(regex("^[a-z][a-z0-9_-]+$", var.deploy.runner.cluster_security_group_id)))
+    error_message = "Give the runner the ids of a VPC, of subnets in it and of the cluster's security group, such as vpc-0123456789abcdef0, not their ARNs."
+  }
 }
 
 variable "kubernetes_group" {

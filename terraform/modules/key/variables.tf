@@ -54,4 +54,9 @@ variable "region" {
   description = "Region of the key, where it isn't the provider's."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.region == null ? true : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "A region is named as eu-west-1 is."
+  }
 }

@@ -45,38 +45,73 @@ variable "hosted_credentials" {
     condition     = var.mode != "hosted" || length(setsubtract(keys(var.credential_secret_arns), keys(var.hosted_credentials))) == 0
     error_message = "A hosted bus needs the credentials of each user: nats-transcriber, nats-embedder, nats-query-svc, nats-cli and nats-operator."
   }
+
+  validation {
+    condition     = alltrue([for file in values(var.hosted_credentials) : length(trimspace(file)) > 0])
+    error_message = "Give what is in each credentials file: an empty one lets nobody in."
+  }
 }
 
 variable "hosted_credentials_version" {
   description = "Count up to have changed credentials of a hosted bus written."
   type        = number
   default     = 1
+
+  validation {
+    condition     = var.hosted_credentials_version >= 1 && floor(var.hosted_credentials_version) == var.hosted_credentials_version
+    error_message = "Count in whole numbers, from 1 up."
+  }
 }
 
 variable "credential_secret_arns" {
   description = "The vault's entries for users of the bus, by name."
   type        = map(string)
+
+  validation {
+    condition     = alltrue([for name, arn in var.credential_secret_arns : can(regex("^nats-[a-z-]+$", name)) && can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$", arn))])
+    error_message = "Give each entry by its name (nats-…) and its ARN, without \"*\"."
+  }
 }
 
 variable "cluster_name" {
   description = "The cluster that the bus stands in, for its alarm."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", var.cluster_name))
+    error_message = "A cluster's name is made of letters, digits, '-' and '_', and has 100 of them at most."
+  }
 }
 
 variable "namespace" {
   description = "The namespace that the bus stands in."
   type        = string
   default     = "speakr"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.namespace))
+    error_message = "A namespace is named in small letters, digits and '-', such as speakr."
+  }
 }
 
 variable "log_bucket" {
   description = "Bucket for the access log of the copies."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.log_bucket))
+    error_message = "Give the name of a bucket, such as speakr-dev-access-logs-123456789012, not its ARN."
+  }
 }
 
 variable "alarm_topic_arn" {
   description = "Where alarms go."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", var.alarm_topic_arn))
+    error_message = "Give the ARN of an SNS topic, such as arn:aws:sns:eu-central-1:123456789012:speakr-dev-alarms."
+  }
 }
 
 variable "backup_days" {

@@ -11,21 +11,41 @@ variable "name" {
 variable "environment" {
   description = "Value of the tag \"environment\", by which costs are told apart."
   type        = string
+
+  validation {
+    condition     = contains(["dev", "staging", "prod"], var.environment)
+    error_message = "The environments are dev, staging and prod: the budget of another would count nothing."
+  }
 }
 
 variable "cluster_name" {
   description = "The cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", var.cluster_name))
+    error_message = "A cluster's name is made of letters, digits, '-' and '_', and has 100 of them at most."
+  }
 }
 
 variable "database_identifier" {
   description = "The database instance."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z](-?[a-z0-9])*$", var.database_identifier)) && length(var.database_identifier) <= 63
+    error_message = "A database is named in small letters, digits and single '-', such as speakr-dev, and not by its ARN."
+  }
 }
 
 variable "database_storage_gb" {
   description = "Storage of the database, in GB: an alarm when a tenth of it is left."
   type        = number
+
+  validation {
+    condition     = var.database_storage_gb >= 20
+    error_message = "Give the storage that the database begins with, which is 20 GB or more."
+  }
 }
 
 variable "database_connections_alarm" {
@@ -41,16 +61,31 @@ variable "database_connections_alarm" {
 variable "bucket" {
   description = "The bucket of record."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "Give the name of a bucket, such as speakr-dev-recordings-123456789012, not its ARN."
+  }
 }
 
 variable "bucket_metric_filter" {
   description = "Name of the bucket's request metrics."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]{1,64}$", var.bucket_metric_filter))
+    error_message = "Request metrics are named in letters, digits, '.', '-' and '_', 64 of them at most."
+  }
 }
 
 variable "nat_gateway_ids" {
   description = "NAT gateways by zone."
   type        = map(string)
+
+  validation {
+    condition     = length(var.nat_gateway_ids) > 0 && alltrue([for id in values(var.nat_gateway_ids) : can(regex("^nat-[0-9a-z]+$", id))])
+    error_message = "Give the id of at least one NAT gateway, as in { eu-central-1a = \"nat-0123456789abcdef0\" }."
+  }
 }
 
 variable "alarm_emails" {
@@ -64,7 +99,7 @@ variable "alarm_emails" {
 
   validation {
     condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@ ]+@[^@ ]+\\.[a-z]{2,}$", address))])
-    error_message = "This is no address of mail."
+    error_message = "Give addresses of mail, such as alarms@example.org."
   }
 }
 

@@ -1,6 +1,11 @@
 variable "name" {
   description = "First part of the key's name, such as speakr-dev."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,30}$", var.name))
+    error_message = "The name is made of small letters, digits and '-', and has 3 to 31 of them."
+  }
 }
 
 variable "environment" {
@@ -34,12 +39,27 @@ variable "entries" {
 variable "reader_role_arns" {
   description = "Roles of the service accounts that `entries` names."
   type        = map(string)
+
+  validation {
+    condition     = alltrue([for arn in values(var.reader_role_arns) : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "Give each role by its ARN, without \"*\": who matches it reads the secret."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for entry in values(var.entries) : [for reader in entry.readers : contains(keys(var.reader_role_arns), reader)]]))
+    error_message = "Give the role of each service account that `entries` names."
+  }
 }
 
 variable "operator_role_arns" {
   description = "Roles of people who may read every secret, by a name of yours for each. Empty: nobody."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.operator_role_arns) : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "Give each role by its ARN, without \"*\": who matches it reads every secret."
+  }
 }
 
 variable "recovery_window_in_days" {

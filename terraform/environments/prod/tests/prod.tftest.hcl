@@ -44,3 +44,17 @@ run "its_numbers_are_those_of_prod" {
     error_message = "k8s/overlays/prod says something else of this environment."
   }
 }
+
+run "what_would_open_it_to_others_is_refused" {
+  command = plan
+
+  variables {
+    github_repository  = "example/*"
+    admin_role_arns    = { everybody = "arn:aws:iam::123456789012:role/*" }
+    operator_role_arns = { everybody = "*" }
+    alarm_emails       = []
+    hosted_nats_url    = "nats://bus.example.org:4222"
+  }
+
+  expect_failures = [var.github_repository, var.admin_role_arns, var.operator_role_arns, var.alarm_emails, var.hosted_nats_url]
+}

@@ -78,3 +78,15 @@ run "longer_than_what_was_promised_is_refused" {
 
   expect_failures = [var.retention_days, var.administrator_role_arns]
 }
+
+run "copies_that_everybody_may_delete_are_refused" {
+  command = plan
+
+  variables {
+    administrator_role_arns = { everybody = "arn:aws:iam::123456789012:role/*" }
+    bucket_arn              = "arn:aws:s3:::*"
+    alarm_topic_arn         = "alarms"
+  }
+
+  expect_failures = [var.administrator_role_arns, var.bucket_arn, var.alarm_topic_arn]
+}

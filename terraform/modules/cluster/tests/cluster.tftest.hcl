@@ -159,3 +159,15 @@ run "what_could_not_work_is_refused" {
 
   expect_failures = [var.kubernetes_version, var.admin_role_arns, var.workloads, var.node_groups]
 }
+
+run "every_key_and_versions_that_hold_nothing_are_refused" {
+  command = plan
+
+  variables {
+    volume_key_arn = "*"
+    addon_versions = { vpc_cni = "v1.20.4-eksbuild.1" }
+    tags           = { "aws:owner" = "nobody" }
+  }
+
+  expect_failures = [var.volume_key_arn, var.addon_versions, var.tags]
+}

@@ -42,6 +42,15 @@ run "only_the_nodes_reach_it_by_tls_and_nothing_is_lost" {
     error_message = "What people said would stand in the database's log."
   }
 
+  # roles.sql has them in its text.
+  assert {
+    condition = length(setsubtract(
+      ["log_statement=none", "pg_stat_statements.track_utility=0"],
+      [for parameter in aws_db_parameter_group.this.parameter : "${parameter.name}=${parameter.value}"],
+    )) == 0
+    error_message = "Passwords of the roles would stand in the log, or among the statistics of statements."
+  }
+
   assert {
     condition     = aws_db_instance.this.storage_encrypted && aws_db_instance.this.kms_key_id == module.key.arn && aws_db_instance.this.performance_insights_kms_key_id == module.key.arn
     error_message = "Storage or insights aren't encrypted with the database's key."
@@ -86,4 +95,16 @@ run "what_has_no_pgvector_or_no_room_is_refused" {
   }
 
   expect_failures = [var.engine_version, var.instance_class, var.max_storage_gb, var.backup_retention_days]
+}
+
+run "subnets_that_are_open_to_the_internet_and_what_is_no_id_are_refused" {
+  command = plan
+
+  variables {
+    vpc_id                 = "speakr-test"
+    subnet_group           = "default"
+    node_security_group_id = "arn:aws:ec2:eu-central-1:123456789012:security-group/sg-nodes"
+  }
+
+  expect_failures = [var.vpc_id, var.subnet_group, var.node_security_group_id]
 }

@@ -129,3 +129,39 @@ run "any_repository_and_masters_of_the_cluster_are_refused" {
 
   expect_failures = [var.github_repository, var.repository_arns, var.kubernetes_group]
 }
+
+run "a_runner_for_any_workflow_is_refused" {
+  command = plan
+
+  variables {
+    deploy = {
+      environment  = "prod"
+      cluster_name = "speakr-prod"
+      cluster_arn  = "arn:aws:eks:eu-central-1:123456789012:cluster/speakr-prod"
+      runner = {
+        connection_arn            = "arn:aws:codeconnections:eu-central-1:123456789012:connection/1"
+        vpc_id                    = "vpc-test"
+        subnet_ids                = ["subnet-a"]
+        cluster_security_group_id = "sg-nodes"
+        log_key_arn               = "arn:aws:kms:eu-central-1:123456789012:key/logs"
+        workflow_names            = [".*"]
+      }
+    }
+  }
+
+  expect_failures = [var.deploy]
+}
+
+run "a_role_for_any_cluster_is_refused" {
+  command = plan
+
+  variables {
+    deploy = {
+      environment  = "prod"
+      cluster_name = "speakr-prod"
+      cluster_arn  = "arn:aws:eks:eu-central-1:123456789012:cluster/*"
+    }
+  }
+
+  expect_failures = [var.deploy]
+}

@@ -56,3 +56,13 @@ run "a_service_without_a_condition_is_refused" {
 
   expect_failures = [var.services]
 }
+
+run "a_region_that_there_is_not_is_refused" {
+  command = plan
+
+  variables {
+    region = "Frankfurt"
+  }
+
+  expect_failures = [var.region]
+}

@@ -71,3 +71,28 @@ run "a_bus_in_plain_text_and_one_without_credentials_are_refused" {
 
   expect_failures = [var.hosted_url, var.hosted_credentials]
 }
+
+run "alarms_to_nobody_and_empty_credentials_are_refused" {
+  command = plan
+
+  variables {
+    mode                       = "hosted"
+    hosted_url                 = "tls://bus.example.org:4222"
+    hosted_credentials         = { nats-transcriber = "" }
+    hosted_credentials_version = 0
+    log_bucket                 = "arn:aws:s3:::logs"
+    alarm_topic_arn            = "alarms"
+  }
+
+  expect_failures = [var.hosted_credentials, var.hosted_credentials_version, var.log_bucket, var.alarm_topic_arn]
+}
+
+run "entries_of_the_vault_by_a_pattern_are_refused" {
+  command = plan
+
+  variables {
+    credential_secret_arns = { nats-transcriber = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:*" }
+  }
+
+  expect_failures = [var.credential_secret_arns]
+}

@@ -112,3 +112,16 @@ run "alarms_without_anybody_are_refused" {
 
   expect_failures = [var.alarm_emails, var.monthly_budget_usd]
 }
+
+run "alarms_that_would_look_at_nothing_are_refused" {
+  command = plan
+
+  variables {
+    environment         = "production"
+    database_identifier = "arn:aws:rds:eu-central-1:123456789012:db:speakr-test"
+    bucket              = "arn:aws:s3:::speakr-test-recordings"
+    nat_gateway_ids     = {}
+  }
+
+  expect_failures = [var.environment, var.database_identifier, var.bucket, var.nat_gateway_ids]
+}

@@ -191,3 +191,30 @@ run "a_hosted_bus_has_no_servers_to_keep_secrets_of" {
     error_message = "There are still secrets and a role of servers that aren't there."
   }
 }
+
+run "what_would_open_it_to_others_is_refused" {
+  command = plan
+
+  variables {
+    github_repository  = "example/*"
+    admin_role_arns    = { everybody = "arn:aws:iam::123456789012:role/*" }
+    operator_role_arns = { everybody = "*" }
+    cidr               = "8.8.0.0/16"
+    alarm_emails       = []
+  }
+
+  expect_failures = [var.github_repository, var.admin_role_arns, var.operator_role_arns, var.cidr, var.alarm_emails]
+}
+
+run "a_bus_in_plain_text_and_one_of_strangers_are_refused" {
+  command = plan
+
+  variables {
+    messaging               = "hosted"
+    hosted_nats_url         = "nats://bus.example.org:4222"
+    hosted_nats_credentials = { nats-somebody = "file" }
+    operator_role_arns      = { infrastructure = "arn:aws:iam::123456789012:role/infrastructure" }
+  }
+
+  expect_failures = [var.hosted_nats_url, var.hosted_nats_credentials]
+}

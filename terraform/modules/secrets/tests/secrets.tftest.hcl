@@ -50,3 +50,14 @@ run "a_secret_without_readers_and_one_without_return_are_refused" {
 
   expect_failures = [var.entries, var.recovery_window_in_days]
 }
+
+run "readers_by_a_pattern_and_readers_without_a_role_are_refused" {
+  command = plan
+
+  variables {
+    reader_role_arns   = { speakr-migrate = "arn:aws:iam::123456789012:role/migrate" }
+    operator_role_arns = { everybody = "arn:aws:iam::123456789012:role/*" }
+  }
+
+  expect_failures = [var.reader_role_arns, var.operator_role_arns]
+}
