@@ -45,6 +45,7 @@ typos_bin=$(scripts/tools.sh typos)
 actionlint_bin=$(scripts/tools.sh actionlint)
 zizmor_bin=$(scripts/tools.sh zizmor)
 nixparse_bin=$(scripts/tools.sh nixparse)
+psparse_bin=$(scripts/tools.sh psparse)
 deadnix_bin=$(scripts/tools.sh deadnix)
 
 check "rustfmt" cargo fmt --all --check
@@ -68,6 +69,8 @@ fi
 check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.sh scripts/*/*.sh nix/*.sh .ci/run \
     .github/scripts/*.sh scripts/release/stand-ins/*
 check "pipes that are read to their end" whole_pipes
+# Whether it parses, and no more: there is no PowerShell here that could run it.
+check "PowerShell" "$psparse_bin/python" scripts/release/parse_powershell.py scripts/install.ps1
 check "workflows" "$actionlint_bin/actionlint" -shellcheck "$shellcheck_bin/shellcheck" -pyflakes ""
 # What could be made of them by somebody who means ill; without asking GitHub.
 check "safety of workflows" "$zizmor_bin/zizmor" --offline --no-progress --quiet --persona pedantic .github

