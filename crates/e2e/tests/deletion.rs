@@ -9,6 +9,8 @@
     reason = "test code"
 )]
 
+#[path = "common/bus.rs"]
+mod bus;
 #[path = "common/files.rs"]
 mod files;
 #[path = "common/store.rs"]
@@ -20,13 +22,16 @@ use files::files_with;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use speakr_contract::{Message, events::TranscriptionSucceeded};
 use speakr_core::{CorrelationId, RecordingId};
 use speakr_e2e::{
     clip,
     platform::{Platform, Role},
     program::PATIENCE,
 };
+use speakr_nats::Request;
 use speakr_testkit::s3::S3;
+use uuid::Uuid;
 
 /// Said in the recording, labelled and told of it: each in no other.
 const WORDS: [&str; 3] = ["fellow", "quarterly-zebra", "walrus-in-metadata"];
@@ -331,6 +336,42 @@ async fn what_came_into_the_store_after_its_deletion_is_found_and_taken_away() {
     assert!(!places_with(&platform, &id).await.is_empty());
     platform.restart(Role::QuerySvc, &[]);
     until_gone(&platform, &id).await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_told_after_its_deletion_stays_in_no_stream() {
+    let platform = Platform::start();
+    let id = keep(&platform).await;
+    let deleted = platform
+        .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(deleted.status(), 204);
+    // As a transcriber tells it that was cut off from the bus meanwhile.
+    let transcriber = bus::connect(&platform, "transcriber").await;
+    let event = TranscriptionSucceeded {
+        event_id: Uuid::new_v4(),
+        recording_id: id.parse().unwrap(),
+        transcribed_text: format!("My {} Americans", WORDS[0]),
+        tags: vec![WORDS[1].to_owned()],
+        metadata: serde_json::Map::new(),
+        language: None,
+        duration_ms: None,
+        segments: None,
+        transcript_path: None,
+        model: None,
+        created_at: None,
+    };
+    let (request, name) = (Request::new(Uuid::new_v4()), event.event_id.to_string());
+    transcriber.publish(&event, &request, &name).await.unwrap();
+    until_gone(&platform, &id).await;
+    let operator = bus::connect(&platform, "operator").await;
+    let events = bus::count_events(&operator, event.recording_id).await;
+    assert!(
+        !events.contains_key(TranscriptionSucceeded::SUBJECT),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]

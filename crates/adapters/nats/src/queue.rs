@@ -9,11 +9,12 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{
     HeaderMap,
     jetstream::{
-        self, AckKind,
+        self, AckKind, ErrorCode,
         consumer::{AckPolicy, Consumer, pull},
         context::ConsumerInfoErrorKind,
         kv,
         message::Acker,
+        stream::{DeleteMessageError, DeleteMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -245,6 +246,12 @@ async fn make_consumer(
     .await
 }
 
+/// Whether a message can't be deleted because it isn't there any more.
+fn is_gone(error: &DeleteMessageError) -> bool {
+    matches!(error.kind(), DeleteMessageErrorKind::JetStream(e)
+        if [ErrorCode::STREAM_MESSAGE_DELETE_FAILED, ErrorCode::NO_MESSAGE_FOUND].contains(&e.error_code()))
+}
+
 /// One message to work on. It comes again when it is dropped without an answer.
 pub struct Delivery {
     bus: Bus,
@@ -314,6 +321,24 @@ impl Delivery {
         self.settle(AckKind::Ack).await?;
         self.forget_attempts().await;
         Ok(())
+    }
+
+    /// What it tells of was deleted: it goes, and its stream doesn't keep it for others either. One that
+    /// can't be taken out of the stream (by who may not, say) stays there, which is told.
+    ///
+    /// # Errors
+    /// [`BusError::Server`]; it may come again then.
+    pub async fn erase(self) -> Result<(), BusError> {
+        let stream = streams::known_stream(&self.bus, self.config.stream).await?;
+        match stream.delete_message(self.sequence).await {
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => tracing::warn!(
+                stream = self.config.stream, sequence = self.sequence, %error,
+                "a message of what was deleted stays in its stream"
+            ),
+        }
+        self.done().await
     }
 
     /// It failed for now: it comes again after `delay`, and this attempt counts.

@@ -184,6 +184,9 @@ async fn each_user_can_do_its_work() {
         .publish(&embedded, &sent, "embedded")
         .await
         .unwrap();
+    // What tells of a recording that was deleted meanwhile it takes out of the stream.
+    let stream = embedder.jetstream().get_stream(streams::EVENTS).await;
+    assert!(stream.unwrap().delete_message(2).await.unwrap());
 
     // query_svc sends commands too, and takes messages out of the streams.
     let query = shipped.bus("query_svc").await;

@@ -42,6 +42,8 @@ pub(crate) struct Worker {
 /// What became of one event.
 enum Outcome {
     Done,
+    /// It bears the text of what was deleted.
+    OfDeleted,
     /// It can't be read: nobody can work on it.
     Refused(String),
     /// It may go better later.
@@ -127,6 +129,7 @@ impl Worker {
             let answered = match outcome {
                 None => delivery.hand_back().await,
                 Some(Outcome::Done) => delivery.done().await,
+                Some(Outcome::OfDeleted) => delivery.erase().await,
                 Some(Outcome::Refused(reason)) => self.put_aside(delivery, &reason).await,
                 Some(Outcome::Failed { error, outage }) => {
                     tracing::warn!(
@@ -179,7 +182,12 @@ impl Worker {
             Ok(Refreshed::Findable { passages }) => passages,
             Ok(refreshed) => {
                 tracing::info!(?refreshed, "nothing to make findable any more");
-                return Outcome::Done;
+                // A deletion takes texts out of the stream. This one came after it.
+                return match self.library.archive().is_deleted(recording).await {
+                    Ok(true) => Outcome::OfDeleted,
+                    Ok(false) => Outcome::Done,
+                    Err(error) => self.failed(error.into()).await,
+                };
             }
             Err(error) => return self.failed(error).await,
         };

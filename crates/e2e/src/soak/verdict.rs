@@ -10,7 +10,9 @@ use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
 };
+use futures::StreamExt;
 use serde_json::Value;
+use speakr_contract::headers;
 use speakr_nats::{Bus, dead_letters};
 use speakr_testkit::{
     platform::{DATABASE, Platform},
@@ -48,6 +50,9 @@ fn wanted(way: Way) -> Vec<(&'static str, usize)> {
 
 /// Streams in which nothing is left of what is done.
 const WORK: [&str; 2] = ["SPEAKR_COMMANDS", "SPEAKR_AUDIO"];
+
+/// Most messages of a stream that are told one by one.
+const MOST_TOLD: usize = 20;
 
 /// The longest that what is asked again may take to be answered again: some pauses of a command that
 /// failed for now.
@@ -94,15 +99,7 @@ pub async fn faults(
         ));
     }
     for stream in WORK {
-        let stream = operator.jetstream().get_stream(stream).await?;
-        let state = &stream.cached_info().state;
-        if state.messages > 0 {
-            faults.push(format!(
-                "{} messages are left in {}",
-                state.messages,
-                stream.cached_info().config.name
-            ));
-        }
+        faults.extend(left_in(operator, stream).await?);
     }
     let events = count_events(operator).await?;
     for (id, way) in recordings {
@@ -125,6 +122,50 @@ pub async fn faults(
         }
     }
     Ok(faults)
+}
+
+/// The messages that are left in a stream in which nothing should be, and what its consumers say of
+/// themselves.
+async fn left_in(
+    operator: &Bus,
+    name: &'static str,
+) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut stream = operator.jetstream().get_stream(name).await?;
+    let state = stream.info().await?.state.clone();
+    if state.messages == 0 {
+        return Ok(Vec::new());
+    }
+    let mut left = vec![format!("{} messages are left in {name}", state.messages)];
+    for sequence in state.first_sequence..=state.last_sequence {
+        let message = match stream.get_raw_message(sequence).await {
+            Ok(message) => message,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let request = message.headers.get(headers::CORRELATION_ID);
+        left.push(format!(
+            "{name}: {sequence} of {}, {}, of request {}",
+            message.time,
+            message.subject,
+            request.map_or("", |id| id.as_str()),
+        ));
+        if left.len() > MOST_TOLD {
+            break;
+        }
+    }
+    let mut consumers = stream.consumers();
+    while let Some(consumer) = consumers.next().await {
+        let info = consumer?;
+        left.push(format!(
+            "{name}: {} has acknowledged to {}, was given {}, has {} at work and {} to come",
+            info.name,
+            info.ack_floor.stream_sequence,
+            info.delivered.stream_sequence,
+            info.num_ack_pending,
+            info.num_pending,
+        ));
+    }
+    Ok(left)
 }
 
 /// All objects, old versions too, of a recording.
