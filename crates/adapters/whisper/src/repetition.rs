@@ -16,6 +16,13 @@ const LOOP_TIMES: usize = 5;
 /// So many segments in half a minute, and above [`LIMIT`], are a loop even where no two are equal.
 const MANY_SEGMENTS: usize = 12;
 
+/// More than this nobody says for seconds.
+const MOST_WORDS_PER_SECOND: f64 = 5.0;
+/// The same in scripts that have a character for a syllable or two, and no spaces.
+const MOST_CHARACTERS_PER_SECOND: f64 = 12.0;
+/// Letters of a word, on average, beyond which a text has no spaces between its words.
+const LONGEST_WORD: usize = 12;
+
 /// Whether the text of `segments` is that of a decoder that is lost.
 fn is_loop(segments: &[Segment]) -> bool {
     compression_ratio(&join_texts(segments)) > LIMIT
@@ -52,7 +59,7 @@ fn of_two(first: Decoded, again: Decoded) -> Decoded {
 
 /// Takes out of `segments` what makes their text a loop.
 fn break_loops(segments: &mut Vec<Segment>) {
-    segments.retain(|s| compression_ratio(&s.text) <= LIMIT);
+    segments.retain(|s| compression_ratio(&s.text) <= LIMIT || may_be_said(s));
     // A loop that is spread over many segments: each is harmless by itself.
     for period in 1..=segments.len() / 2 {
         if !is_loop(segments) {
@@ -64,6 +71,38 @@ fn break_loops(segments: &mut Vec<Segment>) {
     while segments.len() >= MANY_SEGMENTS && is_loop(segments) {
         segments.pop();
     }
+}
+
+/// Whether somebody may have said a segment that is above [`LIMIT`]: who begins a sentence anew a few times
+/// is above it too, and must not lose all of it. A loop says the same over and over, or more than there is
+/// time for.
+fn may_be_said(segment: &Segment) -> bool {
+    let words: Vec<String> = segment
+        .text
+        .split_whitespace()
+        .map(letters)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let seconds = segment.end_ms.saturating_sub(segment.start_ms) as f64 / 1_000.0;
+    let letters: usize = words.iter().map(|word| word.chars().count()).sum();
+    if letters > words.len() * LONGEST_WORD {
+        // A script without spaces between words.
+        let characters: Vec<String> = words.concat().chars().map(String::from).collect();
+        return letters as f64 <= seconds * MOST_CHARACTERS_PER_SECOND
+            && !is_said_over_and_over(&characters);
+    }
+    words.len() as f64 <= seconds * MOST_WORDS_PER_SECOND && !is_said_over_and_over(&words)
+}
+
+/// Whether a group of `words` stands [`LOOP_TIMES`] times in a row.
+fn is_said_over_and_over(words: &[String]) -> bool {
+    (1..=words.len() / LOOP_TIMES).any(|period| {
+        let mut equal = 0;
+        words[period..].iter().zip(words).any(|(word, before)| {
+            equal = if word == before { equal + 1 } else { 0 };
+            equal >= period * (LOOP_TIMES - 1)
+        })
+    })
 }
 
 /// Leaves one of each run of equal groups of `period` segments. It takes the time of all of them:
@@ -87,14 +126,14 @@ fn collapse(segments: &mut Vec<Segment>, period: usize) {
 }
 
 fn same_words(a: &Segment, b: &Segment) -> bool {
-    let letters = |s: &Segment| {
-        s.text
-            .chars()
-            .filter(|c| c.is_alphanumeric())
-            .flat_map(char::to_lowercase)
-            .collect::<String>()
-    };
-    letters(a) == letters(b)
+    letters(&a.text) == letters(&b.text)
+}
+
+fn letters(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// How much smaller zlib makes `text`, as Whisper defines it: length of the UTF-8 text by length
@@ -235,6 +274,42 @@ mod tests {
         let said = [SPEECH, long.as_str()];
         let kept = of_two(reading(&said), reading(&said));
         assert_eq!(texts(&kept), [SPEECH]);
+    }
+
+    #[test]
+    fn who_begins_a_sentence_anew_a_few_times_keeps_all_of_it() {
+        // What tiny.en heard, twice alike, of jfk.wav that was begun four times within 24 seconds.
+        let text = "And so my fellow Americans ask not what your country can do for you ask what you and \
+                    so my fellow Americans and so and so my fellow Americans ask not what your country \
+                    can do for you ask what you can do for your country.";
+        let said = Decoded {
+            segments: vec![segment(0, 24_000, text)],
+            ..Decoded::default()
+        };
+        assert!(is_loop(&said.segments), "by its ratio alone it is one");
+        assert_eq!(of_two(said.clone(), said.clone()), said);
+        let in_no_time = Decoded {
+            segments: vec![segment(0, 5_000, text)],
+            ..Decoded::default()
+        };
+        assert!(of_two(in_no_time.clone(), in_no_time).segments.is_empty());
+    }
+
+    #[test]
+    fn a_loop_that_has_the_time_to_be_said_is_one_all_the_same() {
+        for looped in [
+            LOOP,
+            "No.",
+            "Well, I'm going to be there, I'm going, and I'll see you.",
+        ] {
+            let lost = segment(0, 300_000, &[looped; 20].join(" "));
+            assert!(!may_be_said(&lost), "{looped}");
+            assert!(may_be_said(&segment(0, 300_000, &[looped; 4].join(" "))));
+        }
+        let without_spaces = "ご視聴ありがとうございました";
+        let lost = segment(0, 300_000, &without_spaces.repeat(20));
+        assert!(!may_be_said(&lost));
+        assert!(may_be_said(&segment(0, 300_000, &without_spaces.repeat(4))));
     }
 
     #[test]
