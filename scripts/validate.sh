@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Validates a platform (docs/validation.md): the one of "make up" by .speakr/up.env, unless SPEAKR_API_URL
-# names another.
+# Validates a platform (docs/validation.md): the one of "make up" by .speakr/up.env (in SPEAKR_UP_FOLDER, as for
+# scripts/up.sh), unless SPEAKR_API_URL names another.
 #
 #   scripts/validate.sh [OPTIONS OF speakr-validate]
 
@@ -13,11 +13,12 @@ step "Building speakr-validate"
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
 cargo build $LOCKED --workspace --bins
 if [ -z "${SPEAKR_API_URL:-}" ]; then
-    [ -r .speakr/up.env ] || die "no platform is known: 'make up' starts one here, or SPEAKR_API_URL names one."
+    known=${SPEAKR_UP_FOLDER:-$ROOT}/.speakr/up.env
+    [ -r "$known" ] || die "no platform is known: 'make up' starts one here, or SPEAKR_API_URL names one."
     # shellcheck source=/dev/null
-    . .speakr/up.env
+    . "$known"
     # What holds the secrets of this platform, and what makes its tokens.
-    set -- --secret-file .speakr/up.env --token-command "$TARGET_DIR/debug/speakr-query-svc token" "$@"
+    set -- --secret-file "$known" --token-command "$TARGET_DIR/debug/speakr-query-svc token" "$@"
 fi
 step "Validating $SPEAKR_API_URL"
 exec "$TARGET_DIR/debug/speakr-validate" --source "$ROOT" "$@"
