@@ -9,12 +9,11 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{
     HeaderMap,
     jetstream::{
-        self, AckKind, ErrorCode,
+        self, AckKind,
         consumer::{AckPolicy, Consumer, pull},
         context::ConsumerInfoErrorKind,
         kv,
         message::Acker,
-        stream::{DeleteMessageError, DeleteMessageErrorKind},
     },
 };
 use bytes::Bytes;
@@ -246,12 +245,6 @@ async fn make_consumer(
     .await
 }
 
-/// Whether a message can't be deleted because it isn't there any more.
-fn is_gone(error: &DeleteMessageError) -> bool {
-    matches!(error.kind(), DeleteMessageErrorKind::JetStream(e)
-        if [ErrorCode::STREAM_MESSAGE_DELETE_FAILED, ErrorCode::NO_MESSAGE_FOUND].contains(&e.error_code()))
-}
-
 /// One message to work on. It comes again when it is dropped without an answer.
 pub struct Delivery {
     bus: Bus,
@@ -330,13 +323,11 @@ impl Delivery {
     /// [`BusError::Server`]; it may come again then.
     pub async fn erase(self) -> Result<(), BusError> {
         let stream = streams::known_stream(&self.bus, self.config.stream).await?;
-        match stream.delete_message(self.sequence).await {
-            Ok(_) => {}
-            Err(error) if is_gone(&error) => {}
-            Err(error) => tracing::warn!(
+        if let Err(error) = stream.delete_message(self.sequence).await {
+            tracing::warn!(
                 stream = self.config.stream, sequence = self.sequence, %error,
-                "a message of what was deleted stays in its stream"
-            ),
+                "can't take a message of what was deleted out of its stream; it stays, unless another did"
+            );
         }
         self.done().await
     }

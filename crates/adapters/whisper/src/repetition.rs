@@ -85,13 +85,14 @@ fn may_be_said(segment: &Segment) -> bool {
         .collect();
     let seconds = segment.end_ms.saturating_sub(segment.start_ms) as f64 / 1_000.0;
     let letters: usize = words.iter().map(|word| word.chars().count()).sum();
-    if letters > words.len() * LONGEST_WORD {
+    let (said, most_per_second) = if letters > words.len() * LONGEST_WORD {
         // A script without spaces between words.
-        let characters: Vec<String> = words.concat().chars().map(String::from).collect();
-        return letters as f64 <= seconds * MOST_CHARACTERS_PER_SECOND
-            && !is_said_over_and_over(&characters);
-    }
-    words.len() as f64 <= seconds * MOST_WORDS_PER_SECOND && !is_said_over_and_over(&words)
+        let characters = words.concat().chars().map(String::from).collect();
+        (characters, MOST_CHARACTERS_PER_SECOND)
+    } else {
+        (words, MOST_WORDS_PER_SECOND)
+    };
+    said.len() as f64 <= seconds * most_per_second && !is_said_over_and_over(&said)
 }
 
 /// Whether a group of `words` stands [`LOOP_TIMES`] times in a row.

@@ -130,8 +130,8 @@ async fn left_in(
     operator: &Bus,
     name: &'static str,
 ) -> Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut stream = operator.jetstream().get_stream(name).await?;
-    let state = stream.info().await?.state.clone();
+    let stream = operator.jetstream().get_stream(name).await?;
+    let state = &stream.cached_info().state;
     if state.messages == 0 {
         return Ok(Vec::new());
     }
