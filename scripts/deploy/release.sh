@@ -100,7 +100,9 @@ stuck_pods() {
     esac
 }
 
-# Waits until what $1 names of kinds $2 ("Deployment|StatefulSet") is rolled out, all at the same time.
+# Waits until what $1 names of kinds $2 ("Deployment|StatefulSet") is rolled out, all at the same time, and
+# each with as many as its autoscaler wants at least: it says so some seconds after a first release, which
+# is not in place while half of it is missing.
 wait_for_rollouts() {
     local names end=$((SECONDS + ROLLOUT_TIMEOUT)) state
     names=$(objects "$1" | awk -F'\t' -v kinds="|$2|" 'index(kinds, "|" $1 "|") { print $1 "/" $2 }' | jq -R . | jq -sc .)
@@ -108,9 +110,13 @@ wait_for_rollouts() {
     STUCK_SINCE=
     while :; do
         # What isn't there yet, a line each.
-        state=$(k get deployments,statefulsets -o json | jq -r --argjson names "$names" '
-            [.items[] | select("\(.kind)/\(.metadata.name)" as $it | $names | index($it))
-             | {name: "\(.kind)/\(.metadata.name)", want: (.spec.replicas // 1), status, kind,
+        state=$(k get deployments,statefulsets,horizontalpodautoscalers -o json | jq -r --argjson names "$names" '
+            ([.items[] | select(.kind == "HorizontalPodAutoscaler")
+              | {key: "\(.spec.scaleTargetRef.kind)/\(.spec.scaleTargetRef.name)", value: (.spec.minReplicas // 1)}]
+             | from_entries) as $least
+            | [.items[] | select("\(.kind)/\(.metadata.name)" as $it | $names | index($it))
+             | "\(.kind)/\(.metadata.name)" as $name
+             | {name: $name, want: ([.spec.replicas // 1, $least[$name] // 0] | max), status, kind,
                 seen: (.status.observedGeneration == .metadata.generation)}
              | .late = (.seen and ([.status.conditions[]? | select(.reason == "ProgressDeadlineExceeded")] != []))
              | .done = (.seen and (.status.updatedReplicas // 0) == .want

@@ -265,8 +265,12 @@ if [ -n "$long" ]; then
     within 30 "… all of it available" all_available
 fi
 ends_with 0 "deploy puts it in place" deploy --images "$work/images-1.env" --report "$work/report"
-# The autoscalers know their least numbers a moment later.
-within 30 "all of it is available" all_available
+check "all of it is available" all_available
+check "… each with as many as its autoscaler wants at least" sh -c "kubectl -n speakr get deployments,horizontalpodautoscalers -o json | jq -e '
+    .items as \$all | [\$all[] | select(.kind == \"HorizontalPodAutoscaler\") | . as \$scaler | \$all[]
+        | select(.kind == \"Deployment\" and .metadata.name == \$scaler.spec.scaleTargetRef.name)
+        | (.status.availableReplicas // 0) >= \$scaler.spec.minReplicas]
+    | length == 3 and all'"
 # What pods have now; those of what was there before stay, for its pods.
 settings_now() { k get deployment speakr-query-svc -o json | jq -r '.spec.template.spec.containers[0].envFrom[].configMapRef.name' | grep speakr-common; }
 equal "objects of the release that bear its label, by which they are found again" "$(grep -c '^kind: ' "$work/staging.yaml")" \
