@@ -196,6 +196,33 @@ impl Queue {
         ))
     }
 
+    /// Takes out of the stream what was answered and lies there all the same, and gives how much that was.
+    /// A nats-server that is killed can have stored the answer and not that the message went; alone, it
+    /// doesn't look for such when it starts again (2.15: `checkInterestState` runs before the consumers are
+    /// there), and they would be handed out to nobody and lie there for ever. What is below the floor of
+    /// answers is answered for certain; so nothing goes that waits or is worked on.
+    ///
+    /// # Errors
+    /// [`BusError::Server`].
+    pub async fn clear_answered(&self) -> Result<u64, BusError> {
+        let failed = || format!("{}/{}", self.config.stream, self.config.durable);
+        let info = self.consumer.get_info().await;
+        let info = info.map_err(BusError::server("read the consumer", failed()))?;
+        let stream = streams::stream(&self.bus, self.config.stream).await?;
+        let floor = info.ack_floor.stream_sequence;
+        // Of a stream that has lost its end the consumer says nothing that holds for what comes next.
+        if floor == 0 || floor > stream.cached_info().state.last_sequence {
+            return Ok(0);
+        }
+        let purged = stream
+            .purge()
+            .filter(self.config.filter.clone())
+            .sequence(floor + 1)
+            .await
+            .map_err(BusError::server("clear what is answered of", failed()))?;
+        Ok(purged.purged)
+    }
+
     fn delivery(&self, message: jetstream::Message) -> Result<Delivery, BusError> {
         let info = message
             .info()

@@ -135,6 +135,7 @@ async fn each_user_can_do_its_work() {
     audio::purge(&transcriber, id).await.unwrap();
     assert!(!audio::exists(&transcriber, id).await.unwrap());
     delivery.bury("a test").await.unwrap();
+    assert_eq!(queue.clear_answered().await.unwrap(), 0);
     let mut controls = Controls::listen(&transcriber, id).await.unwrap();
     let (told, heard) = tokio::join!(
         control::relay(&transcriber, id, &Control::Cancel),
@@ -226,7 +227,7 @@ async fn what_a_user_has_no_need_of_is_refused() {
                 "speakr.audio.x",
                 "speakr.event.embedding.succeeded",
                 "$JS.API.STREAM.DELETE.SPEAKR_COMMANDS",
-                "$JS.API.STREAM.PURGE.SPEAKR_COMMANDS",
+                "$JS.API.STREAM.PURGE.SPEAKR_EVENTS",
                 "$JS.API.STREAM.CREATE.OTHER",
                 "$KV.SPEAKR_ATTEMPTS.SPEAKR_EVENTS.embedder.1",
                 "_INBOX_cli.x",

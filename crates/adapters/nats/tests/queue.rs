@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use speakr_contract::{commands::RecordingStart, decode};
 use speakr_nats::{
@@ -39,6 +39,73 @@ async fn a_command_comes_with_its_request_and_goes_when_done() {
     delivery.done().await.unwrap();
     assert_eq!(queue.depth().await.unwrap(), (0, 0));
     assert!(take(&queue, NOW).await.is_none());
+}
+
+/// A server that is killed may have stored that a command was answered, and not that it went: here its files are those
+/// of a moment before.
+#[tokio::test]
+async fn a_command_that_was_answered_and_stayed_in_its_stream_is_taken_out_and_no_other() {
+    let (mut nats, bus) = platform().await;
+    let queue = Queue::open(&bus, commands(LONG, 3)).await.unwrap();
+    send_start(&bus).await;
+    send_start(&bus).await;
+    nats.end();
+    let messages = nats
+        .store()
+        .join("jetstream/$G/streams/SPEAKR_COMMANDS/msgs");
+    let before = tempfile::tempdir().unwrap();
+    replace_files(before.path(), &messages);
+
+    nats.start_again().unwrap();
+    connected(&bus).await;
+    for _ in 0..2 {
+        work(&queue).await.done().await.unwrap();
+    }
+    assert_eq!(commands_stored(&bus).await, 0);
+    nats.end();
+    replace_files(&messages, before.path());
+    nats.start_again().unwrap();
+    connected(&bus).await;
+    assert_eq!(commands_stored(&bus).await, 2);
+    assert_eq!(queue.depth().await.unwrap(), (0, 0));
+    let waits = send_start(&bus).await;
+    let worked_on = send_start(&bus).await;
+    assert_eq!(commands_stored(&bus).await, 4);
+
+    assert_eq!(queue.clear_answered().await.unwrap(), 2);
+    assert_eq!(commands_stored(&bus).await, 2);
+    let first = work(&queue).await;
+    assert_eq!(first.request, waits);
+    let second = work(&queue).await;
+    assert_eq!(second.request, worked_on);
+    second.done().await.unwrap();
+    assert_eq!(queue.clear_answered().await.unwrap(), 0);
+    first.done().await.unwrap();
+    assert_eq!(commands_stored(&bus).await, 0);
+}
+
+/// Makes folder `to` hold the files of `from`, and no others.
+fn replace_files(to: &Path, from: &Path) {
+    fs::remove_dir_all(to).unwrap();
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+async fn connected(bus: &Bus) {
+    while !bus.is_connected() || streams::levels(bus).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn commands_stored(bus: &Bus) -> u64 {
+    let levels = streams::levels(bus).await.unwrap();
+    let commands = levels
+        .iter()
+        .find(|level| level.stream == streams::COMMANDS);
+    commands.unwrap().messages
 }
 
 #[tokio::test]

@@ -113,11 +113,14 @@ pub(crate) fn held(recordings: usize) {
     gauge!("speakr_recordings_held").set(recordings as f64);
 }
 
-/// Reads how much there is to do.
+/// Reads how much there is to do. Gives how many commands lie in their stream that no queue knows of; some may
+/// have come or gone while it was read.
 #[allow(clippy::cast_precision_loss, reason = "a gauge needs no more")]
-pub(crate) async fn read_depths(bus: &Bus, queues: &[Queue]) -> Result<(), BusError> {
+pub(crate) async fn read_depths(bus: &Bus, queues: &[Queue]) -> Result<u64, BusError> {
+    let (mut known, mut stored) = (0, 0);
     for queue in queues {
         let (waiting, working) = queue.depth().await?;
+        known += waiting + working;
         let name = queue.name();
         gauge!("speakr_queue_waiting", "queue" => name).set(waiting as f64);
         gauge!("speakr_queue_working", "queue" => name).set(working as f64);
@@ -126,6 +129,9 @@ pub(crate) async fn read_depths(bus: &Bus, queues: &[Queue]) -> Result<(), BusEr
         gauge!("speakr_stream_bytes", "stream" => level.stream).set(level.bytes as f64);
         gauge!("speakr_stream_max_bytes", "stream" => level.stream).set(level.max_bytes as f64);
         gauge!("speakr_stream_messages", "stream" => level.stream).set(level.messages as f64);
+        if level.stream == streams::COMMANDS {
+            stored = level.messages;
+        }
         if level.refuses && level.is_alarming() {
             tracing::warn!(
                 stream = level.stream,
@@ -135,5 +141,5 @@ pub(crate) async fn read_depths(bus: &Bus, queues: &[Queue]) -> Result<(), BusEr
             );
         }
     }
-    Ok(())
+    Ok(stored.saturating_sub(known))
 }

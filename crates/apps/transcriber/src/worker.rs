@@ -199,11 +199,18 @@ impl Worker {
 
     /// Measures how much there is to do, and sees to it that there are queues.
     async fn watch(self: Arc<Self>, queues: Vec<Queue>) {
+        let mut was_unknown = false;
         while !self.stop.is_cancelled() {
             let read = measures::read_depths(&self.bus, &queues).await;
             if let Err(error) = &read {
                 tracing::debug!(error = chain(error), "can't read how much there is to do");
             }
+            // Twice in a row, so it isn't what came while it was read.
+            let unknown = read.as_ref().is_ok_and(|unknown| *unknown > 0);
+            if unknown && was_unknown {
+                self.clear_answered(&queues).await;
+            }
+            was_unknown = unknown;
             let in_trouble = self.in_trouble.swap(false, Ordering::Relaxed);
             // One that no queue is in is missed only by whoever needs it.
             let gone = || async { streams::is_any_gone(&self.bus).await.unwrap_or(true) };
@@ -211,6 +218,24 @@ impl Worker {
                 self.mend(&queues).await;
             }
             self.pause(MEASURE_EVERY).await;
+        }
+    }
+
+    /// Takes out commands that were answered and lie there since their server was killed.
+    async fn clear_answered(&self, queues: &[Queue]) {
+        for queue in queues {
+            match queue.clear_answered().await {
+                Ok(0) => {}
+                Ok(commands) => tracing::info!(
+                    queue = queue.name(),
+                    commands,
+                    "commands that were answered had stayed in their stream, and are taken out"
+                ),
+                Err(error) => tracing::warn!(
+                    error = chain(&error),
+                    "commands that were answered stay in their stream"
+                ),
+            }
         }
     }
 
