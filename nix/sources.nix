@@ -9,6 +9,7 @@ let
   compiled = fileset.unions [
     (fileset.difference (craneLib.fileset.commonCargoSources root) ../fuzz)
     (fileset.fileFilter (file: file.hasExt "sql") ../crates)
+    ../deploy/postgres/roles.sql
     ../assets/models
     # speakr-validate has these inside: what it says, what it compares with, what it expects.
     ../assets/speech/jfk.wav

@@ -72,7 +72,7 @@ k create secret tls speakr-tls --cert=api.crt --key=api.key >/dev/null
 secret speakr-transcriber --from-file=nats-password=nats-transcriber --from-file=nats-ca.pem=ca.pem \
     --from-file=s3-secret-access-key=s3-secret
 secret speakr-embedder --from-file=nats-password=nats-embedder --from-file=nats-ca.pem=ca.pem \
-    --from-file=s3-secret-access-key=s3-secret --from-file=database-url=owner-url
+    --from-file=s3-secret-access-key=s3-secret --from-file=database-url=app-url
 secret speakr-query-svc --from-file=nats-password=nats-query_svc --from-file=nats-ca.pem=ca.pem \
     --from-file=s3-secret-access-key=s3-secret --from-file=database-url=app-url
 secret speakr-migrate --from-file=database-url=owner-url

@@ -3,6 +3,7 @@
 
 mod links;
 mod role;
+mod roles;
 mod surroundings;
 
 use std::{
@@ -23,6 +24,7 @@ use crate::{
     s3::S3,
     service::ServiceProcess,
 };
+use roles::Roles;
 use surroundings::{Surroundings, output_of, port};
 
 /// The name of the database.
@@ -136,6 +138,7 @@ impl Platform {
         if !postgres.has_database(DATABASE)? {
             postgres.create_database(DATABASE)?;
         }
+        let roles = Roles::make(&postgres, DATABASE)?;
         let s3 = match options.store_room {
             None => S3::start_in(folder_of("s3")?)?,
             Some(bytes) => S3::start_small(bytes)?,
@@ -147,7 +150,7 @@ impl Platform {
         let mut own = vec![
             ("NATS_URL", url_of(&nats, &other_nats)),
             ("S3_ENDPOINT", s3.endpoint()),
-            ("DATABASE_URL", postgres.url(DATABASE)),
+            ("DATABASE_URL", roles.app_url.clone()),
         ];
         if let Some(links) = &links {
             let by = |url: &str, port: u16, link: &Proxy| {
@@ -158,7 +161,7 @@ impl Platform {
                 ("S3_ENDPOINT", by(&s3.endpoint(), s3.port(), &links.s3)),
                 (
                     "DATABASE_URL",
-                    by(&postgres.url(DATABASE), postgres.port(), &links.postgres),
+                    by(&roles.app_url, postgres.port(), &links.postgres),
                 ),
             ];
         }
@@ -168,7 +171,9 @@ impl Platform {
             own.push(("SPEAKR_STREAM_REPLICAS", CLUSTER.to_string()));
         }
         let surroundings = Surroundings::new(options, passwords, own, &s3, ca)?;
-        surroundings.run(Role::Embedder, &["migrate"])?;
+        let mut migrate = surroundings.command(Role::Embedder, None);
+        migrate.env("DATABASE_URL", &roles.owner_url).arg("migrate");
+        output_of(Role::Embedder.program(), &mut migrate)?;
         let mut services = Vec::new();
         for role in Role::ALL {
             services.push(surroundings.service(role, &[])?);

@@ -1,7 +1,8 @@
 //! A real PostgreSQL with pgvector: PyPI's, else the system's.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -188,9 +189,15 @@ impl Postgres {
     /// The URL of database `name`, with user and password.
     #[must_use]
     pub fn url(&self, name: &str) -> String {
+        self.url_of(USER, &self.password, name)
+    }
+
+    /// The URL of database `name` for the user `user` with `password`.
+    #[must_use]
+    pub fn url_of(&self, user: &str, password: &str, name: &str) -> String {
         format!(
-            "postgres://{USER}:{}@127.0.0.1:{}/{name}",
-            self.password, self.port
+            "postgres://{user}:{password}@127.0.0.1:{}/{name}",
+            self.port
         )
     }
 
@@ -206,6 +213,33 @@ impl Postgres {
             .map_err(|e| failed(PSQL, e))?;
         complain(PSQL, &output)?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Runs a script of `psql` in database `name`, with `environment` for its `\getenv`.
+    ///
+    /// # Errors
+    /// [`StartError::NotReady`] with what the server said.
+    pub fn run_script(
+        &self,
+        name: &str,
+        script: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(), StartError> {
+        let mut psql = self
+            .client(PSQL)
+            .args(["-d", name, "-X", "--quiet", "--file", "-"])
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| failed(PSQL, e))?;
+        // Who hangs up has said why.
+        if let Some(mut stdin) = psql.stdin.take() {
+            let _ = stdin.write_all(script.as_bytes());
+        }
+        let output = psql.wait_with_output().map_err(|e| failed(PSQL, e))?;
+        complain(PSQL, &output)
     }
 
     fn as_nobody(&self, program: &str) -> Result<Command, StartError> {

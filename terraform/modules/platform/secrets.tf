@@ -14,8 +14,8 @@ locals {
       nats-query-svc   = ["speakr-query-svc"]
       nats-cli         = ["speakr-validate"]
       nats-operator    = ["speakr-streams-backup", "speakr-validate"]
-      database-owner   = ["speakr-migrate", "speakr-embedder"]
-      database-app     = ["speakr-query-svc", "speakr-validate"]
+      database-owner   = ["speakr-migrate"]
+      database-app     = ["speakr-embedder", "speakr-query-svc", "speakr-validate"]
       api-token        = ["speakr-validate"]
     },
     var.messaging == "hosted" ? {} : {
@@ -38,8 +38,8 @@ locals {
     nats-tls-cert    = "The bus: certificate of its servers"
     nats-tls-key     = "The bus: key of that certificate"
     nats-ca          = "The bus: who vouches for that certificate"
-    database-owner   = "The database: URL as the owner of the schema, for migrations and the embedder"
-    database-app     = "The database: URL as a role that owns nothing, for query_svc"
+    database-owner   = "The database: URL as the owner of the schema, for migrations"
+    database-app     = "The database: URL as a role that owns nothing, for embedder and query_svc"
     api-token        = "The API: a token for the validation suite"
   }
 

@@ -6,8 +6,10 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::fault::PostgresError;
 
-/// Candidates that a vector search looks at first: more find better and take longer.
-const EF_SEARCH: u32 = 100;
+/// Candidates that a vector search looks at first: more find better and take longer. Of the ten truly nearest of
+/// 100,000 passages of real text 100 found .947 (`speakr-bench query`). As many as a search asks for at least, so that
+/// most end with them.
+const EF_SEARCH: u32 = 200;
 
 /// Passages that a vector search looks at most when a filter lets few through, and …
 const MAX_SCAN_TUPLES: u32 = 200_000;

@@ -30,6 +30,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0002_word_counts.sql"),
         min_app_version: "0.1.0",
     },
+    Migration {
+        sql: include_str!("../migrations/0003_vector_indexes.sql"),
+        min_app_version: "0.1.0",
+    },
 ];
 
 /// This program's version.

@@ -2,7 +2,7 @@
 
 use pgvector::Vector;
 use speakr_core::ports::index::{EmbeddedPassage, Filter, PassageHit};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, QueryBuilder};
+use sqlx::{Connection, PgConnection, Postgres, QueryBuilder};
 
 use crate::{
     fault::{Fault, PostgresError},
@@ -23,7 +23,8 @@ const MOST_BY_INDEX: usize = 1_000;
 const WIDER: usize = 4;
 const WIDER_MIN: usize = 200;
 
-/// Longest vector that pgvector can index. Longer ones are found by comparing all.
+/// Longest vector that pgvector can index. Longer ones are found by comparing all. The function
+/// `index_vectors_of` of the schema knows it too.
 const INDEXABLE: i32 = 2_000;
 
 /// Names the lock under which a model is made known.
@@ -78,21 +79,15 @@ pub(crate) async fn ensure_model(
     .bind(i32::try_from(dimensions).unwrap_or(i32::MAX))
     .fetch_one(&mut *transaction)
     .await?;
-    if dimensions <= INDEXABLE {
-        // All vectors of other models are read once, which takes as long as there are many. Until this
-        // transaction ends; any user may set it. A lock is waited for no longer than elsewhere.
-        sqlx::query("SELECT set_config('statement_timeout', '0', true)")
-            .execute(&mut *transaction)
-            .await?;
-        // Names and types take no parameters; these are numbers of ours.
-        let sql = format!(
-            "CREATE INDEX vectors_of_model_{num} ON vectors \
-             USING hnsw ((vector::vector({dimensions})) vector_cosine_ops) WHERE model = {num}"
-        );
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut *transaction)
-            .await?;
-    }
+    // It takes as long as there are many vectors of other models. Until this transaction ends; any user may set
+    // it. A lock is waited for no longer than elsewhere.
+    sqlx::query("SELECT set_config('statement_timeout', '0', true)")
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("SELECT index_vectors_of($1)")
+        .bind(num)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(Model { num, dimensions })
 }
