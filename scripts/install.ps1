@@ -2,8 +2,8 @@
 #
 #   .\install.ps1 [-Version 1.2.3] [-Directory FOLDER] [-Uninstall]
 #
-# FOLDER is %LOCALAPPDATA%\Programs\speakr, and is put on the user's PATH. -Uninstall takes both away; recordings
-# stay. Where releases are: SPEAKR_REPOSITORY (owner/name on GitHub), or SPEAKR_RELEASES, a URL with the same files.
+# FOLDER is %LOCALAPPDATA%\Programs\speakr, and is put on the user's PATH. -Uninstall takes away what was installed, and
+# FOLDER where nothing else is in it; recordings stay. Where releases are: SPEAKR_REPOSITORY (owner/name on GitHub), or SPEAKR_RELEASES, a URL with the same files.
 [CmdletBinding()]
 param(
     [string] $Version = "",
@@ -30,9 +30,37 @@ function Set-UserPath([string] $Folder, [bool] $Wanted) {
     [Environment]::SetEnvironmentVariable("Path", ($parts -join ";"), "User")
 }
 
+# The files of a folder and of those in it, by their paths below it.
+function Get-FileNames([string] $Folder, [string] $Before = "") {
+    foreach ($Item in Get-ChildItem -Force -LiteralPath $Folder) {
+        if ($Item.PSIsContainer) { Get-FileNames $Item.FullName "$Before$($Item.Name)\" } else { "$Before$($Item.Name)" }
+    }
+}
+
+# Removes files of the installation by such paths, and the folders that are empty then.
+function Remove-Installed([string[]] $Names) {
+    # Nothing outside, whatever the list says.
+    $Names = @($Names | Where-Object { $_ -and ($_ -notmatch "\.\.|:|^[\\/]") })
+    foreach ($Name in $Names) {
+        $Path = Join-Path $Directory $Name
+        if (Test-Path -PathType Leaf -LiteralPath $Path) { Remove-Item -Force -LiteralPath $Path }
+    }
+    $Folders = @($Names | ForEach-Object { Split-Path $_ } | Where-Object { $_ } | Sort-Object -Unique -Descending)
+    foreach ($Path in @($Folders | ForEach-Object { Join-Path $Directory $_ }) + $Directory) {
+        if ((Test-Path -LiteralPath $Path) -and -not (Get-ChildItem -Force -LiteralPath $Path)) { Remove-Item -Force -LiteralPath $Path }
+    }
+}
+
+# What was installed, a path a line.
+$Receipt = Join-Path $Directory "speakr-installed.txt"
+$Listed = @()
+if (Test-Path -LiteralPath $Receipt) { $Listed = @(Get-Content -LiteralPath $Receipt) }
+
 if ($Uninstall) {
-    if (-not (Test-Path (Join-Path $Directory "speakr.exe"))) { Stop-With "there is no speakr.exe in $Directory." }
-    Remove-Item -Recurse -Force $Directory
+    if (-not $Listed) { Stop-With "there is no list of what was installed ($Receipt): was it to another -Directory, or by hand?" }
+    # The list last: where a program runs and can't be removed, this can be run again.
+    Remove-Installed ($Listed + "speakr.exe.old")
+    Remove-Installed "speakr-installed.txt"
     Set-UserPath $Directory $false
     Write-Output "speakr is taken away. Recordings stay in $env:LOCALAPPDATA\speakr: remove that folder to delete them."
     exit 0
@@ -78,9 +106,16 @@ try {
     $Told = & (Join-Path $Folder "speakr.exe") --version
     if (($LASTEXITCODE -ne 0) -or ($Told -ne "speakr $Found")) { Stop-With "the program in $Archive doesn't start here, or is another: $Told" }
 
-    New-Item -ItemType Directory -Force $Directory | Out-Null
-    # A program that runs can't be written over, but renamed.
     $Program = Join-Path $Directory "speakr.exe"
+    $Names = @(Get-FileNames $Folder)
+    if (-not $Listed -and -not (Test-Path -LiteralPath $Program)) {
+        $Others = @($Names | Where-Object { Test-Path -LiteralPath (Join-Path $Directory $_) })
+        if ($Others) { Stop-With "$Directory has a $($Others[0]) that isn't speakr's: name a folder of its own with -Directory. Nothing was installed." }
+    }
+    New-Item -ItemType Directory -Force $Directory | Out-Null
+    # Of both versions, until the new one is there: whatever happens, all of it can be taken away.
+    Set-Content -Encoding UTF8 -LiteralPath $Receipt -Value ($Listed + $Names | Sort-Object -Unique)
+    # A program that runs can't be written over, but renamed.
     $Old = "$Program.old"
     if (Test-Path $Old) { Remove-Item -Force $Old -ErrorAction SilentlyContinue }
     if (Test-Path $Program) { Move-Item -Force $Program $Old }
@@ -90,6 +125,9 @@ try {
         Stop-With "$Directory can't be written: $($_.Exception.Message)"
     }
     Remove-Item -Force $Old -ErrorAction SilentlyContinue
+    # What the version before had and this one hasn't.
+    Remove-Installed @($Listed | Where-Object { $Names -notcontains $_ })
+    Set-Content -Encoding UTF8 -LiteralPath $Receipt -Value $Names
     Set-UserPath $Directory $true
     Write-Output "Installed speakr $Found as $Program."
     Write-Output "Open a new terminal, then: winget install ffmpeg, and speakr doctor."

@@ -70,7 +70,8 @@ check "shell scripts" "$shellcheck_bin/shellcheck" --external-sources scripts/*.
     .github/scripts/*.sh scripts/release/stand-ins/*
 check "pipes that are read to their end" whole_pipes
 # Whether it parses, and no more: there is no PowerShell here that could run it.
-check "PowerShell" "$psparse_bin/python" scripts/release/parse_powershell.py scripts/install.ps1
+check "PowerShell" "$psparse_bin/python" scripts/release/parse_powershell.py scripts/install.ps1 ./*.md docs/*.md
+check "steps of a rehearsal, which are the workflow's" python3 scripts/release/same_steps.py
 check "workflows" "$actionlint_bin/actionlint" -shellcheck "$shellcheck_bin/shellcheck" -pyflakes ""
 # What could be made of them by somebody who means ill; without asking GitHub.
 check "safety of workflows" "$zizmor_bin/zizmor" --offline --no-progress --quiet --persona pedantic .github

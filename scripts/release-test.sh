@@ -81,8 +81,8 @@ else
   cluster, act: there is no Kubernetes to deploy to (SPEAKR_K8S_RIG, root and containerd)."
     fi
     # In a network of its own: ports of services are fixed.
-    # shellcheck disable=SC2016  # the inner shell expands it
-    if wanted faults; then part rehearsal unshare --net bash -c 'ip link set lo up && exec "$@"' alone "$ROOT/scripts/release/rehearse.sh" faults; fi
+    # shellcheck disable=SC2016,SC2086  # the inner shell expands it; an option or nothing
+    if wanted faults; then part rehearsal unshare --net bash -c 'ip link set lo up && exec "$@"' alone "$ROOT/scripts/release/rehearse.sh" faults $table; fi
 fi
 
 say ""

@@ -3,9 +3,10 @@
 #
 #   .github/scripts/check-tag.sh TAG
 #
-# The tag is a version (v1.2.3, v1.2.3-rc.1) and the one that Cargo.toml and Cargo.lock have; CHANGELOG.md has a
-# section of it with a date and something in it, and nothing left under "Unreleased"; the contract's schemas are kept as this version's (scripts/keep-contract.sh); the tag is on the commit that is checked
-# out, that commit is part of main (SPEAKR_MAIN, origin/main), and no file differs from it. All that is wrong is said at once.
+# The tag is a version (v1.2.3, v1.2.3-rc.1) and the one that Cargo.toml, Cargo.lock and the images of compose.yaml have;
+# CHANGELOG.md has a section of it with a date and something in it, and nothing left under "Unreleased"; the contract's
+# schemas are kept as this version's (scripts/keep-contract.sh); the tag is on the commit that is checked out, that commit is
+# part of main (SPEAKR_MAIN, origin/main), and no file differs from it. All that is wrong is said at once.
 
 # shellcheck source=.github/scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -18,12 +19,16 @@ wrong=()
 is_version_tag "$tag" || die "\"$tag\" is no version: a release is tagged v1.2.3 or v1.2.3-rc.1."
 version=${tag#v}
 [ "$version" = "$(workspace_version)" ] ||
-    wrong+=("Cargo.toml has version $(workspace_version), and the tag says $version: set [workspace.package] version, run 'cargo check', commit, tag that.")
+    wrong+=("Cargo.toml has version $(workspace_version), and the tag says $version: set [workspace.package] version, and the same in compose.yaml, run 'cargo check', commit, tag that.")
 # Cargo.lock names every crate of the workspace with its version, and no source.
 locked=$(awk '/^\[\[package\]\]/ { name = version = "" } /^name = / { name = $3 } /^version = / { version = $3 }
     /^$/ { if (name == "\"speakr\"") { gsub(/"/, "", version); print version; exit } }' Cargo.lock)
 [ "$locked" = "$version" ] ||
     wrong+=("Cargo.lock has speakr $locked: run 'cargo check' and commit Cargo.lock.")
+# Every image there; what names another version, or none, shows as what it is.
+composed=$(sed -n 's/^ *image: *[^:]*://p' compose.yaml | sort -u | tr '\n' ' ')
+[ "$composed" = "\${SPEAKR_VERSION:-$version} " ] ||
+    wrong+=("compose.yaml has images of ${composed% }, not of \${SPEAKR_VERSION:-$version}: set that version there.")
 
 if ! grep -q "^## \[$version\]" CHANGELOG.md; then
     wrong+=("CHANGELOG.md has no section \"## [$version] - $(date -u +%Y-%m-%d)\": move what is under \"Unreleased\" there.")

@@ -27,8 +27,10 @@ done
 state=$(.github/scripts/release-state.sh "$tag") || exit 1
 latest=true
 if is_prerelease "$tag"; then latest=false; fi
-newest=$(gh release list --exclude-drafts --exclude-pre-releases --limit 100 --json tagName --jq '.[].tagName' | grep -E '^v[0-9.]+$' | sed 's/^v//' |
-    sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1) || newest=""
+listed=$(again gh release list --exclude-drafts --exclude-pre-releases --limit 100 --json tagName --jq '.[].tagName') ||
+    die "which releases are published can't be told, and so not whether $tag is the newest; GitHub's message is above. Run this again: nothing has moved."
+# Of a first release there is none.
+newest=$(grep -E '^v[0-9.]+$' <<<"$listed" | sed 's/^v//' | sort -t . -k 1,1n -k 2,2n -k 3,3n | tail -n 1) || newest=""
 if [ -n "$newest" ] && [ "$latest" = true ] && ! at_least "${tag#v}" "$newest"; then
     say "$tag is older than v$newest: \"latest\" stays there."
     latest=false

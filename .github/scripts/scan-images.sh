@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Looks for known holes in every image, before anything is pushed. A critical one stops the release, and so does a
-# database that is missing or too old: what wasn't looked at isn't clean.
+# Looks for known holes in every image and every crate, before anything is pushed. A critical one stops the release, and so does
+# a database that is missing or too old: what wasn't looked at isn't clean.
 #
 #   .github/scripts/scan-images.sh
 #
-# grype reads the images; cargo-audit reads our own programs in them, which carry the list of
-# their crates. RustSec's database comes from its repository, or is the folder SPEAKR_ADVISORY_DB. A finding
-# that doesn't concern us is named, with its reason and the date until which it holds, in .github/scan-exceptions.yaml.
+# grype reads the images; cargo-audit reads our own programs in them, which carry the list of their crates, and Cargo.lock, from
+# which the command-line program is built for every system. RustSec's database comes from its repository, or is the folder
+# SPEAKR_ADVISORY_DB. A finding of grype that doesn't concern us is named, with its reason and the date until which it holds, in
+# .github/scan-exceptions.yaml.
 # Reports are in SPEAKR_DIST/reports. Ends with 1: something critical; 2: it couldn't be told.
 
 # shellcheck source=.github/scripts/lib.sh
@@ -43,7 +44,7 @@ for name in $(built_images); do
     [ -z "$critical" ] || bad+=("$name: $critical")
 done
 
-# The programs, as they are in the images.
+# What the crates are known for: by RustSec's database.
 database=${SPEAKR_ADVISORY_DB:-}
 options=()
 if [ -n "$database" ]; then
@@ -55,27 +56,35 @@ if [ -n "$database" ]; then
 fi
 programs=$(mktemp -d "${TMPDIR:-/tmp}/speakr-scan.XXXXXX")
 trap 'rm -rf "$programs"' EXIT
+# audit NAME ARGUMENTS…: any hole counts; "unmaintained" is a warning, and deny.toml has those.
+audit() {
+    local name=$1 report=$reports/scan-$1-crates.json code=0 found
+    shift
+    cargo-audit audit --json ${options[@]+"${options[@]}"} "$@" >"$report" 2>"$programs/said" || code=$?
+    if ! jq -es 'length == 1 and .[0].lockfile["dependency-count"] > 0 and (.[0].vulnerabilities.list | type == "array")' "$report" >/dev/null 2>&1; then
+        tail -n 3 "$programs/said" >&2
+        unknown+=("$name (cargo-audit, ended with $code)")
+        return
+    fi
+    found=$(jq -r '[.vulnerabilities.list[] | "\(.advisory.id) in \(.package.name) \(.package.version)"] | unique | join("; ")' "$report")
+    say "  $name: ${found:-no advisory against its $(jq '.lockfile["dependency-count"]' "$report") crates}"
+    [ -z "$found" ] || bad+=("$name: $found")
+}
+# The command-line program is built later, and elsewhere; what it is built from is known now. Tests' crates are among it.
+audit Cargo.lock --file Cargo.lock
+# The programs, as they are in the images.
 for name in speakr-transcriber speakr-embedder speakr-query-svc speakr-validate; do
-    entry=$(.github/scripts/image-file.py "$DIST/images/$name.tar" "$programs/$name") || {
+    .github/scripts/image-file.py "$DIST/images/$name.tar" "$programs/$name" >/dev/null || {
         unknown+=("$name (its program can't be taken out of the image)")
         continue
     }
     # The list of crates alone: cargo-audit reads no program of more than 100 MB. Without a list it would guess, so
-    # that is an error here. Any hole counts; "unmaintained" is a warning, and deny.toml has those.
-    code=0
+    # that is an error here.
     if ! objcopy --only-section=.dep-v0 "$programs/$name" "$programs/$name.list" 2>"$programs/said" || [ "$(wc -c <"$programs/$name.list")" -lt 500 ]; then
         unknown+=("$name (its program has no list of its crates: it is to be built by cargo-auditable)")
         continue
     fi
-    cargo-audit audit --json ${options[@]+"${options[@]}"} bin "$programs/$name.list" >"$reports/scan-$name-crates.json" 2>"$programs/said" || code=$?
-    if ! jq -es 'length == 1 and .[0].lockfile["dependency-count"] > 0 and (.[0].vulnerabilities.list | type == "array")' "$reports/scan-$name-crates.json" >/dev/null 2>&1; then
-        tail -n 3 "$programs/said" >&2
-        unknown+=("$name (cargo-audit, ended with $code)")
-        continue
-    fi
-    found=$(jq -r '[.vulnerabilities.list[] | "\(.advisory.id) in \(.package.name) \(.package.version)"] | unique | join("; ")' "$reports/scan-$name-crates.json")
-    say "  $name${entry:+ ($entry)}: ${found:-no advisory against its crates}"
-    [ -z "$found" ] || bad+=("$name: $found")
+    audit "$name" bin "$programs/$name.list"
 done
 
 if [ "${#unknown[@]}" -gt 0 ]; then
@@ -89,4 +98,4 @@ if [ "${#bad[@]}" -gt 0 ]; then
     summary "## The scan stops the release" "" "${bad[@]/#/- }"
     exit 1
 fi
-summary "The scan found nothing critical in $(built_images | wc -l | tr -d ' ') images."
+summary "The scan found nothing critical in $(built_images | wc -l | tr -d ' ') images, and no advisory against a crate of Cargo.lock."

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Whether what was just deployed is worth to stay: the smoke test, then the validation suite at its harmless level.
+# Whether what was just deployed is worth to stay: the smoke test, then the validation suite at its harmless level, with the
+# archives of the release where SPEAKR_DIST/cli has them and their SHA256SUMS.
 #
 #   .github/scripts/validate.sh ENVIRONMENT
 #
@@ -33,7 +34,8 @@ export SPEAKR_API_URL
 
 scripts/deploy/smoke.sh "$environment"
 mkdir -p "$DIST/reports"
-options=(--level smoke --url "$SPEAKR_API_URL")
+options=(--level smoke --environment "$environment" --url "$SPEAKR_API_URL")
+if [ -s "$DIST/cli/SHA256SUMS" ]; then options+=(--release "$DIST/cli"); fi
 if [ -n "${SPEAKR_API_TOKEN_FILE:-}" ]; then options+=(--token-file "$SPEAKR_API_TOKEN_FILE"); fi
 "$validate" "${options[@]}" --report junit >"$DIST/reports/validate-$environment.xml" || {
     code=$?

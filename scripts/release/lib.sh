@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034  # some of it is for who reads this file
-# A place to rehearse releases in: a repository with a remote, a registry, a small GitHub, databases of holes, a key
+# A place to rehearse releases in: a repository with a remote, two registries, a small GitHub, databases of holes, a key
 # to sign with. Read after common.sh and checks.sh.
 
 start_rehearsal() {
@@ -49,12 +49,13 @@ prepare_programs() {
     IMAGES=$(cut -d= -f1 "$REHEARSAL/logs/images.log" | tr '\n' ' ')
 }
 
+# Images go to two places, of which clusters pull from the first. One server has both.
 start_registry() {
     mkdir -p "$REHEARSAL/registry"
     in_background registry crane registry serve --address 127.0.0.1:5001 --disk "$REHEARSAL/registry"
     in_background gate python3 scripts/release/registry_gate.py 5000 5001 "$REHEARSAL"
     within 30 "a registry answers" curl --silent --fail http://127.0.0.1:5000/v2/
-    export SPEAKR_REGISTRIES=127.0.0.1:5000/example
+    export SPEAKR_REGISTRIES="127.0.0.1:5000/example 127.0.0.1:5000/other"
 }
 
 start_github() {
@@ -75,6 +76,8 @@ make_databases() {
     scripts/release/grype_db.py "$REHEARSAL/holes-critical" CVE-2026-00002 rust-crate serde_json 99.0.0 CRITICAL
     advisory_db "$REHEARSAL/advisories-none" no-such-crate
     advisory_db "$REHEARSAL/advisories-one" tokio
+    # Of the command-line program alone, and of no system that anything is built for here.
+    advisory_db "$REHEARSAL/advisories-windows" windows-native-keyring-store
     export GRYPE_DB_CACHE_DIR=$REHEARSAL/holes-none GRYPE_DB_AUTO_UPDATE=false GRYPE_DB_VALIDATE_AGE=false
     export SPEAKR_ADVISORY_DB=$REHEARSAL/advisories-none
 }
@@ -142,6 +145,9 @@ blocks = open(path, encoding="utf-8").read().split("\n\n")
 # Crates of the workspace have no source.
 blocks = [re.sub(r'\nversion = "[^"]*"', f'\nversion = "{version}"', b) if b.startswith("[[package]]") and "\nsource = " not in b and 'name = "speakr' in b else b for b in blocks]
 open(path, "w", encoding="utf-8").write("\n\n".join(blocks))
+path = folder + "/compose.yaml"
+text = open(path, encoding="utf-8").read()
+open(path, "w", encoding="utf-8").write(re.sub(r"(SPEAKR_VERSION:-)[^}]*", r"\g<1>" + version, text))
 path = folder + "/CHANGELOG.md"
 text = open(path, encoding="utf-8").read()
 open(path, "w", encoding="utf-8").write(text.replace("## [Unreleased]\n", f"## [Unreleased]\n\n## [{version}] - 2026-11-28\n", 1))
@@ -187,9 +193,25 @@ release() {
 # ---- what is published
 
 digest_of() { crane digest --insecure "$1" 2>/dev/null || true; }
-# Images that have TAG; those that are "latest"; the state of a release.
-tagged() { for name in $IMAGES; do if [ -n "$(digest_of "127.0.0.1:5000/example/$name:$1")" ]; then printf '%s ' "$name"; fi; done; }
-latest() { for name in $IMAGES; do printf '%s=%s ' "$name" "$(digest_of "127.0.0.1:5000/example/$name:latest")"; done; }
+# Images that have TAG, with the registry where not all of them have it; the digest that each has under TAG, and as "latest", in
+# each registry; the state of a release.
+tagged() {
+    local name registry there
+    for name in $IMAGES; do
+        there=""
+        for registry in $SPEAKR_REGISTRIES; do
+            if [ -n "$(digest_of "$registry/$name:$1")" ]; then there="$there$registry "; fi
+        done
+        if [ "$there" = "$SPEAKR_REGISTRIES " ]; then printf '%s ' "$name"; elif [ -n "$there" ]; then printf '%s(only %s) ' "$name" "${there% }"; fi
+    done
+}
+digests_of() {
+    local name registry
+    for registry in $SPEAKR_REGISTRIES; do
+        for name in $IMAGES; do printf '%s=%s ' "$registry/$name" "$(digest_of "$registry/$name:$1")"; done
+    done
+}
+latest() { digests_of latest; }
 state_of() { .github/scripts/release-state.sh "$1"; }
 serving() {
     [ -n "${KUBECONFIG:-}" ] || return 0
@@ -209,7 +231,8 @@ remember() {
 published() { jq -r '[.releases[] | select(.draft | not) | .tag_name] | sort | join(" ")' "$REHEARSAL/github.json"; }
 
 # fault NAME STAGE PATTERN TAG [TAGGED]: the run ended in STAGE, said why, and published nothing: no release, "latest" where it was, what served
-# before serves. TAGGED says whether images had their version's tag by then ("none", "all").
+# before serves. TAGGED says whether images had their version's tag by then ("none", "all"); with "published" the release itself is
+# out and serves, and "latest" alone is where it was.
 fault() {
     local name=$1 stage=$2 pattern=$3 tag=$4 tags=${5:-none} why
     if [ "$CODE" = 0 ]; then fail "$name: the release went through"; return; fi
@@ -223,11 +246,15 @@ fault() {
     fi
     case $tags in
     none) equal "$name: images that have its tag" "" "$(tagged "$tag")" ;;
-    all) equal "$name: images that have its tag" "$IMAGES" "$(tagged "$tag")" ;;
+    *) equal "$name: images that have its tag" "$IMAGES" "$(tagged "$tag")" ;;
     esac
-    equal "$name: published releases" "$PUBLISHED" "$(published)"
     if [ "$(latest)" = "$LATEST" ]; then pass "$name: latest is where it was"; else fail "$name: latest has moved" "$(latest)"; fi
-    if [ "$(serving)" = "$SERVING" ]; then pass "$name: what served before serves"; else fail "$name: something else serves" "$(serving)"; fi
+    if [ "$tags" = published ]; then
+        equal "$name: its state on GitHub" published "$(state_of "$tag")"
+    else
+        equal "$name: published releases" "$PUBLISHED" "$(published)"
+        if [ "$(serving)" = "$SERVING" ]; then pass "$name: what served before serves"; else fail "$name: something else serves" "$(serving)"; fi
+    fi
     if [ -n "${KUBECONFIG:-}" ] && [ -n "$SERVING" ]; then within 60 "$name: and is ready" ready; fi
     row "$name" "$stage" "$why" "$tags"
 }
@@ -236,4 +263,11 @@ end_of_log() {
     if [ -n "$STAGE" ] && grep -F "[release/$STAGE" "$LOG" >"$LOG.job"; then tail -n 40 "$LOG.job"; else tail -n 25 "$LOG"; fi
 }
 # A line of the table of faults.
-row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$(printf '%s' "$3" | sed "s#$REHEARSAL#…#g; s/|/\\\\|/g" | cut -c1-200)" "$([ "$4" = all ] && echo "pushed, signed where it came so far; no release, no \`latest\`" || echo nothing)" >>"$TABLE"; }
+row() {
+    local published=nothing
+    case $4 in
+    all) published="pushed, signed where it came so far; no release, no \`latest\`" ;;
+    published) published="all but \`latest\`, which is where it was in both registries" ;;
+    esac
+    printf '| %s | %s | %s | %s |\n' "$1" "$2" "$(printf '%s' "$3" | sed "s#$REHEARSAL#…#g; s/|/\\\\|/g" | cut -c1-200)" "$published" >>"$TABLE"
+}

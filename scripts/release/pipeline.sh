@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The steps of .github/workflows/release.yml one after the other, in the checkout that this is called in, for a rehearsal without a
-# runner of workflows. The name of the step that runs is in STAGE_FILE.
+# runner of workflows. The name of the step that runs is in STAGE_FILE. That the steps are the same is seen to by same_steps.py.
 #
 #   scripts/release/pipeline.sh TAG
 set -euo pipefail

@@ -4,6 +4,7 @@
     registry_gate.py PORT TARGET_PORT FOLDER
 
 While FOLDER/registry.fails is there, what is written to a path that matches its content (a regular expression) is answered with 503.
+Both registries of a rehearsal are behind it, so the path says which of them it is.
 """
 import http.client
 import http.server

@@ -14,26 +14,32 @@
 # shellcheck source=scripts/release/act.sh
 . "$ROOT/scripts/release/act.sh"
 
-# Puts the rows of this run into the table of docs/release.md: each in the place of the row of that name, or below the others.
-# Rows of parts that this run left out stay.
+# Puts the rows of this run into the table of docs/release.md: each in the place of the row of that name, or below the one that
+# came before it here. Rows of parts that this run left out stay.
 write_table() {
-    awk -F ' [|] ' -v table="$TABLE" '
-        BEGIN { while ((getline line < table) > 0) { split(line, field); row[field[1]] = line; order[++rows] = field[1] } }
-        /<!-- faults -->/ {
-            print
-            print "| fault | it ends in | what it says | of it is published |"
-            print "|---|---|---|---|"
-            inside = 1
-            next
-        }
-        /<!-- \/faults -->/ {
-            for (i = 1; i <= rows; i++) if (order[i] in row) print row[order[i]]
-            inside = 0
-        }
-        inside && /^[|] fault [|]|^[|]---/ { next }
-        inside && $1 in row { print row[$1]; delete row[$1]; next }
-        { print }' docs/release.md >"$TABLE.md"
-    cp "$TABLE.md" docs/release.md
+    python3 - "$TABLE" docs/release.md <<'P'
+import sys
+
+# What was cut to a length may end within a letter.
+with open(sys.argv[1], encoding="utf-8", errors="ignore") as table:
+    rows = table.read().splitlines()
+with open(sys.argv[2], encoding="utf-8") as document:
+    before, rest = document.read().split("<!-- faults -->\n")
+kept, after = rest.split("<!-- /faults -->\n")
+head, kept = kept.splitlines()[:2], kept.splitlines()[2:]
+place = 0
+for row in rows:
+    name = row.split(" | ")[0]
+    names = [line.split(" | ")[0] for line in kept]
+    if name in names:
+        place = names.index(name)
+        kept[place] = row
+    else:
+        kept.insert(place, row)
+    place += 1
+with open(sys.argv[2], "w", encoding="utf-8") as document:
+    document.write("\n".join([before + "<!-- faults -->", *head, *kept, "<!-- /faults -->\n"]) + after)
+P
     say "Wrote the table of docs/release.md."
 }
 
@@ -74,6 +80,9 @@ if wanted faults; then
     new_release 0.3.6 "rm -r crates/contract/released/0.3.6"
     release v0.3.6
     fault "contract not kept" check "crates/contract/released/0.3.6 isn't there" v0.3.6
+    new_release 0.3.7 "sed -i 's/SPEAKR_VERSION:-0.3.7/SPEAKR_VERSION:-0.3.6/' compose.yaml"
+    release v0.3.7
+    fault "compose.yaml of another version" check "compose.yaml has images of" v0.3.7
     new_release 0.3.4
     git -C "$source" push --quiet --force origin start:main
     release v0.3.4
@@ -87,7 +96,9 @@ if wanted faults; then
     GRYPE_DB_CACHE_DIR=$REHEARSAL/holes-critical release v0.4.0
     fault "critical CVE in an image" scan "CVE-2026-00002 in serde_json" v0.4.0
     SPEAKR_ADVISORY_DB=$REHEARSAL/advisories-one release v0.4.0
-    fault "advisory against a crate" scan "RUSTSEC-2026-9999 in tokio" v0.4.0
+    fault "advisory against a crate" scan "speakr-query-svc: RUSTSEC-2026-9999 in tokio" v0.4.0
+    SPEAKR_ADVISORY_DB=$REHEARSAL/advisories-windows release v0.4.0
+    fault "advisory against a crate of the program for Windows" scan "Cargo.lock: RUSTSEC-2026-9999 in windows-native-keyring-store" v0.4.0
     GRYPE_DB_CACHE_DIR=$REHEARSAL/no-such-folder release v0.4.0
     fault "missing scan database" scan "grype has no database" v0.4.0
     SPEAKR_ADVISORY_DB=$REHEARSAL/no-such-folder release v0.4.0
@@ -98,8 +109,14 @@ if wanted faults; then
     PATH=$REHEARSAL/silent:$PATH release v0.4.0
     fault "scanner that says nothing" scan "speakr-query-svc .grype." v0.4.0
 
+    step "Signing in to a registry of AWS"
+    ecr=111122223333.dkr.ecr.eu-central-1.amazonaws.com
+    check "as the role of the environment" env SPEAKR_REGISTRIES="$SPEAKR_REGISTRIES $ecr" .github/scripts/sign-in.sh registries
+    check "… and crane knows it then" grep -F "\"$ecr\":" "$HOME/.docker/config.json"
+
     step "A registry that fails in the middle"
-    echo 'speakr-query-svc/manifests' >"$REHEARSAL/registry.fails"
+    # The second: all of the first has been pushed by then.
+    echo '^/v2/other/speakr-query-svc/manifests' >"$REHEARSAL/registry.fails"
     release v0.4.0
     fault "registry fails in the middle" push "No image has got the tag" v0.4.0
     rm "$REHEARSAL/registry.fails"
