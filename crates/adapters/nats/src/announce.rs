@@ -105,7 +105,7 @@ impl Announcer for BusAnnouncer {
     }
 
     async fn succeeded(&self, transcript: &Transcript) -> Result<(), AnnounceError> {
-        let event_id = self.event_id::<events::TranscriptionSucceeded>("");
+        let event_id = self.event_id::<events::TranscriptionSucceeded>(&saying(transcript));
         let event = fitting(
             succeeded(event_id, transcript),
             self.bus.max_payload_bytes(),
@@ -137,6 +137,18 @@ impl Announcer for BusAnnouncer {
         });
         self.tell(&event, event_id).await
     }
+}
+
+/// What tells one text from another of the same request, which may be followed by one of another language, say: each
+/// is an event of its own. When it was made doesn't: who tells it again may have made it again.
+fn saying(transcript: &Transcript) -> String {
+    let id = transcript.recording_id;
+    let tags: Vec<String> = transcript.tags.clone().into();
+    let language = transcript.language.as_ref().map(ToString::to_string);
+    let metadata = serde_json::to_string(&transcript.metadata).unwrap_or_default();
+    let model = &transcript.model;
+    let text = &transcript.text;
+    format!("{id}\n{model}\n{language:?}\n{tags:?}\n{metadata}\n{text}")
 }
 
 fn kept_as(id: RecordingId, name: &str) -> String {
@@ -272,6 +284,28 @@ mod tests {
         );
         let refused = fitting(event(), 400).unwrap_err().to_string();
         assert!(refused.contains("transcript.json"), "{refused}");
+    }
+
+    #[test]
+    fn each_text_of_a_request_is_an_event_of_its_own_and_the_same_told_again_is_not() {
+        let transcript = |text: &str, tag: &str, made_at: i64| Transcript {
+            recording_id: RecordingId::from(Uuid::from_u128(7)),
+            text: text.to_owned(),
+            language: None,
+            duration_ms: 1_000,
+            model: "model".to_owned(),
+            created_at: jiff::Timestamp::from_second(made_at).unwrap(),
+            tags: Tags::new([tag]),
+            metadata: serde_json::Map::new(),
+            segments: Vec::new(),
+        };
+        let first = saying(&transcript("said", "tag", 1));
+        assert_eq!(first, saying(&transcript("said", "tag", 2)));
+        assert_ne!(first, saying(&transcript("gesagt", "tag", 1)));
+        assert_ne!(first, saying(&transcript("said", "another", 1)));
+        let mut elsewhere = transcript("said", "tag", 1);
+        elsewhere.recording_id = RecordingId::from(Uuid::from_u128(8));
+        assert_ne!(first, saying(&elsewhere));
     }
 
     #[test]

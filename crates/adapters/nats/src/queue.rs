@@ -430,7 +430,9 @@ impl Delivery {
         headers.insert(headers::DEAD_REASON, reason);
         headers.insert(headers::DEAD_SUBJECT, self.subject.as_str());
         headers.insert(headers::DEAD_ATTEMPTS, self.attempt.to_string().as_str());
-        headers.insert(headers::MESSAGE_ID, format!("dead:{}", self.key).as_str());
+        // A stream that is made again counts from 1 again.
+        let once = format!("dead:{}:{correlation_id}", self.key);
+        headers.insert(headers::MESSAGE_ID, once.as_str());
         headers
     }
 

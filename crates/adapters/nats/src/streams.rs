@@ -44,6 +44,8 @@ pub const EVENTS_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 const EVENTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long dead letters are kept.
 const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Within this time a message is put among them once.
+const DEAD_LETTERS_DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// How long counts of attempts are kept: longer than any command waits.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long it is known what was wanted of a recording: longer than a recording is.
@@ -162,6 +164,9 @@ fn wanted(settings: &StreamSettings) -> [Config; 4] {
         Config {
             discard: DiscardPolicy::Old,
             max_age: DEAD_LETTERS_KEPT,
+            // A message whose letter is stored and whose answer isn't comes again, minutes later where
+            // something hangs.
+            duplicate_window: DEAD_LETTERS_DUPLICATE_WINDOW,
             description: Some("Messages that can't be worked on".to_owned()),
             ..base(
                 DEAD_LETTER,

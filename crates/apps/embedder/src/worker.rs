@@ -201,7 +201,7 @@ impl Worker {
         let event_id = ids::event_id(
             delivery.request.correlation_id,
             EmbeddingSucceeded::SUBJECT,
-            &format!("{id}:{}", self.model),
+            &format!("{id}:{}:{}", self.model, told_by(&delivery.payload)),
         );
         let event = EmbeddingSucceeded {
             event_id,
@@ -256,6 +256,12 @@ fn recording_of(subject: &str, payload: &[u8]) -> Result<Option<Uuid>, String> {
         _ => return Ok(None),
     };
     id.map(Some).map_err(|refused| refused.to_string())
+}
+
+/// The id of the event that told of a text: another text of the same recording is told by another, and that it
+/// can be found is told again.
+fn told_by(payload: &[u8]) -> Uuid {
+    decode::<TranscriptionSucceeded>(payload).map_or(Uuid::nil(), |event| event.event_id)
 }
 
 fn tell(error: &BusError) {
