@@ -51,7 +51,13 @@ impl Library {
         let embedded = match self.embed(passages).await {
             Ok(embedded) => embedded,
             Err(error) => {
-                self.index_words(recording, Some(transcript)).await?;
+                // The vectors that this text has are worth more than none.
+                if self.has_vectors(recording, transcript).await? {
+                    self.index.update(recording).await?;
+                } else {
+                    self.index_words(recording, Some(transcript)).await?;
+                }
+                self.follow(recording).await?;
                 return Err(error);
             }
         };
@@ -65,6 +71,22 @@ impl Library {
             .await?;
         self.follow(recording).await?;
         Ok(embedded.len())
+    }
+
+    /// Whether the index has just this text, with vectors of this model.
+    async fn has_vectors(
+        &self,
+        recording: &Recording,
+        transcript: &Transcript,
+    ) -> Result<bool, LibraryError> {
+        let id = recording.recording_id;
+        let entry = self.index.entries(&[id]).await?.pop();
+        if entry.is_none_or(|entry| entry.text != transcript.text) {
+            return Ok(false);
+        }
+        let model = self.embedder.model_id();
+        let waiting = self.index.not_embedded_by(model, usize::MAX).await?;
+        Ok(!waiting.contains(&id))
     }
 
     /// After the index was given `indexed`, which was read before something that takes long: lets it

@@ -394,3 +394,6 @@ impl Library {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,8 +249,9 @@ impl Library {
     /// Brings into the index what the archive has, and takes out what it hasn't; whether all that is
     /// there could be read.
     async fn agree_on_ids(&self, mended: &mut Reconciled) -> Result<bool, LibraryError> {
-        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
+        // The archive comes second: what is kept meanwhile is in both, or in the archive alone.
         let indexed: HashSet<_> = self.index.ids().await?.into_iter().collect();
+        let archived: HashSet<_> = self.archive.ids().await?.into_iter().collect();
         for &id in indexed.difference(&archived) {
             self.index.remove(id).await?;
             mended.removed.push(id);
@@ -266,6 +267,7 @@ impl Library {
                 }
             };
             self.index_words(&recording, transcript.as_ref()).await?;
+            self.follow(&recording).await?;
             mended.added.push(id);
         }
         Ok(agrees)
@@ -279,6 +281,11 @@ impl Library {
             let id = known.recording_id;
             let (recording, transcript) = match self.glance(id).await {
                 Ok(seen) => seen,
+                // Whoever deleted it may have taken it out before we told of it.
+                Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) if told => {
+                    self.index.remove(id).await?;
+                    return Ok(false);
+                }
                 // Deleted meanwhile, or damaged: not for the index to mend.
                 Err(error) => {
                     tracing::debug!(%id, %error, "stays in the index as it was");
@@ -385,12 +392,14 @@ impl Library {
         may_be_left: &(dyn Fn(RecordingId) -> bool + Send + Sync),
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Reindexed, LibraryError> {
+        // The archive comes second, and may take long: what is kept and indexed meanwhile isn't missing in it.
+        let indexed = self.index.ids().await?;
         let mut ids = self.archive.ids().await?;
         ids.sort_unstable();
         let archived: HashSet<_> = ids.iter().copied().collect();
         let total = ids.len();
         let mut report = Reindexed::default();
-        for id in self.index.ids().await? {
+        for id in indexed {
             if !archived.contains(&id) {
                 self.index.remove(id).await?;
                 report.removed += 1;
