@@ -19,7 +19,6 @@ use speakr_core::{
 
 use crate::{
     config::S3Config,
-    fault::S3Error,
     file::ObjectFile,
     sound::{ObjectSource, PieceWriter, pieces},
     store::Store,
@@ -278,10 +277,8 @@ impl Archive for S3Archive {
             return Err(ArchiveError::Deleted(keys.id));
         }
         if lasting.is_some() || raw.is_some() {
-            return Err(ArchiveError::Io {
-                action: "begin",
+            return Err(ArchiveError::Taken {
                 place: self.store.place(&keys.folder()),
-                cause: S3Error::Taken.into(),
             });
         }
         // First what describes it: sound without is found by nobody. What is there stays: somebody

@@ -31,9 +31,6 @@ pub enum S3Error {
         /// Why.
         reason: String,
     },
-    /// Something is there that mustn't be written over.
-    #[error("it is there already, from another writer")]
-    Taken,
     /// It doesn't look whether an object is still as it was read before it writes over it.
     #[error(
         "the store of bucket \"{bucket}\" doesn't write on a condition (If-Match), so of two changes \
@@ -117,11 +114,9 @@ impl Fault {
                 };
             }
             Self::Other(error) => error.into(),
-            // It won't go better later.
             Self::Precondition => {
-                return ArchiveError::Damaged {
+                return ArchiveError::Taken {
                     place: place.to_owned(),
-                    reason: S3Error::Taken.to_string(),
                 };
             }
             Self::Conflict => S3Error::Contended.into(),
@@ -162,6 +157,12 @@ mod tests {
             let error = fault.at("write", "s3://speakr/a");
             assert!(matches!(error, ArchiveError::Full { .. }), "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_another_wrote_first_is_told_from_damage_and_from_a_store_that_is_away() {
+        let error = answered(412, "PreconditionFailed").at("write", "s3://speakr/a");
+        assert!(matches!(error, ArchiveError::Taken { .. }), "{error:?}");
     }
 
     #[test]

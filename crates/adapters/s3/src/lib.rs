@@ -9,6 +9,7 @@
 //!                   transcript.json       its text
 //! tombstones/<uuid>                       it was deleted
 //! condemned/<uuid>                        it is to go, and something of it may be left
+//! condemned/half/<uuid>                   it is an upload that may not be stored whole
 //! ```
 
 mod archive;

@@ -90,9 +90,15 @@ async fn another_process_goes_on_where_the_first_left_off() {
         // The first isn't dead after all: it may not mix its sound into the other's.
         writer.write(&[7; 200]).await.unwrap();
         let error = writer.sync().await.unwrap_err();
-        assert!(matches!(error, ArchiveError::Damaged { .. }), "{error:?}");
+        assert!(matches!(error, ArchiveError::Taken { .. }), "{error:?}");
         assert!(heard(archive, id).await == pcm);
-        assert!(archive.begin(&recording).await.is_err(), "begun twice");
+        // It is told where to go on from, like any other.
+        assert_eq!(archive.resume(id).await.unwrap().samples(), 200_000);
+        let begun_twice = archive.begin(&recording).await.map(drop);
+        assert!(
+            matches!(begun_twice, Err(ArchiveError::Taken { .. })),
+            "{begun_twice:?}"
+        );
     })
     .await;
 }

@@ -15,7 +15,7 @@ use speakr_core::{
     CorrelationId, Recording, RecordingId, RecordingState, Segment, Transcript,
     ports::{
         archive::{Archive, ArchiveError},
-        condemned::Condemned,
+        condemned::{Condemned, Uploads},
         sound::{SoundDecoder, SoundError, SoundInput},
         transcription::{Transcription, TranscriptionError, TranscriptionRequest},
     },
@@ -25,7 +25,7 @@ use speakr_core::{
         transcribe::{TranscriptionEvent, TranscriptionObserver},
     },
 };
-use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, wire_options};
+use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, intents::Intents, wire_options};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -43,6 +43,7 @@ pub(crate) struct BusTranscription {
     bus: Bus,
     library: Library,
     condemned: Arc<dyn Condemned>,
+    uploads: Arc<dyn Uploads>,
     sweep_after: Duration,
     decoder: Arc<dyn SoundDecoder>,
     tasks: TaskTracker,
@@ -50,12 +51,14 @@ pub(crate) struct BusTranscription {
 
 impl BusTranscription {
     /// Asks over `bus`; `library` has what comes of it, `condemned` what of that isn't to stay,
-    /// for which others look after `sweep_after`. `decoder` reads files that are too large for a
-    /// message. What is taken away after an answer is among `tasks`.
+    /// for which others look after `sweep_after`, and `uploads` what isn't stored whole. `decoder`
+    /// reads files that are too large for a message. What is taken away after an answer is among
+    /// `tasks`.
     pub(crate) fn new(
         bus: Bus,
         library: Library,
         condemned: Arc<dyn Condemned>,
+        uploads: Arc<dyn Uploads>,
         sweep_after: Duration,
         decoder: Arc<dyn SoundDecoder>,
         tasks: TaskTracker,
@@ -64,6 +67,7 @@ impl BusTranscription {
             bus,
             library,
             condemned,
+            uploads,
             sweep_after,
             decoder,
             tasks,
@@ -74,11 +78,13 @@ impl BusTranscription {
         self.library.archive()
     }
 
-    /// The command, once what it needs is where the transcriber finds it.
+    /// The command, once what it needs is where the transcriber finds it: where that `stays`, unless
+    /// it is to go after the answer.
     async fn command(
         &self,
         request: &TranscriptionRequest,
         id: RecordingId,
+        stays: bool,
     ) -> Result<TranscriptionRun, TranscriptionError> {
         let mut metadata = request.metadata.clone();
         if let Some(name) = &request.file_name {
@@ -112,7 +118,14 @@ impl BusTranscription {
         match self.archive().recording(id).await {
             // It was sent before, and all of it is there.
             Ok(there) if there.state != RecordingState::Capturing => {}
-            Ok(_) | Err(ArchiveError::NotFound(_)) => self.keep_sound(request, recording).await?,
+            Ok(_) | Err(ArchiveError::NotFound(_)) => {
+                if stays {
+                    // Before anything is stored: this process may be killed in the middle.
+                    let begun = self.uploads.upload_begun(id).await;
+                    begun.map_err(archive_error)?;
+                }
+                self.keep_sound(request, recording).await?;
+            }
             Err(error) => return Err(archive_error(error)),
         }
         run.recording_id = Some(*id.as_uuid());
@@ -167,13 +180,16 @@ impl BusTranscription {
         let mut caller = Caller::open(&self.bus, id, asked)
             .await
             .map_err(bus_error)?;
+        // Also where what is there isn't this request's.
+        let stays = request.keep || !cleaner.armed;
         let run = tokio::select! {
-            run = self.command(request, id) => run?,
-            error = self.hold_on_to(id), if request.keep => return Err(error),
+            run = self.command(request, id, stays) => run?,
+            error = self.hold_on_to(id), if stays => return Err(error),
         };
-        if request.keep && run.recording_id.is_some() {
+        if stays && run.recording_id.is_some() {
             // All of it is there now. Who broke off before may have put it on the list meanwhile.
             self.condemned.release(id).await.map_err(archive_error)?;
+            self.uploads.upload_ended(id).await.map_err(archive_error)?;
         }
         let mut connections = self.bus.connections();
         if request.keep && run.recording_id.is_none() {
@@ -254,10 +270,27 @@ impl BusTranscription {
     async fn hold_on_to(&self, id: RecordingId) -> TranscriptionError {
         loop {
             tokio::time::sleep(self.sweep_after / 5).await;
-            if let Err(error) = self.condemned.release(id).await {
+            let held = async {
+                self.condemned.release(id).await?;
+                self.uploads.upload_begun(id).await
+            };
+            if let Err(error) = held.await {
                 return archive_error(error);
             }
         }
+    }
+
+    /// Whether what was asked for under this name before is to go, or was cancelled, which leaves no
+    /// tombstone where nothing of it was stored: the transcribers would refuse it again.
+    async fn is_given_up(&self, id: RecordingId) -> Result<bool, TranscriptionError> {
+        // In this order: it is cancelled before it leaves the list.
+        let condemned = self.condemned.is_condemned(id).await;
+        if condemned.map_err(archive_error)? {
+            return Ok(true);
+        }
+        let intents = Intents::open(&self.bus).await.map_err(bus_error)?;
+        let intent = intents.get(*id.as_uuid()).await.map_err(bus_error)?;
+        Ok(intent.cancelled)
     }
 
     async fn look(&self, id: RecordingId) -> Result<Found, TranscriptionError> {
@@ -291,11 +324,15 @@ impl Transcription for BusTranscription {
         cancel: &CancellationToken,
     ) -> Result<Transcript, TranscriptionError> {
         let id = RecordingId::from_correlation(request.correlation_id);
-        if self.archive().is_deleted(id).await.map_err(archive_error)? {
-            if request.keep {
-                return Err(deleted(id));
-            }
-            // What was taken away after its answer may be asked for again: nothing of it comes back.
+        let is_over = match self.look(id).await? {
+            Found::Text(transcript) => return Ok(transcript),
+            Found::Gone if request.keep => return Err(deleted(id)),
+            Found::Gone => true,
+            Found::Nothing => !request.keep && self.is_given_up(id).await?,
+        };
+        if is_over {
+            // What was taken away, after its answer or without one, may be asked for again: nothing of
+            // it comes back.
             let renamed = under_another_name(request);
             tracing::info!(correlation_id = %renamed.correlation_id, "sent again");
             return self.make(&renamed, observer, cancel).await;
@@ -314,7 +351,7 @@ fn under_another_name(request: &TranscriptionRequest) -> TranscriptionRequest {
 }
 
 impl BusTranscription {
-    /// Makes the text of what isn't deleted.
+    /// Makes the text of what isn't deleted and has none.
     async fn make(
         &self,
         request: &TranscriptionRequest,
@@ -322,9 +359,6 @@ impl BusTranscription {
         cancel: &CancellationToken,
     ) -> Result<Transcript, TranscriptionError> {
         let id = RecordingId::from_correlation(request.correlation_id);
-        if let Found::Text(transcript) = self.look(id).await? {
-            return Ok(transcript);
-        }
         // What was there before this request is not this request's to take away, unless it is what
         // such a request left.
         let condemned = self

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use speakr_contract::commands::RecordingCancel;
 use speakr_core::{
-    RecordingId, RecordingState,
+    RecordingId,
     ports::{archive::ArchiveError, condemned::Condemned},
-    usecases::library::{Library, LibraryError},
+    usecases::{
+        library::{Library, LibraryError},
+        recordings::condemn_half,
+    },
 };
 use speakr_nats::{Bus, Request};
 use tokio_util::task::TaskTracker;
@@ -83,23 +86,9 @@ async fn leave(
     condemned: &dyn Condemned,
     id: RecordingId,
 ) -> Result<(), LibraryError> {
-    if is_half(library, id).await? {
-        condemned.condemn(id).await?;
-        // Who makes it whole takes it off the list after that: one of the two sees the other.
-        if is_half(library, id).await? {
-            return Ok(());
-        }
-        condemned.release(id).await?;
+    if condemn_half(library.archive().as_ref(), condemned, id).await? {
+        return Ok(());
     }
     // What is whole is a recording, though it has no text: it is listed, and grows old.
     library.refresh_description(id).await
-}
-
-/// Whether some of the sound of `id` is stored, or is about to be, and not all.
-async fn is_half(library: &Library, id: RecordingId) -> Result<bool, ArchiveError> {
-    match library.archive().recording(id).await {
-        Ok(recording) => Ok(recording.state == RecordingState::Capturing),
-        Err(ArchiveError::NotFound(_) | ArchiveError::Deleted(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
 }

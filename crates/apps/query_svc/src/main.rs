@@ -126,6 +126,7 @@ async fn serve() -> Result<(), Failure> {
             bus.clone(),
             library.clone(),
             archive.clone(),
+            archive.clone(),
             sweep_after,
             decoder,
             service.tasks().clone(),

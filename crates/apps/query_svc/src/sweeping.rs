@@ -9,16 +9,19 @@ use std::{
 };
 
 use jiff::Timestamp;
-use speakr_core::usecases::library::Library;
+use speakr_core::usecases::{library::Library, recordings::give_up_uploads};
 use speakr_s3::S3Archive;
 use tokio_util::sync::CancellationToken;
 
 /// Longest pause between two looks at the list: one request to the store.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Pause between two thorough looks: for what has grown too old, and for what came into the store after
-/// its deletion. Both ask about everything there is.
+/// Pause between two thorough looks: for what has grown too old, for what came into the store after
+/// its deletion, and for uploads whose service was killed. The first two ask about everything there is.
 const LOOK_THOROUGHLY_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// How long half an upload is kept whose service was killed, for its client to send it again.
+const UPLOADS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Sweeps until `stop` what nobody has looked after for as long as `untouched_for`. Who deletes
 /// takes seconds, and who waits for a text tells several times in that time that it still does.
@@ -45,11 +48,12 @@ pub(crate) async fn run(
                 return;
             }
             let cleared = clear(&archive).await;
+            let given_up = give_up(&archive).await;
             let expired = match retention_days {
                 Some(days) => expire(&library, days).await,
                 None => true,
             };
-            if cleared && expired {
+            if cleared && given_up && expired {
                 thorough = Some(Instant::now());
             }
         };
@@ -78,6 +82,22 @@ async fn clear(archive: &S3Archive) -> bool {
                 error = &error as &dyn Error,
                 "something of what was deleted may still be there"
             );
+            false
+        }
+    }
+}
+
+/// Puts among what is to go the uploads that nobody has gone on with in time; whether all were looked
+/// at.
+async fn give_up(archive: &S3Archive) -> bool {
+    match give_up_uploads(archive, archive, archive, UPLOADS_KEPT).await {
+        Ok(0) => true,
+        Ok(count) => {
+            tracing::info!(count, "uploads that broke off are to go");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn Error, "half an upload may stay");
             false
         }
     }

@@ -11,6 +11,7 @@ use std::{
 
 use speakr_contract::subjects;
 use speakr_core::{
+    RecordingId,
     ports::{archive::ArchiveError, platform::FailureKind},
     usecases::recordings::{Asked, Outcome, Recordings, Trouble, chain},
 };
@@ -72,8 +73,8 @@ pub struct Worker {
     stop: CancellationToken,
     /// Room for recordings.
     room: Arc<Semaphore>,
-    /// The commands that this replica is working on, by their sequence.
-    working_on: Mutex<HashSet<u64>>,
+    /// What this replica is working on.
+    working_on: Mutex<HashSet<Work>>,
     /// A queue gave nothing but an error.
     in_trouble: AtomicBool,
 }
@@ -87,10 +88,19 @@ enum Half {
     Stays,
 }
 
-/// Work on a command; also work that panics ends.
+/// What a replica doesn't do twice at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Work {
+    /// To answer a command: its sequence.
+    Command(u64),
+    /// To hold a recording.
+    Hold(RecordingId),
+}
+
+/// Work under way; also work that panics ends.
 struct Working<'a> {
     worker: &'a Worker,
-    sequence: u64,
+    work: Work,
 }
 
 impl Drop for Working<'_> {
@@ -99,7 +109,7 @@ impl Drop for Working<'_> {
             .working_on
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.sequence);
+            .remove(&self.work);
     }
 }
 
@@ -289,7 +299,7 @@ impl Worker {
         async {
             let subject = delivery.subject.clone();
             let began = Instant::now();
-            let done = match self.begin(delivery.sequence) {
+            let done = match self.begin(Work::Command(delivery.sequence)) {
                 // The bus was away for so long that it takes this replica for dead. That says nothing
                 // against the command, however often it happened.
                 None => delivery.postpone(NO_ROOM_PAUSE).await,
@@ -315,19 +325,16 @@ impl Worker {
         .await;
     }
 
-    /// Notes that this replica works on a command, until what it gives back is dropped; `None` when
-    /// it does already.
-    fn begin(&self, sequence: u64) -> Option<Working<'_>> {
+    /// Notes what this replica works on, until what it gives back is dropped; `None` when it does
+    /// already.
+    fn begin(&self, work: Work) -> Option<Working<'_>> {
         let is_new = self
             .working_on
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(sequence);
+            .insert(work);
         // Made only where it is true: its end would take out what another still works on.
-        is_new.then(|| Working {
-            worker: self,
-            sequence,
-        })
+        is_new.then(|| Working { worker: self, work })
     }
 
     async fn work(&self, delivery: Delivery) -> Result<(), BusError> {
@@ -372,6 +379,16 @@ impl Worker {
                 );
                 delivery.postpone(pause).await
             }
+            // Nothing is wrong with it: it comes again until the other has ended, or is gone.
+            Trouble::Archive(ArchiveError::Taken { .. }) => {
+                let pause = retry_pause(delivery.deliveries);
+                tracing::info!(
+                    error = reason,
+                    pause_s = pause.as_secs(),
+                    "another writes this recording"
+                );
+                delivery.postpone(pause).await
+            }
             _ if delivery.attempt >= self.limits.max_attempts => {
                 self.put_aside(delivery, &reason, kind, Half::Stays).await
             }
@@ -392,6 +409,10 @@ impl Worker {
         let asked = self.asked(delivery);
         match Command::read(delivery, self.scratch.path()).await? {
             Command::Start(start) => {
+                // The same start, sent again: each would take the recording from the other.
+                let Some(_holding) = self.begin(Work::Hold(asked.own_recording())) else {
+                    return Ok(Outcome::Postpone(retry_pause(delivery.deliveries)));
+                };
                 let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
                     return Ok(Outcome::Postpone(NO_ROOM_PAUSE));
                 };

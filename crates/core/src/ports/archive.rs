@@ -38,6 +38,13 @@ pub enum ArchiveError {
         #[source]
         cause: BoxedCause,
     },
+    /// Another writes the same recording, and has come further with it. Who tries again goes on
+    /// from there.
+    #[error("{place} is there already, from another writer")]
+    Taken {
+        /// Which file or object.
+        place: String,
+    },
     /// Something stored there isn't what it should be.
     #[error("{place} is damaged: {reason}")]
     Damaged {
@@ -57,12 +64,13 @@ pub trait SoundWriter: Send {
     /// # Errors
     /// [`ArchiveError::Full`] or [`ArchiveError::Io`]; what was written before is kept. Of these
     /// samples those that [`SoundWriter::samples`] counts go with the next write or sync.
+    /// [`ArchiveError::Taken`]: nothing of this writer is taken any more.
     async fn write(&mut self, pcm: &[i16]) -> Result<(), ArchiveError>;
 
     /// Makes what was written survive a power cut, and this process.
     ///
     /// # Errors
-    /// [`ArchiveError::Io`].
+    /// [`ArchiveError::Io`], [`ArchiveError::Taken`].
     async fn sync(&mut self) -> Result<(), ArchiveError>;
 
     /// Samples taken so far, written or waiting to be.

@@ -1,5 +1,5 @@
-//! Recordings that are to go, remembered until nothing of them is left anywhere: a process that is
-//! killed in the middle leaves the rest to another.
+//! Recordings that are to go, remembered until nothing of them is left anywhere, and uploads that
+//! aren't whole yet: a process that is killed in the middle leaves the rest to another.
 
 use std::time::Duration;
 
@@ -35,4 +35,28 @@ pub trait Condemned: Send + Sync {
     /// # Errors
     /// [`ArchiveError`].
     async fn release(&self, id: RecordingId) -> Result<(), ArchiveError>;
+}
+
+/// A list of uploads that are to be kept and aren't stored whole. Half of one whose process was
+/// killed looks like a recording that goes on: only this tells the one from the other.
+#[async_trait]
+pub trait Uploads: Send + Sync {
+    /// Puts `id` on the list, before anything of it is stored; again, to tell that somebody is at it
+    /// still.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn upload_begun(&self, id: RecordingId) -> Result<(), ArchiveError>;
+
+    /// All on the list that were put there, for the last time, longer ago than `untouched_for`.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn uploads(&self, untouched_for: Duration) -> Result<Vec<RecordingId>, ArchiveError>;
+
+    /// Takes `id` off the list: it is whole, or is looked after otherwise.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    async fn upload_ended(&self, id: RecordingId) -> Result<(), ArchiveError>;
 }

@@ -13,6 +13,7 @@ mod run;
 mod sweep;
 mod text;
 mod trouble;
+mod uploads;
 mod writing;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     trouble::{Outcome, Trouble, chain},
+    uploads::{condemn_half, give_up_uploads},
     writing::{Kept, begin_or_resume},
 };
 use crate::{

@@ -142,7 +142,7 @@ async fn of_two_that_write_one_recording_the_second_lets_go_and_closes_its_micro
     assert!(work.is_finished(), "asking again would never help");
     assert!(matches!(
         work.await.unwrap(),
-        Err(Trouble::Archive(ArchiveError::Damaged { .. }))
+        Err(Trouble::Archive(ArchiveError::Taken { .. }))
     ));
     assert!(!world.microphone_is_open.load(Ordering::SeqCst));
 }

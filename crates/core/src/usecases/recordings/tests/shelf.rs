@@ -57,6 +57,12 @@ impl SoundWriter for Writing {
         let kept = kept
             .get_mut(&self.id)
             .ok_or(ArchiveError::Deleted(self.id))?;
+        // Another has written on from where this one would.
+        if !kept.compacted && !self.pending.is_empty() && self.kept != kept.pcm.len() {
+            return Err(ArchiveError::Taken {
+                place: "the store".to_owned(),
+            });
+        }
         let mut written = std::mem::take(&mut self.pending);
         self.kept += written.len();
         // Beside a file that is whole, raw pieces count for nothing.

@@ -104,9 +104,8 @@ impl World {
 
     pub(super) fn store(&self) -> Result<(), ArchiveError> {
         if self.another_writes.load(Ordering::SeqCst) {
-            return Err(ArchiveError::Damaged {
+            return Err(ArchiveError::Taken {
                 place: "the store".to_owned(),
-                reason: "another's piece is there".to_owned(),
             });
         }
         if self.store_is_away.load(Ordering::SeqCst) {
