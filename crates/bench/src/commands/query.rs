@@ -87,7 +87,11 @@ async fn measure(args: &Args, embedder: Arc<dyn Embedder>) -> Result<bool, Failu
     platform.embedder.kill();
     let url = platform.postgres.url(DATABASE);
     text_index::fill(&url, &corpus, embedder.model_id()).await?;
-    println!("{} passages of real text", corpus.len());
+    let processors = std::thread::available_parallelism()?;
+    println!(
+        "{} passages of real text; the limits are for 2 processors, here are {processors}",
+        corpus.len()
+    );
 
     let mut good = true;
     for tag in [None, Some(RARE)] {
