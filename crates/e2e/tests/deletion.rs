@@ -22,7 +22,9 @@ use files::files_with;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use speakr_contract::{Message, events::TranscriptionSucceeded};
+use speakr_contract::{
+    AudioData, Message, commands::TranscriptionRun, events::TranscriptionSucceeded,
+};
 use speakr_core::{CorrelationId, RecordingId};
 use speakr_e2e::{
     clip,
@@ -102,20 +104,18 @@ async fn until_gone(platform: &Platform, id: &str) {
 }
 
 async fn keep(platform: &Platform) -> String {
-    let stored = platform
-        .transcribe(
-            "jfk.wav",
-            &[
-                ("store", "true"),
-                ("tags", WORDS[1]),
-                ("metadata", &json!({"note": WORDS[2]}).to_string()),
-            ],
-        )
-        .await;
-    let id = stored["recording_id"].as_str().unwrap().to_owned();
+    let client = bus::connect(platform, "cli").await;
+    let run = TranscriptionRun {
+        audio_data: Some(AudioData(std::fs::read(clip("jfk.wav")).unwrap())),
+        tags: vec![WORDS[1].to_owned()],
+        metadata: [("note".to_owned(), json!(WORDS[2]))].into_iter().collect(),
+        ..TranscriptionRun::default()
+    };
+    let request = Request::new(Uuid::new_v4());
+    bus::send(&client, &run, &request).await;
     let query = json!({"query_text": "serving your nation", "filter_tags": [WORDS[1]]});
     platform.query_until(&query, |a| a["count"] == 1).await;
-    id
+    RecordingId::from_correlation(CorrelationId::from(request.correlation_id)).to_string()
 }
 
 #[tokio::test]
@@ -128,6 +128,9 @@ async fn nothing_that_is_deleted_is_left_in_store_streams_tables_and_logs() {
         assert!(before.iter().any(|p| p.contains(place)), "{before:#?}");
     }
     assert!(before.iter().any(|p| p.contains(".blk")), "{before:#?}");
+    for words in WORDS {
+        assert_ne!(rows_with(&platform, words), Vec::<String>::new(), "{words}");
+    }
     let answer = platform
         .request(Method::DELETE, &format!("/api/v1/recordings/{id}"))
         .send()

@@ -45,6 +45,15 @@ impl RateLimit {
         }
     }
 
+    /// A test that takes long gets none back.
+    #[cfg(test)]
+    pub(crate) fn without_refill(burst: u32) -> Self {
+        Self {
+            per_second: 0.0,
+            ..Self::new(1, burst)
+        }
+    }
+
     /// Counts one request of `caller`.
     ///
     /// # Errors
