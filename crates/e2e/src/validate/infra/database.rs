@@ -8,11 +8,14 @@ use sqlx::{
 use super::{
     super::{
         Context,
-        check::{Seen, Unseen, chain, ensure, failed, not_checked},
+        check::{Seen, chain, ensure, failed, not_checked},
         settings::{path, variable},
     },
     network::{CONNECT, not_on_loopback},
 };
+
+/// How PostgreSQL refuses whoever its `pg_hba.conf` has no line for (`invalid_authorization_specification`).
+const NOT_AUTHORISED: &str = "28000";
 
 /// The oldest pgvector whose scans go on until a page is full.
 const PGVECTOR: (u32, u32) = (0, 8);
@@ -71,9 +74,20 @@ pub(super) async fn refuses_plaintext(context: &Context) -> Seen {
     // That it answers at all comes first, or nothing refused anything.
     connect(&options).await?;
     let plain = options.clone().ssl_mode(PgSslMode::Disable);
-    match connect(&plain).await {
-        Err(Unseen::Failed(why)) => Ok(format!("refused: {why}")),
-        Err(other) => Err(other),
+    let answer = tokio::time::timeout(CONNECT, PgConnection::connect_with(&plain))
+        .await
+        .map_err(|_| failed(format!("the database doesn't answer in {CONNECT:?}")))?;
+    match answer {
+        // Anything else (a full server, a lost connection) says nothing of encryption.
+        Err(sqlx::Error::Database(refusal))
+            if refusal.code().as_deref() == Some(NOT_AUTHORISED) =>
+        {
+            Ok(format!("refused: {refusal}"))
+        }
+        Err(error) => Err(failed(format!(
+            "without encryption the database doesn't refuse, it fails: {}",
+            chain(&error)
+        ))),
         Ok(_) => {
             not_on_loopback("the database", &host, options.get_port()).await?;
             Err(failed("it takes a connection with sslmode=disable"))

@@ -6,7 +6,8 @@ use std::{
 };
 
 use reqwest::Url;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use speakr_nats::Identity;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::{
     super::{
@@ -18,6 +19,9 @@ use super::{
 
 /// How long a connection may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
+
+/// Where HTTP is spoken without encryption.
+const HTTP: u16 = 80;
 
 /// Addresses of this host.
 async fn resolved(host: &str, port: u16) -> Seen<Vec<SocketAddr>> {
@@ -39,18 +43,22 @@ pub(super) async fn not_on_loopback(what: &str, host: &str, port: u16) -> Seen<(
     Ok(())
 }
 
+/// A server of the bus, as it is named.
+fn url_of(server: &str) -> Seen<Url> {
+    let url = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("nats://{server}")
+    };
+    url.parse()
+        .map_err(|error| failed(format!("{server}: {error}")))
+}
+
 pub(super) async fn plain_bus(context: &Context) -> Seen {
     let access = bus::access(&context.settings)?;
     let mut seen = Vec::new();
     for server in access.config.servers_shown().split(',') {
-        let url = if server.contains("://") {
-            server.to_owned()
-        } else {
-            format!("nats://{server}")
-        };
-        let url: Url = url
-            .parse()
-            .map_err(|error| failed(format!("{server}: {error}")))?;
+        let url = url_of(server)?;
         let host = url.host_str().unwrap_or_default().to_owned();
         if matches!(url.scheme(), "wss" | "ws") {
             ensure(url.scheme() == "wss", || {
@@ -91,7 +99,15 @@ pub(super) async fn plain_api(context: &Context) -> Seen {
         .map_err(|error| failed(format!("{}: {error}", context.settings.url)))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     if url.scheme() == "https" {
-        return Ok("https, with a certificate that is believed".to_owned());
+        let answer = asked_plainly(&host).await;
+        ensure(
+            answer.as_deref().is_none_or(|line| !is_served(line)),
+            || format!("{host} also answers without encryption, on port {HTTP}"),
+        )?;
+        return Ok(format!(
+            "https, with a certificate that is believed; plain HTTP: {}",
+            answer.as_deref().unwrap_or("no answer")
+        ));
     }
     let port = url.port_or_known_default().unwrap_or(80);
     not_on_loopback("the API", &host, port).await?;
@@ -105,6 +121,27 @@ pub(super) async fn plain_api(context: &Context) -> Seen {
         ));
     }
     Err(failed(format!("{} isn't encrypted", context.settings.url)))
+}
+
+/// What `host` answers to plain HTTP: the first line, where it answers at all.
+async fn asked_plainly(host: &str) -> Option<String> {
+    let ask = async {
+        let host = host.trim_matches(['[', ']']);
+        let mut stream = tokio::net::TcpStream::connect((host, HTTP)).await.ok()?;
+        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await.ok()?;
+        let line = line.trim().to_owned();
+        (!line.is_empty()).then_some(line)
+    };
+    tokio::time::timeout(CONNECT, ask).await.ok().flatten()
+}
+
+/// Whether the answer that begins with `line` is one, and not a refusal or a hint to ask by TLS.
+fn is_served(line: &str) -> bool {
+    let status = line.split(' ').nth(1);
+    status.is_some_and(|status| status.starts_with('2'))
 }
 
 /// Whether only who is inside gets there.
@@ -132,6 +169,16 @@ pub(super) async fn addresses(context: &Context) -> Seen {
             options.get_port(),
         ));
     }
+    // One that is hosted is another's, and known by its credentials file.
+    if let Ok(access) = bus::access(&context.settings)
+        && !matches!(access.config.identity, Identity::CredentialsFile(_))
+    {
+        for server in access.config.servers_shown().split(',') {
+            let url = url_of(server)?;
+            let host = url.host_str().unwrap_or_default().to_owned();
+            hosts.push(("bus".to_owned(), host, url.port().unwrap_or(4222)));
+        }
+    }
     for (service, url) in &context.settings.health {
         let url: Url = url
             .parse()
@@ -144,7 +191,9 @@ pub(super) async fn addresses(context: &Context) -> Seen {
         ));
     }
     if hosts.is_empty() {
-        return Err(not_checked("no address is known: DATABASE_URL, --health"));
+        return Err(not_checked(
+            "no address is known: DATABASE_URL, NATS_URL, --health",
+        ));
     }
     let (mut told, mut loopback) = (Vec::new(), true);
     for (what, host, port) in hosts {
@@ -168,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_inside_is_told_from_what_is_public() {
+    fn what_is_inside_is_told_from_what_is_public_and_served_from_refused() {
         for inside in [
             "10.1.2.3",
             "172.16.0.1",
@@ -179,6 +228,10 @@ mod tests {
             "fd00::1",
         ] {
             assert!(is_inside(inside.parse().unwrap()), "{inside}");
+        }
+        assert!(is_served("HTTP/1.1 200 OK"));
+        for refused in ["HTTP/1.1 301 Moved", "HTTP/1.1 400 Bad Request", ""] {
+            assert!(!is_served(refused), "{refused}");
         }
         for public in ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2600::1"] {
             assert!(!is_inside(public.parse().unwrap()), "{public}");
