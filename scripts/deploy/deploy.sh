@@ -64,10 +64,9 @@ Nothing was changed."
     report "Release $number to $environment at $BEGAN, by $HOLDER: $what"
     tell_change
 
-    if put_in_place "$WORK/new.yaml" && smoke; then
-        prune "$WORK/new.yaml" "$WORK/before.yaml"
+    if put_in_place "$WORK/new.yaml" && smoke && prune "$WORK/new.yaml" "$WORK/before.yaml"; then
         mark_release "$number" good
-        forget_old_releases
+        forget_old_releases || report "  older releases couldn't all be forgotten"
         report "Release $number is in place after $((SECONDS - started)) s:"
         report "$(tell_what_runs)"
         save_report

@@ -241,6 +241,6 @@ forget_old_releases() {
     k get configmaps --selector speakr.dev/release -o json |
         jq -r --argjson kept "$KEPT_RELEASES" '[.items[].metadata | {number: (.labels["speakr.dev/release"] | tonumber), name}]
             | sort_by(.number) | .[:-$kept][].name' | while read -r name; do
-        k delete configmap "$name" >/dev/null
+        k delete configmap "$name" >/dev/null || return 1
     done
 }

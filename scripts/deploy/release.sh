@@ -196,20 +196,32 @@ put_in_place() {
 }
 
 # Takes away what the cluster has of speakr and $1 doesn't name; settings that $2 (the release before)
-# names stay, so that its pods can still be made again.
+# names stay, so that its pods can still be made again. Fails at the first that can't be taken away.
 prune() {
-    local manifest=$1 before=${2:-/dev/null} kinds=$KINDS kind
+    local manifest=$1 before=${2:-/dev/null} kinds=$KINDS kind name
     { objects "$manifest" && objects "$before" | grep '^ConfigMap' || true; } | sort -u >"$WORK/wanted"
+    # Of an empty list everything would be taken away.
+    if [ ! -s "$WORK/wanted" ]; then
+        WHY="it can't be told what the release has"
+        return 1
+    fi
     for kind in $OPTIONAL_KINDS; do
         if k get "$kind" -o name >/dev/null 2>&1; then kinds="$kinds $kind"; fi
     done
     # shellcheck disable=SC2086  # a list of words
     k get "$(printf '%s,' $kinds | sed 's/,$//')" --selector 'app.kubernetes.io/part-of=speakr,!speakr.dev/release' -o json |
         jq -r '.items[] | select(.metadata.ownerReferences == null) | "\(.kind)\t\(.metadata.name)"' |
-        sort -u | comm -23 - "$WORK/wanted" | while IFS=$'\t' read -r kind name; do
+        sort -u | comm -23 - "$WORK/wanted" >"$WORK/gone" || {
+        WHY="what the release doesn't have any more can't be looked for"
+        return 1
+    }
+    while IFS=$'\t' read -r kind name; do
         report "  removing $kind $name, which the release doesn't have"
-        k delete "$kind" "$name" --timeout=120s >/dev/null
-    done
+        k delete "$kind" "$name" --timeout=120s >/dev/null 2>"$WORK/prune.log" || {
+            WHY="$kind $name, which the release doesn't have, can't be removed: $(tail -n 3 "$WORK/prune.log")"
+            return 1
+        }
+    done <"$WORK/gone"
 }
 
 # Back to the manifests $1, from the failed $2.

@@ -58,12 +58,11 @@ Nothing was changed."
     step "Back to release $wanted in $environment"
     report "Release $number to $environment at $BEGAN, by $HOLDER: back from release $live to release $wanted"
     if documents "$WORK/new.yaml" not Job | apply && { unstick_statefulsets "$WORK/new.yaml" || true; } &&
-        wait_for_rollouts "$WORK/new.yaml" "Deployment|StatefulSet"; then
-        prune "$WORK/new.yaml" "$WORK/before.yaml"
+        wait_for_rollouts "$WORK/new.yaml" "Deployment|StatefulSet" && prune "$WORK/new.yaml" "$WORK/before.yaml"; then
         mark_release "$number" good
         # The one that was left is no release to go back to by itself.
         mark_release "$live" undone
-        forget_old_releases
+        forget_old_releases || report "  older releases couldn't all be forgotten"
         report "Release $wanted is in place again after $((SECONDS - started)) s:"
         report "$(tell_what_runs)"
         save_report

@@ -114,9 +114,11 @@ jq -n '{apiVersion: "storage.k8s.io/v1", kind: "StorageClass", metadata: {name: 
 step "What is let in"
 strict() { k apply --server-side --force-conflicts --validate=strict --field-manager=speakr-deploy --dry-run=server -f "$1"; }
 mkdir -p "$tree/k8s/overlays/prod-keda"
+cp -R k8s/overlays/prod "$tree/k8s/overlays/prod-hosted"
+sed -i.before 's#components/nats-cluster#components/hosted-bus#' "$tree/k8s/overlays/prod-hosted/kustomization.yaml"
 printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: speakr\nresources: [../prod]\ncomponents: [../../components/keda]\n' \
     >"$tree/k8s/overlays/prod-keda/kustomization.yaml"
-for overlay in dev dev-in-cluster staging prod prod-keda; do
+for overlay in dev dev-in-cluster staging prod prod-keda prod-hosted; do
     mkdir -p "$tree/try"
     {
         printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../k8s/overlays/%s]\nimages:\n' "$overlay"
@@ -126,7 +128,7 @@ for overlay in dev dev-in-cluster staging prod prod-keda; do
     ends_with 0 "overlay $overlay is applied, strictly" strict "$work/$overlay.yaml"
     equal "pods of $overlay that violate the restricted profile: none" "" "$(grep -i 'would violate' "$work/said" || true)"
 done
-rm -rf "$tree/try" "$tree/k8s/overlays/prod-keda"
+rm -rf "$tree/try" "$tree/k8s/overlays/prod-keda" "$tree/k8s/overlays/prod-hosted"
 sed 's/^  replicas: 3$/  replica: 3/' "$work/staging.yaml" >"$work/wrong.yaml"
 refused "a misspelt field is refused" 'spec.replica: field not declared in schema' strict "$work/wrong.yaml"
 sed 's/usePodIdentity/usePodIdentify/' "$work/staging.yaml" >"$work/wrong.yaml"
@@ -366,6 +368,15 @@ sed -i.before 's/backoffLimit: 2/backoffLimit: 0/' "$tree/k8s/base/migrate.yaml"
 wrong "a migration that fails" "job speakr-migrate failed" embedder=crash
 equal "… has touched no service (revisions of query-svc)" "$revision" "$(generation query-svc)"
 wrong "an image that crashes" "has crashed" query-svc=crash
+# A right is missing, and so what the release doesn't have can't be taken away.
+deployer_may() { k patch role speakr-deployer --type=json -p "[{\"op\": \"replace\", \"path\": \"/rules/0/verbs\", \"value\": $1}]" >/dev/null; }
+cp k8s/base/validate.yaml "$tree/k8s/base/"
+deployer_may '["get", "list", "watch", "create", "patch"]'
+ends_with 1 "something that can't be removed: undone" deploy
+check "… and it is said why" said "speakr-passing, which the release doesn't have, can't be removed: .*forbidden"
+equal "… releases that are begun and not ended" "" "$(k get configmaps --selector speakr.dev/state=running -o name)"
+deployer_may '["get", "list", "watch", "create", "patch", "delete"]'
+add_passing
 if [ -n "$long" ]; then
     wrong "an image that can't be pulled" "ImagePullBackOff" query-svc=nopull
     TIMEOUT=12 wrong "an image that is never ready" "not rolled out after 12 s" transcriber=broken
