@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Checks the infrastructure in terraform/ without a cloud account: form, every root and module validated
 # and tested, checkov, and, where a stand-in for AWS's provider is there, each environment planned,
-# applied, planned again and destroyed, and what was made looked at. The last lines say what could not be
-# run. Arguments: names of checks (form, roots, modules, lifecycles, checkov), in place of all.
+# applied, planned again and destroyed, and what was made looked at; the vault is filled on an emulator. The
+# last lines say what could not be run. Arguments: names of checks (form, roots, modules, lifecycles, checkov,
+# secrets), in place of all.
 #
 #   SPEAKR_MAY_LEAVE_OUT               the checks that may be left out where something isn't here, or "none";
 #                                      any may where it isn't set.
@@ -90,12 +91,13 @@ lifecycles() {
 
 only="$*"
 for name in "$@"; do
-    case $name in form | roots | modules | lifecycles | checkov) ;; *) die "infra-test.sh has no check \"$name\"." ;; esac
+    case $name in form | roots | modules | lifecycles | checkov | secrets) ;; *) die "infra-test.sh has no check \"$name\"." ;; esac
 done
 prepare_work
 if ! has terraform; then
     skip "there is no terraform here (https://developer.hashicorp.com/terraform/install)" form roots modules lifecycles
     check checkov run_checkov "$WORK"
+    check secrets "$ROOT/scripts/infra/secrets-test.sh"
     finish
 fi
 version=$(terraform version | sed -n '1s/^Terraform v//p')
@@ -114,5 +116,6 @@ else
     skip "the provider hashicorp/aws could not be fetched ($WORK/init.log)" modules lifecycles
 fi
 check checkov run_checkov "$WORK"
+check secrets "$ROOT/scripts/infra/secrets-test.sh"
 
 finish

@@ -359,6 +359,30 @@ network_matrix() {
     equal "… of which let through" "$expected" "$yes"
     equal "edges that aren't as they should be: none" "" "$(printf '%s\n' ${rows[@]+"${rows[@]}"})"
     k delete pods -l speakr.dev/probe=yes --wait=false >/dev/null
+    api_from_elsewhere "$image"
+}
+
+# The API from other namespaces: the label of what serves the Ingress lets in, and nothing else does.
+api_from_elsewhere() { # IMAGE
+    local image=$1 namespace
+    for namespace in speakr-try-ingress speakr-try-elsewhere; do
+        kubectl create namespace "$namespace" >/dev/null
+        if [ "$namespace" = speakr-try-ingress ]; then kubectl label namespace "$namespace" speakr.dev/ingress=true >/dev/null; fi
+        kubectl wait --for=create serviceaccount/default --namespace="$namespace" --timeout=30s >/dev/null
+        jq -n --arg image "$image" '{apiVersion: "v1", kind: "Pod", metadata: {name: "probe"},
+            spec: {restartPolicy: "Never", automountServiceAccountToken: false, enableServiceLinks: false,
+                securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: "RuntimeDefault"}},
+                containers: [{name: "probe", image: $image, command: ["/bin/sh", "-c",
+                    "sleep 4; if timeout 3 /bin/bash -c \"exec 3<>/dev/tcp/speakr-query-svc.speakr/8080\" 2>/dev/null; then echo yes; else echo no; fi"],
+                    securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: ["ALL"]}}}]}}' |
+            kubectl --namespace "$namespace" create -f - >/dev/null
+    done
+    for namespace in speakr-try-ingress speakr-try-elsewhere; do
+        within 60 "who asks in $namespace is done" sh -c "kubectl --namespace $namespace get pod probe -o json | jq -e '.status.phase == \"Succeeded\"'"
+    done
+    equal "the API, from a namespace with the label speakr.dev/ingress" yes "$(kubectl --namespace speakr-try-ingress logs probe)"
+    equal "… and from one without" no "$(kubectl --namespace speakr-try-elsewhere logs probe)"
+    kubectl delete namespace speakr-try-ingress speakr-try-elsewhere --wait=false >/dev/null
 }
 
 # The same as a person asks it (docs/operations.md).

@@ -299,6 +299,27 @@ resource "aws_cloudwatch_log_resource_policy" "traces" {
   })
 }
 
+# For the two groups that AWS makes for them, whose names nobody else may give: they get this key and an end by
+# hand, once (docs/operations.md).
+module "trace_key" {
+  source = "../modules/key"
+
+  name        = "speakr-traces"
+  description = "Traces of all environments"
+  services = [{
+    sid       = "LogsOfTraces"
+    principal = "logs.${var.region}.amazonaws.com"
+    conditions = {
+      StringEquals = {
+        "kms:EncryptionContext:aws:logs:arn" = [
+          "arn:${local.partition}:logs:${var.region}:${var.account_id}:log-group:/aws/application-signals/data",
+          "arn:${local.partition}:logs:${var.region}:${var.account_id}:log-group:aws/spans",
+        ]
+      }
+    }
+  }]
+}
+
 resource "aws_xray_trace_segment_destination" "this" {
   destination = "CloudWatchLogs"
 

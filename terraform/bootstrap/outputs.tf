@@ -8,6 +8,11 @@ output "state_key_arn" {
   value       = module.state_key.arn
 }
 
+output "trace_key_arn" {
+  description = "Key for the log groups that AWS makes for traces."
+  value       = module.trace_key.arn
+}
+
 output "state_policy" {
   description = "Policy of the bucket of states, as JSON."
   value       = aws_s3_bucket_policy.state.policy

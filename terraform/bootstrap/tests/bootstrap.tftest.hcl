@@ -35,6 +35,15 @@ run "states_are_kept_encrypted_and_to_their_administrators" {
     error_message = "Others than the administrators read states."
   }
 
+  # ---- traces
+
+  assert {
+    condition = toset(one([for statement in jsondecode(module.trace_key.policy).Statement : statement if statement.Sid == "LogsOfTraces"]).Condition.StringEquals["kms:EncryptionContext:aws:logs:arn"]) == toset([
+      for resource in jsondecode(aws_cloudwatch_log_resource_policy.traces.policy_document).Statement[0].Resource : trimsuffix(resource, ":*")
+    ])
+    error_message = "The key of traces is for other groups than those that X-Ray writes to."
+  }
+
   # ---- GitHub
 
   assert {

@@ -38,9 +38,11 @@ module "platform" {
   availability_zones    = [for letter in local.zone_letters : "${var.region}${letter}"]
   nat_per_zone          = local.nat_per_zone
   endpoint_zones        = local.endpoint_zones
+  kubernetes_version    = local.kubernetes_version
   node_groups           = local.node_groups
   database              = local.database
   infrequent_after_days = local.infrequent_after_days
+  replica_region        = local.replica_region
   backup_lock           = local.backup_lock
   deletion_protection   = local.deletion_protection
   monthly_budget_usd    = local.monthly_budget_usd

@@ -8,6 +8,8 @@ locals {
   nat_per_zone   = false
   endpoint_zones = 1
 
+  kubernetes_version = "1.34"
+
   node_groups = {
     # Three, because the bus has a server in each zone.
     general = {
@@ -35,6 +37,7 @@ locals {
   }
 
   infrequent_after_days = null
+  replica_region        = null
   backup_lock           = false
   deletion_protection   = false
   monthly_budget_usd    = 900

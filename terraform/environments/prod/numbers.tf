@@ -8,6 +8,8 @@ locals {
   nat_per_zone   = true
   endpoint_zones = 3
 
+  kubernetes_version = "1.34"
+
   node_groups = {
     general = {
       instance_types = ["m7i.xlarge"]
@@ -35,6 +37,7 @@ locals {
   }
 
   infrequent_after_days = 90
+  replica_region        = null
   backup_lock           = true
   deletion_protection   = true
   monthly_budget_usd    = 3500

@@ -8,6 +8,8 @@ locals {
   nat_per_zone   = false
   endpoint_zones = 1
 
+  kubernetes_version = "1.34"
+
   node_groups = {
     general = {
       instance_types = ["m7i.large"]
@@ -34,6 +36,7 @@ locals {
   }
 
   infrequent_after_days = null
+  replica_region        = null
   backup_lock           = false
   deletion_protection   = true
   monthly_budget_usd    = 1400

@@ -31,6 +31,7 @@ resource "aws_backup_vault_policy" "this" {
       Effect    = "Deny"
       Principal = { AWS = "*" }
       Action = [
+        "backup:DeleteBackupVaultAccessPolicy",
         "backup:DeleteRecoveryPoint",
         "backup:PutBackupVaultAccessPolicy",
         "backup:UpdateRecoveryPointLifecycle",

@@ -125,11 +125,11 @@ resource "aws_s3_bucket_metric" "streams" {
 }
 
 # What a hosted bus gave us goes into the vault and nowhere else: these arguments are in no plan and no
-# state. A new version number has them written again.
+# state. A new version number has them written again. As they are: each becomes a file in its pod.
 resource "aws_secretsmanager_secret_version" "hosted" {
   for_each = local.in_cluster ? {} : var.credential_secret_arns
 
   secret_id                = each.value
-  secret_string_wo         = jsonencode({ creds = var.hosted_credentials[each.key] })
+  secret_string_wo         = var.hosted_credentials[each.key]
   secret_string_wo_version = var.hosted_credentials_version
 }

@@ -117,8 +117,9 @@ resource "aws_iam_role" "replication" {
       Sid       = "Replication"
       Effect    = "Allow"
       Principal = { Service = "s3.amazonaws.com" }
-      # No condition: of replication it isn't documented that S3 says for which bucket it comes.
-      Action = "sts:AssumeRole"
+      Action    = "sts:AssumeRole"
+      # "IfExists": of replication it isn't documented that S3 says for whose bucket it comes.
+      Condition = { StringEqualsIfExists = { "aws:SourceAccount" = local.account } }
     }]
   })
 }

@@ -8,6 +8,7 @@ output "environment" {
       S3_BUCKET                    = module.object_storage.bucket
       STREAMS_BACKUP_BUCKET        = module.messaging.backup_bucket
       METRICS_WRITE_URL            = module.monitoring.remote_write_url
+      NATS_URL                     = module.messaging.nats_url
       LOAD_BALANCER_SECURITY_GROUP = module.cluster.load_balancer_security_group_id
       CERTIFICATE_ARN              = var.hostnames == null ? "unset" : aws_acm_certificate.this[0].arn
       API_URL                      = var.hostnames == null ? "unset" : "https://${var.hostnames.api}"

@@ -1,5 +1,6 @@
 # Which secret is for whom. Each is one value, which becomes one file in the pods that read it; the same
-# table is in k8s/components/aws/secrets.yaml, and a test compares the two.
+# table is in k8s/components/aws/secrets.yaml (for a hosted bus: k8s/components/hosted-bus/secrets.yaml), and a
+# test compares them.
 
 locals {
   # Passwords of the bus's users, and the certificate of its servers, where it stands in the cluster;
@@ -7,13 +8,14 @@ locals {
   bus_users = ["nats-transcriber", "nats-embedder", "nats-query-svc", "nats-cli", "nats-operator"]
 
   # The keys stand apart from what is known while planning alone: who reads what is known always.
+  # The validation suite takes the operator's password, and could use no credentials file.
   secret_readers_by_name = merge(
     {
       nats-transcriber = ["speakr-transcriber"]
       nats-embedder    = ["speakr-embedder"]
       nats-query-svc   = ["speakr-query-svc"]
       nats-cli         = ["speakr-validate"]
-      nats-operator    = ["speakr-streams-backup", "speakr-validate"]
+      nats-operator    = var.messaging == "hosted" ? ["speakr-streams-backup"] : ["speakr-streams-backup", "speakr-validate"]
       database-owner   = ["speakr-migrate"]
       database-app     = ["speakr-embedder", "speakr-query-svc", "speakr-validate"]
       api-token        = ["speakr-validate"]

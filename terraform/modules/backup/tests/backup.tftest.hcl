@@ -46,6 +46,12 @@ run "copies_stay_their_time_and_no_longer" {
     error_message = "Whoever can delete the database can delete its copies."
   }
 
+  # … nor what says so.
+  assert {
+    condition     = length(setsubtract(["backup:DeleteBackupVaultAccessPolicy", "backup:PutBackupVaultAccessPolicy"], jsondecode(aws_backup_vault_policy.this.policy).Statement[0].Action)) == 0
+    error_message = "Whoever can take the vault's policy away can delete the copies then."
+  }
+
   assert {
     condition = (
       aws_cloudwatch_metric_alarm.failed.threshold == 0 && aws_cloudwatch_metric_alarm.missing.treat_missing_data == "breaching" &&

@@ -144,7 +144,7 @@ run "the_parts_fit_together" {
     condition = join(" ", keys(output.environment)) == join(" ", [
       "API_URL", "AWS_REGION", "CERTIFICATE_ARN", "DATABASE_CIDR_1", "DATABASE_CIDR_2", "DATABASE_CIDR_3", "ENVIRONMENT",
       "LOAD_BALANCER_CIDR_1", "LOAD_BALANCER_CIDR_2", "LOAD_BALANCER_CIDR_3", "LOAD_BALANCER_SECURITY_GROUP",
-      "METRICS_WRITE_URL", "S3_BUCKET", "STREAMS_BACKUP_BUCKET",
+      "METRICS_WRITE_URL", "NATS_URL", "S3_BUCKET", "STREAMS_BACKUP_BUCKET",
     ])
     error_message = "The manifests get other facts than they ask for."
   }
@@ -189,6 +189,27 @@ run "a_hosted_bus_has_no_servers_to_keep_secrets_of" {
   assert {
     condition     = output.nats_url == "tls://bus.example.org:4222" && !contains(output.secret_names, "speakr/dev/nats-server") && !contains(keys(output.workload_policies), "speakr-nats")
     error_message = "There are still secrets and a role of servers that aren't there."
+  }
+
+  assert {
+    condition     = output.environment["NATS_URL"] == "tls://bus.example.org:4222"
+    error_message = "The manifests are told another bus."
+  }
+
+  # What the component mounts is what the roles allow, all of it.
+  assert {
+    condition = alltrue([
+      for document in [for text in split("\n---\n", file("${path.module}/../../../k8s/components/hosted-bus/secrets.yaml")) : yamldecode(text)] :
+      toset([for name in regexall("speakr/[A-Za-z]+/([a-z-]+)", document.spec.parameters.objects) : name[0]]) == toset(local.secret_readers[document.metadata.name])
+    ])
+    error_message = "k8s/components/hosted-bus/secrets.yaml mounts other secrets into a pod than its role can read."
+  }
+
+  assert {
+    condition = toset([
+      for text in split("\n---\n", file("${path.module}/../../../k8s/components/hosted-bus/secrets.yaml")) : yamldecode(text).metadata.name
+    ]) == toset([for account, names in local.secret_readers : account if anytrue([for name in names : startswith(name, "nats-")])])
+    error_message = "k8s/components/hosted-bus/secrets.yaml leaves out a pod that reaches the bus."
   }
 }
 
