@@ -94,6 +94,23 @@ async fn a_platform_that_is_well_passes_and_is_left_as_it_was() {
     assert_eq!(strict.code, Some(1), "{}", strict.said);
 }
 
+/// As a first deployment is validated, before there is a token: nothing could be deleted again.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_nothing_is_made_and_nothing_fails() {
+    let platform = Platform::start();
+    let mut without = validator(&platform, &["--group", "system,contract,secrets"]);
+    without.env_remove("SPEAKR_API_TOKEN");
+    let seen = Seen::by(&mut without);
+    assert_eq!(seen.code, Some(0), "{}\n{:#}", seen.said, seen.report);
+    for check in ["system.text", "system.cancel", "contract.flow"] {
+        assert_eq!(seen.checks[check], "not_checked", "{check}: {}", seen.said);
+        assert!(seen.details[check].contains("no token"), "{check}");
+    }
+    assert!(!seen.checks.contains_key("system.clean"), "{}", seen.said);
+    assert_eq!(seen.checks["contract.openapi"], "passed");
+    assert_eq!(recordings(&platform).await["count"], 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_stands_on_is_looked_at_as_far_as_one_machine_shows_it() {
     let platform = Platform::start_as(&Options {

@@ -98,7 +98,11 @@ impl Context {
 
     /// The speech, spoken over the bus; once, however many checks look at it.
     async fn spoken(&self) -> Seen<Spoken> {
-        let speak = async { bus::speak(&self.settings, &self.api.own).await };
+        let speak = async {
+            // Without one it couldn't be deleted again.
+            self.api.need_token()?;
+            bus::speak(&self.settings, &self.api.own).await
+        };
         self.spoken.get_or_init(|| speak).await.clone()
     }
 

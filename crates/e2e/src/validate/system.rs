@@ -94,8 +94,9 @@ pub(super) async fn run(context: &Context, runner: &Runner<'_>) {
             "cancel",
             "a recording that is cancelled leaves nothing",
             async {
-                let id = bus::cancel(&context.settings, &api.own).await?;
+                // Without one it couldn't be deleted, should the cancellation fail.
                 api.need_token()?;
+                let id = bus::cancel(&context.settings, &api.own).await?;
                 let path = format!("/api/v1/recordings/{id}");
                 let status = api.send(api.request(Method::GET, &path)).await?.status;
                 ensure(matches!(status, 404 | 410), || {
