@@ -110,6 +110,7 @@ fn backups_restored_beside_answer_the_same_and_old_ones_are_told_of() {
     for store in STORES {
         let detail = &seen.details[&format!("recovery.{store}")];
         assert!(detail.contains("before the loss"), "{detail}");
+        println!("{store}: {detail}");
     }
     // It was deleted where it was made.
     let list: Value = drill.runtime.block_on(async {
