@@ -21,6 +21,7 @@ import urllib.parse
 
 FOLDER = sys.argv[1]
 LOCK = threading.Lock()
+FIELDS = {"Release": ["createdAt", "immutable", "isDraft", "isLatest", "isPrerelease", "name", "publishedAt", "tagName"]}
 STATE = {"releases": {}, "assets": {}, "next": 100}
 
 
@@ -140,6 +141,10 @@ class GitHub(http.server.BaseHTTPRequestHandler):
 
     def graphql(self, asked):
         text, variables = asked["query"], asked.get("variables", {})
+        # What kinds of things have which fields, as GitHub names them; each by the name that was asked for.
+        if kinds := re.findall(r'(?:(\w+)\s*:\s*)?__type\(name:\s*"(\w+)"\)', text):
+            return self.answer(200, {"data": {alias or "__type": {"fields": [{"name": field} for field in FIELDS.get(kind, [])]}
+                                              for alias, kind in kinds}})
         if "release(tagName" in text:
             for release in STATE["releases"].values():
                 if release["tag_name"] == variables.get("tagName"):
@@ -147,7 +152,7 @@ class GitHub(http.server.BaseHTTPRequestHandler):
             return self.answer(200, {"data": {"repository": {"release": None}}})
         if "releases(" in text:
             nodes = [{"name": r["name"], "tagName": r["tag_name"], "isDraft": r["draft"], "isPrerelease": r["prerelease"], "isLatest": False,
-                      "createdAt": r["created_at"], "publishedAt": r["published_at"], "isImmutable": False} for r in STATE["releases"].values()]
+                      "createdAt": r["created_at"], "publishedAt": r["published_at"], "immutable": False} for r in STATE["releases"].values()]
             return self.answer(200, {"data": {"repository": {"releases": {"nodes": nodes, "pageInfo": {"hasNextPage": False, "endCursor": None}}}}})
         if "ref(qualifiedName" in text:
             return self.answer(200, {"data": {"repository": {"ref": {"id": "R1"}}}})
