@@ -1,5 +1,10 @@
 # What a build needs on one platform only.
-{ pkgs, lib }:
+{
+  pkgs,
+  lib,
+  craneLib,
+  src,
+}:
 let
   inherit (pkgs.stdenv) hostPlatform;
 
@@ -20,6 +25,20 @@ lib.optionalAttrs hostPlatform.isMinGW {
   # The bindings to whisper.cpp that whisper-rs ships are those of systems whose "long" has eight bytes. Here
   # they are made anew, from the headers that the compiler of the target itself reads.
   LIBCLANG_PATH = "${lib.getLib pkgs.pkgsBuildHost.llvmPackages.libclang}/lib";
+  # ggml takes the "lib" off its archives for Windows, also where they are GNU's: rustc looks for libggml.a there.
+  cargoVendorDir = craneLib.vendorCargoDeps {
+    inherit src;
+    overrideVendorCargoPackage =
+      crate: source:
+      if crate.name == "whisper-rs-sys" then
+        source.overrideAttrs {
+          postPatch = ''
+            sed -i '/set(CMAKE_STATIC_LIBRARY_PREFIX "")/d' whisper.cpp/ggml/CMakeLists.txt
+          '';
+        }
+      else
+        source;
+  };
   postPatch = ''
     sed -i '/^WHISPER_DONT_GENERATE_BINDINGS/d' .cargo/config.toml
   '';

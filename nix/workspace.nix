@@ -32,7 +32,10 @@ let
     # Tests run once, in `checks`.
     doCheck = false;
   }
-  // import ./platform-args.nix { inherit pkgs lib; };
+  // import ./platform-args.nix {
+    inherit pkgs lib craneLib;
+    src = sources.compiled;
+  };
 
   # One program of the workspace, from dependencies of its own.
   program =
