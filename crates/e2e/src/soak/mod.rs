@@ -96,13 +96,11 @@ impl Soak {
     pub fn run(self, progress: impl FnMut(usize, usize)) -> Result<Report, SoakError> {
         let began = Instant::now();
         let microphone = format!("file:{}", clip(MICROPHONE.0).display());
-        // A service is killed every few seconds here, and each kill in mid-work is an attempt: by the default of
-        // five one in some dozens of commands would be taken for poison, and what an own microphone hears, eleven
-        // seconds in one piece, may need more than thirty on a busy machine. Only one that is tried more often
-        // than it was killed is a fault. The default is held by the tests of poison.
-        let attempts = self.kills.max(30).to_string();
         let settings = [
-            ("SPEAKR_MAX_ATTEMPTS", attempts.as_str()),
+            // A service is killed every few seconds here, and each kill in mid-work is an attempt: by the
+            // default of five one in some dozens of commands would be taken for poison. One that takes
+            // thirty is a fault. The default is held by the tests of poison.
+            ("SPEAKR_MAX_ATTEMPTS", "30"),
             ("SPEAKR_ACK_WAIT", "3s"),
             ("SPEAKR_DECODERS", "1"),
             ("SPEAKR_HOST_CAPTURE", "1"),
