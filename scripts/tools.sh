@@ -167,8 +167,15 @@ obtain() {
 
 # Waits until nobody else is at the same tool, and holds folder $1 until this script ends. (macOS has no "flock".)
 alone() {
-    local holder told=""
-    until mkdir "$1" 2>/dev/null; do
+    local holder problem told="" refused=0
+    until problem=$(mkdir "$1" 2>&1); do
+        # No folder there and none to be had: nobody else is at it, the disk is full or not ours. (Once may be the
+        # other's, who ended just now.)
+        if [ ! -d "$1" ]; then
+            refused=$((refused + 1))
+            [ "$refused" -lt 3 ] || die "$problem"
+            continue
+        fi
         holder=$(cat "$1/pid" 2>/dev/null) || holder=
         # It was killed; or before it had said who it is.
         if { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; } ||
