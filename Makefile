@@ -52,7 +52,7 @@ IMAGES_DIR ?= target/dist/images
 images: ## build the images of the platform with Nix, as files
 	@scripts/image-archives.sh $(IMAGES_DIR)
 
-release-test: ## rehearse a release: a good one twice, and each planted fault; takes half an hour
+release-test: ## rehearse a release: a good one twice, and each planted fault; takes more than an hour
 	@scripts/release-test.sh $(RELEASE_TEST)
 
 clean: ## remove what was built, and the demo's scratch folder

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Whether a nats-server that is killed still knows which messages it has.
+
+A stream with a duplicate window of a day is written to, the server is killed in the middle and started again, and
+the last messages are sent once more under their ids. Whatever isn't answered as a duplicate was forgotten. With
+"--delete", messages are deleted meanwhile, as a recording's deletion does. Needs Python's nats-py:
+
+    "$(scripts/tools.sh natspy)/python" scripts/nats/forgotten_ids.py "$(scripts/tools.sh nats)/nats-server" --delete
+"""
+
+import argparse
+import asyncio
+import os
+import pathlib
+import random
+import socket
+import subprocess
+import tempfile
+
+import nats
+from nats.js.api import StreamConfig
+from nats.js.errors import Error as StreamError
+
+DAY_S = 24 * 3600
+# How many of the last messages are sent again after each kill.
+LAST = 40
+# How much of a second the server lives between two kills, at least and at most.
+LIFE_S = (0.2, 1.2)
+# What a client may meet when its server dies.
+AWAY = (nats.errors.Error, StreamError, OSError, asyncio.TimeoutError)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    def __init__(self, program: str, folder: pathlib.Path):
+        self.port = free_port()
+        self.config = folder / "nats.conf"
+        self.config.write_text(
+            f'host: 127.0.0.1\nport: {self.port}\n'
+            f'jetstream {{ store_dir: "{folder}/data", sync_interval: always }}\n'
+        )
+        self.command = [program, "-c", str(self.config), "-l", str(folder / "log")]
+        self.process = None
+
+    async def start(self):
+        self.process = subprocess.Popen(self.command)
+        while self.process.poll() is None:
+            try:
+                client = await nats.connect(
+                    f"nats://127.0.0.1:{self.port}", allow_reconnect=False, connect_timeout=1, error_cb=quiet
+                )
+                await client.jetstream().account_info()
+                return client
+            except AWAY:
+                await asyncio.sleep(0.1)
+        raise SystemExit(f"{self.command[0]} ended at once")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+async def quiet(_error):
+    """What is said when the server dies is expected."""
+
+
+async def write_until_killed(stream, kept: dict, count: int, delete: bool, chance: random.Random) -> int:
+    """Stores messages until the server is gone; `kept` has the sequence of each that is still there."""
+    try:
+        while True:
+            count += 1
+            name = f"message-{count}"
+            sent = await stream.publish(
+                f"e.{chance.randrange(5)}",
+                os.urandom(chance.randrange(50, 900)),
+                headers={"Nats-Msg-Id": name},
+                timeout=2,
+            )
+            kept[name] = sent.seq
+            if delete and len(kept) > 5 and chance.random() < 0.3:
+                await stream.delete_msg("E", kept.pop(chance.choice(list(kept)[-30:])))
+    except AWAY:
+        return count
+
+
+async def main(arguments) -> int:
+    chance = random.Random(arguments.seed)
+    forgetful = 0
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(arguments.server, pathlib.Path(folder))
+        client = await server.start()
+        stream = client.jetstream()
+        await stream.add_stream(
+            StreamConfig(name="E", subjects=["e.>"], duplicate_window=DAY_S, max_age=7 * DAY_S)
+        )
+        kept: dict[str, int] = {}
+        count = 0
+        for kill in range(1, arguments.kills + 1):
+            asyncio.get_running_loop().call_later(chance.uniform(*LIFE_S), server.kill)
+            count = await write_until_killed(stream, kept, count, arguments.delete, chance)
+            if server.process.poll() is None:
+                server.kill()
+            client = await server.start()
+            stream = client.jetstream()
+            forgotten = 0
+            for name in list(kept)[-LAST:]:
+                sent = await stream.publish("e.0", b"again", headers={"Nats-Msg-Id": name}, timeout=5)
+                if not sent.duplicate:
+                    forgotten += 1
+                    kept[name] = sent.seq
+            if forgotten:
+                forgetful += 1
+                print(f"after kill {kill}: {forgotten} of the last {LAST} ids were forgotten", flush=True)
+        server.kill()
+    print(f"seed {arguments.seed}: {count} messages; after {forgetful} of {arguments.kills} kills ids were forgotten")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("server", help="the program nats-server")
+    parser.add_argument("--kills", type=int, default=120)
+    parser.add_argument("--delete", action="store_true", help="messages are deleted meanwhile")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    raise SystemExit(asyncio.run(main(parser.parse_args())))
