@@ -176,6 +176,7 @@ alone() {
             [ "$refused" -lt 3 ] || die "$problem"
             continue
         fi
+        refused=0
         holder=$(cat "$1/pid" 2>/dev/null) || holder=
         # It was killed; or before it had said who it is.
         if { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; } ||

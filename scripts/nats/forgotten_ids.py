@@ -61,8 +61,10 @@ class Server:
         raise SystemExit(f"{self.command[0]} ended at once")
 
     def kill(self):
-        self.process.kill()
-        self.process.wait()
+        """Kills it, if it lives."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
 
 async def quiet(_error):
@@ -88,37 +90,44 @@ async def write_until_killed(stream, kept: dict, count: int, delete: bool, chanc
         return count
 
 
-async def main(arguments) -> int:
+async def send_again(stream, kept: dict) -> int:
+    """Sends the last of `kept` once more; how many of them were stored a second time."""
+    forgotten = 0
+    for name in list(kept)[-LAST:]:
+        sent = await stream.publish("e.0", b"again", headers={"Nats-Msg-Id": name}, timeout=5)
+        if not sent.duplicate:
+            forgotten += 1
+            kept[name] = sent.seq
+    return forgotten
+
+
+async def main(arguments):
     chance = random.Random(arguments.seed)
     forgetful = 0
     with tempfile.TemporaryDirectory() as folder:
         server = Server(arguments.server, pathlib.Path(folder))
-        client = await server.start()
-        stream = client.jetstream()
-        await stream.add_stream(
-            StreamConfig(name="E", subjects=["e.>"], duplicate_window=DAY_S, max_age=7 * DAY_S)
-        )
-        kept: dict[str, int] = {}
-        count = 0
-        for kill in range(1, arguments.kills + 1):
-            asyncio.get_running_loop().call_later(chance.uniform(*LIFE_S), server.kill)
-            count = await write_until_killed(stream, kept, count, arguments.delete, chance)
-            if server.process.poll() is None:
-                server.kill()
+        try:
             client = await server.start()
-            stream = client.jetstream()
-            forgotten = 0
-            for name in list(kept)[-LAST:]:
-                sent = await stream.publish("e.0", b"again", headers={"Nats-Msg-Id": name}, timeout=5)
-                if not sent.duplicate:
-                    forgotten += 1
-                    kept[name] = sent.seq
-            if forgotten:
-                forgetful += 1
-                print(f"after kill {kill}: {forgotten} of the last {LAST} ids were forgotten", flush=True)
-        server.kill()
+            await client.jetstream().add_stream(
+                StreamConfig(name="E", subjects=["e.>"], duplicate_window=DAY_S, max_age=7 * DAY_S)
+            )
+            kept: dict[str, int] = {}
+            count = 0
+            for kill in range(1, arguments.kills + 1):
+                end = asyncio.get_running_loop().call_later(chance.uniform(*LIFE_S), server.kill)
+                count = await write_until_killed(client.jetstream(), kept, count, arguments.delete, chance)
+                # Something else may have ended it, and the next server isn't to be killed in its place.
+                end.cancel()
+                server.kill()
+                await client.close()
+                client = await server.start()
+                forgotten = await send_again(client.jetstream(), kept)
+                if forgotten:
+                    forgetful += 1
+                    print(f"after kill {kill}: {forgotten} of the last {LAST} ids were forgotten", flush=True)
+        finally:
+            server.kill()
     print(f"seed {arguments.seed}: {count} messages; after {forgetful} of {arguments.kills} kills ids were forgotten")
-    return 0
 
 
 if __name__ == "__main__":
@@ -127,4 +136,4 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=120)
     parser.add_argument("--delete", action="store_true", help="messages are deleted meanwhile")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    raise SystemExit(asyncio.run(main(parser.parse_args())))
+    asyncio.run(main(parser.parse_args()))
