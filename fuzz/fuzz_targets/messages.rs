@@ -18,7 +18,7 @@ fn there_and_back<M: Message + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (kind, bytes) = input;
-    match kind % 11 {
+    match kind % 12 {
         0 => there_and_back::<commands::RecordingStart>(bytes),
         1 => there_and_back::<commands::RecordingStop>(bytes),
         2 => there_and_back::<commands::RecordingCancel>(bytes),
@@ -26,9 +26,10 @@ fuzz_target!(|input: (u8, &[u8])| {
         4 => there_and_back::<events::RecordingStarted>(bytes),
         5 => there_and_back::<events::RecordingFinished>(bytes),
         6 => there_and_back::<events::RecordingCancelled>(bytes),
-        7 => there_and_back::<events::TranscriptionPartial>(bytes),
-        8 => there_and_back::<events::TranscriptionSucceeded>(bytes),
-        9 => there_and_back::<events::TranscriptionFailed>(bytes),
+        7 => there_and_back::<events::RecordingDeleted>(bytes),
+        8 => there_and_back::<events::TranscriptionPartial>(bytes),
+        9 => there_and_back::<events::TranscriptionSucceeded>(bytes),
+        10 => there_and_back::<events::TranscriptionFailed>(bytes),
         _ => there_and_back::<events::EmbeddingSucceeded>(bytes),
     }
 });

@@ -3,7 +3,10 @@
 
 A stream with a duplicate window of a day is written to, the server is killed in the middle and started again, and
 the last messages are sent once more under their ids. Whatever isn't answered as a duplicate was forgotten. With
-"--delete", messages are deleted meanwhile, as a recording's deletion does. Needs Python's nats-py:
+"--delete", messages are deleted meanwhile, now and then the last one: deleted, it lies there without its time, and a
+server that is killed then takes all of the stream for older than the window. With "--after-another" too, another
+message is stored before each deletion, so that it is never the last one that is deleted; so does a recording's
+deletion. Needs Python's nats-py:
 
     "$(scripts/tools.sh natspy)/python" scripts/nats/forgotten_ids.py "$(scripts/tools.sh nats)/nats-server" --delete
 """
@@ -71,7 +74,7 @@ async def quiet(_error):
     """What is said when the server dies is expected."""
 
 
-async def write_until_killed(stream, kept: dict, count: int, delete: bool, chance: random.Random) -> int:
+async def write_until_killed(stream, kept: dict, count: int, arguments, chance: random.Random) -> int:
     """Stores messages until the server is gone; `kept` has the sequence of each that is still there."""
     try:
         while True:
@@ -84,7 +87,9 @@ async def write_until_killed(stream, kept: dict, count: int, delete: bool, chanc
                 timeout=2,
             )
             kept[name] = sent.seq
-            if delete and len(kept) > 5 and chance.random() < 0.3:
+            if arguments.delete and len(kept) > 5 and chance.random() < 0.3:
+                if arguments.after_another:
+                    await stream.publish("e.deleted", b"", timeout=2)
                 await stream.delete_msg("E", kept.pop(chance.choice(list(kept)[-30:])))
     except AWAY:
         return count
@@ -115,7 +120,7 @@ async def main(arguments):
             count = 0
             for kill in range(1, arguments.kills + 1):
                 end = asyncio.get_running_loop().call_later(chance.uniform(*LIFE_S), server.kill)
-                count = await write_until_killed(client.jetstream(), kept, count, arguments.delete, chance)
+                count = await write_until_killed(client.jetstream(), kept, count, arguments, chance)
                 # Something else may have ended it, and the next server isn't to be killed in its place.
                 end.cancel()
                 server.kill()
@@ -135,5 +140,6 @@ if __name__ == "__main__":
     parser.add_argument("server", help="the program nats-server")
     parser.add_argument("--kills", type=int, default=120)
     parser.add_argument("--delete", action="store_true", help="messages are deleted meanwhile")
+    parser.add_argument("--after-another", action="store_true", help="another message is stored before each deletion")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     asyncio.run(main(parser.parse_args()))

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::{
     commands::{RecordingCancel, RecordingStart, RecordingStop, TranscriptionRun},
     events::{
-        EmbeddingSucceeded, RecordingCancelled, RecordingFinished, RecordingStarted,
-        TranscriptionFailed, TranscriptionPartial, TranscriptionSucceeded,
+        EmbeddingSucceeded, RecordingCancelled, RecordingDeleted, RecordingFinished,
+        RecordingStarted, TranscriptionFailed, TranscriptionPartial, TranscriptionSucceeded,
     },
     message::{Kind, Message, Refused, decode},
 };
@@ -72,6 +72,7 @@ pub fn all() -> Vec<Entry> {
         Entry::of::<RecordingStarted>(),
         Entry::of::<RecordingFinished>(),
         Entry::of::<RecordingCancelled>(),
+        Entry::of::<RecordingDeleted>(),
         Entry::of::<TranscriptionPartial>(),
         Entry::of::<TranscriptionSucceeded>(),
         Entry::of::<TranscriptionFailed>(),

@@ -50,6 +50,17 @@ pub struct RecordingCancelled {
     pub recording_id: Uuid,
 }
 
+/// `speakr.event.recording.deleted`: what was kept of a recording is gone for good, its text among the events
+/// too. Whoever has a copy of its text or sound removes it. It may be told more than once, as another event,
+/// where more of the recording was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordingDeleted {
+    /// Names this event: repeats have the same.
+    pub event_id: Uuid,
+    /// Which recording.
+    pub recording_id: Uuid,
+}
+
 /// `speakr.event.transcription.partial`: what the last words seem to be so far. It isn't stored;
 /// the next partial or the final text replaces it, unless it says that it is final.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -160,6 +171,11 @@ event!(
     RecordingCancelled,
     "speakr.event.recording.cancelled",
     "A recording was thrown away."
+);
+event!(
+    RecordingDeleted,
+    "speakr.event.recording.deleted",
+    "A recording was deleted for good: whoever has a copy of its text or sound removes it. It may be told more than once."
 );
 event!(
     TranscriptionPartial,

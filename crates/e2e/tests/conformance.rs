@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::Method;
 use speakr_contract::{
     AudioData, catalogue,
     commands::{RecordingCancel, RecordingStart, TranscriptionRun},
@@ -47,8 +48,14 @@ async fn every_kind_of_message_is_as_the_contract_has_it() {
         let record = ["record", "--json", "--no-clipboard", "--device", &device];
         let _ = speakr.run(record).success();
     });
-    // Another's program that asks over HTTP.
-    platform.transcribe("jfk.wav", &[("store", "true")]).await;
+    // Another's program that asks over HTTP, and deletes it again.
+    let answer = platform.transcribe("jfk.wav", &[("store", "true")]).await;
+    let path = format!(
+        "/api/v1/recordings/{}",
+        answer["recording_id"].as_str().unwrap()
+    );
+    let deleted = platform.request(Method::DELETE, &path).send().await;
+    assert!(deleted.unwrap().status().is_success());
     let bus = client(&platform).await;
     // What is thrown away, and what nobody can work on.
     let (cancelled, poison) = (Request::new(Uuid::new_v4()), Request::new(Uuid::new_v4()));

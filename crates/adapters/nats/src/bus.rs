@@ -114,10 +114,21 @@ impl Bus {
         request: &Request,
         message_id: &str,
     ) -> Result<(), BusError> {
+        let stored = self.publish_at(message, request, message_id);
+        stored.await.map(drop)
+    }
+
+    /// The same, and gives its sequence in its stream.
+    pub(crate) async fn publish_at<M: Message>(
+        &self,
+        message: &M,
+        request: &Request,
+        message_id: &str,
+    ) -> Result<u64, BusError> {
         let payload = payload(message)?;
         let mut headers = request.headers();
         headers.insert(headers::MESSAGE_ID, message_id);
-        self.store(M::SUBJECT, headers, payload).await.map(drop)
+        self.store(M::SUBJECT, headers, payload).await
     }
 
     /// Sends a message that nobody needs to keep, to who listens now.

@@ -20,10 +20,12 @@ use bytes::Bytes;
 use futures::StreamExt;
 use speakr_contract::{headers, ids, subjects};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::{
     bus::Bus,
     error::BusError,
+    forgetting::tell_deleted,
     request::Request,
     streams::{self, ATTEMPTS},
 };
@@ -343,12 +345,14 @@ impl Delivery {
         Ok(())
     }
 
-    /// What it tells of was deleted: it goes, and its stream doesn't keep it for others either. One that
-    /// can't be taken out of the stream (by who may not, say) stays there, which is told.
+    /// It tells of the recording `id`, which was deleted before: it goes, and its stream doesn't keep it for others
+    /// either, who are told that they have to forget it. One that can't be taken out of the stream (by who may not,
+    /// say) stays there, which is told.
     ///
     /// # Errors
     /// [`BusError::Server`]; it may come again then.
-    pub async fn erase(self) -> Result<(), BusError> {
+    pub async fn erase(self, id: Uuid) -> Result<(), BusError> {
+        tell_deleted(&self.bus, &self.request, id).await?;
         let stream = streams::known_stream(&self.bus, self.config.stream).await?;
         if let Err(error) = stream.delete_message(self.sequence).await {
             tracing::warn!(

@@ -12,15 +12,17 @@ mod support;
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use speakr_contract::{
-    AudioData, Metadata,
+    AudioData, Message, Metadata,
     commands::{RecordingStart, TranscriptionRun},
-    events::TranscriptionSucceeded,
+    decode,
+    events::{RecordingDeleted, TranscriptionSucceeded},
     ids,
 };
 use speakr_core::{RecordingId, ports::copies::Copies};
 use speakr_nats::{
-    Bus, Queue, Request, StreamCopies,
+    Bus, BusConfig, Queue, QueueConfig, Request, StreamCopies,
     audio::{self, AudioSender},
     intents::{Intents, Stop},
     streams,
@@ -34,16 +36,12 @@ fn secret(of: &Request) -> String {
     format!("words of {}", of.correlation_id)
 }
 
-/// Everything that a recording can leave in the streams: an event, a waiting command with its
-/// sound, a dead letter, sound. Gives its id and its request.
-async fn leave_copies(bus: &Bus) -> (Uuid, Request) {
-    let request = request();
-    let id = ids::recording_id(request.correlation_id);
-    let key = |what: &str| format!("{what}-{id}");
-    let said = TranscriptionSucceeded {
+/// The event that the recording of this request is text.
+fn said(request: &Request) -> TranscriptionSucceeded {
+    TranscriptionSucceeded {
         event_id: Uuid::new_v4(),
-        recording_id: id,
-        transcribed_text: secret(&request),
+        recording_id: ids::recording_id(request.correlation_id),
+        transcribed_text: secret(request),
         tags: vec![],
         metadata: Metadata::default(),
         language: None,
@@ -52,8 +50,18 @@ async fn leave_copies(bus: &Bus) -> (Uuid, Request) {
         transcript_path: None,
         model: None,
         created_at: None,
-    };
-    bus.publish(&said, &request, &key("said")).await.unwrap();
+    }
+}
+
+/// Everything that a recording can leave in the streams: an event, a waiting command with its
+/// sound, a dead letter, sound. Gives its id and its request.
+async fn leave_copies(bus: &Bus) -> (Uuid, Request) {
+    let request = request();
+    let id = ids::recording_id(request.correlation_id);
+    let key = |what: &str| format!("{what}-{id}");
+    bus.publish(&said(&request), &request, &key("said"))
+        .await
+        .unwrap();
     // The first goes to the dead letters, the second waits.
     let queue = Queue::open(bus, commands(Duration::from_secs(30), 3))
         .await
@@ -142,4 +150,70 @@ async fn what_lay_there_before_is_not_looked_at_again() {
     assert_eq!(copies.forget(RecordingId::from(before)).await.unwrap(), 0);
     assert_eq!(copies.forget(RecordingId::from(after)).await.unwrap(), 3);
     assert_eq!(saying(&bus, &secret(&request)).await, 0);
+}
+
+/// Takes the event that is the newest in the stream out of it, in both ways that there are.
+async fn take_out(bus: &Bus, of: &Request, from_queue: bool) {
+    let id = ids::recording_id(of.correlation_id);
+    if !from_queue {
+        let copies = StreamCopies::new(bus.clone());
+        assert_eq!(copies.forget(id.into()).await.unwrap(), 1);
+        return;
+    }
+    let events = QueueConfig {
+        stream: streams::EVENTS,
+        durable: streams::EMBEDDER_DURABLE,
+        filter: TranscriptionSucceeded::SUBJECT.to_owned(),
+        ..commands(Duration::from_secs(30), 3)
+    };
+    let queue = Queue::open(bus, events).await.unwrap();
+    loop {
+        let delivery = work(&queue).await;
+        if delivery.request == *of {
+            return delivery.erase(id).await.unwrap();
+        }
+        delivery.done().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_comes_again_after_a_deletion_and_a_killed_server_is_still_dropped() {
+    for from_queue in [false, true] {
+        let (mut nats, bus) = platform().await;
+        let (kept, gone) = (request(), request());
+        for of in [&kept, &gone] {
+            let id = of.correlation_id.to_string();
+            bus.publish(&said(of), of, &id).await.unwrap();
+        }
+        take_out(&bus, &gone, from_queue).await;
+        assert_eq!(saying(&bus, &secret(&gone)).await, 0);
+
+        nats.kill();
+        nats.start_again().unwrap();
+        let bus = Bus::connect(&BusConfig::new(&nats.url(), "test"))
+            .await
+            .unwrap();
+        let id = kept.correlation_id.to_string();
+        bus.publish(&said(&kept), &kept, &id).await.unwrap();
+        assert_eq!(saying(&bus, &secret(&kept)).await, 1, "{from_queue}");
+    }
+}
+
+#[tokio::test]
+async fn that_a_recording_is_deleted_is_told_and_stays_known() {
+    let (_nats, bus) = platform().await;
+    let mut heard = bus
+        .client()
+        .subscribe(RecordingDeleted::SUBJECT)
+        .await
+        .unwrap();
+    let (id, _) = leave_copies(&bus).await;
+    let copies = StreamCopies::new(bus.clone());
+    for time in 1..=2 {
+        copies.forget(id.into()).await.unwrap();
+        let told = heard.next().await.unwrap();
+        let event: RecordingDeleted = decode(&told.payload).unwrap();
+        assert_eq!(event.recording_id, id);
+        assert_eq!(saying(&bus, &id.to_string()).await, time);
+    }
 }

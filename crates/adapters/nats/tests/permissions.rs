@@ -238,6 +238,7 @@ async fn what_a_user_has_no_need_of_is_refused() {
             &[
                 "speakr.command.transcription.run",
                 "speakr.event.transcription.succeeded",
+                "speakr.event.recording.cancelled",
                 "speakr.control.x",
                 "$JS.API.CONSUMER.MSG.NEXT.SPEAKR_COMMANDS.run",
                 "$JS.API.STREAM.MSG.GET.SPEAKR_COMMANDS",
@@ -252,6 +253,7 @@ async fn what_a_user_has_no_need_of_is_refused() {
                 "speakr.command.recording.stop",
                 "speakr.audio.x",
                 "speakr.event.transcription.succeeded",
+                "speakr.event.recording.cancelled",
                 "speakr.control.x",
                 "$JS.API.STREAM.DELETE.SPEAKR_EVENTS",
                 "$JS.API.STREAM.PURGE.SPEAKR_COMMANDS",

@@ -43,7 +43,7 @@ pub(crate) struct Worker {
 enum Outcome {
     Done,
     /// It bears the text of what was deleted.
-    OfDeleted,
+    OfDeleted(Uuid),
     /// It can't be read: nobody can work on it.
     Refused(String),
     /// It may go better later.
@@ -129,7 +129,7 @@ impl Worker {
             let answered = match outcome {
                 None => delivery.hand_back().await,
                 Some(Outcome::Done) => delivery.done().await,
-                Some(Outcome::OfDeleted) => delivery.erase().await,
+                Some(Outcome::OfDeleted(id)) => delivery.erase(id).await,
                 Some(Outcome::Refused(reason)) => self.put_aside(delivery, &reason).await,
                 Some(Outcome::Failed { error, outage }) => {
                     tracing::warn!(
@@ -184,7 +184,7 @@ impl Worker {
                 tracing::info!(?refreshed, "nothing to make findable any more");
                 // A deletion takes texts out of the stream. This one came after it.
                 return match self.library.archive().is_deleted(recording).await {
-                    Ok(true) => Outcome::OfDeleted,
+                    Ok(true) => Outcome::OfDeleted(id),
                     Ok(false) => Outcome::Done,
                     Err(error) => self.failed(error.into()).await,
                 };

@@ -76,8 +76,9 @@ impl Clip {
     }
 }
 
-/// What is heard by the transcriber's own microphone, and a word of it.
-pub const MICROPHONE: (&str, &str) = ("jfk.wav", "country");
+/// What the transcriber's own microphone hears: the beginning of a clip, and a word of it. It begins anew whenever
+/// its transcriber is killed, so it has to be shorter than what lies between two kills.
+pub const MICROPHONE: (&str, Duration, &str) = ("jfk.wav", Duration::from_secs(4), "americans");
 
 /// How the API says that there is no such recording, or no longer.
 const GONE: [u16; 2] = [404, 410];
@@ -154,7 +155,7 @@ impl Speaker {
                 self.ask(&start, &request).await;
                 // What is heard there is one clip; it ends by itself.
                 self.wait(id).await?;
-                return self.read(id, MICROPHONE.1).await;
+                return self.read(id, MICROPHONE.2).await;
             }
             Way::File | Way::Deleted | Way::Http => self.send_file(clip, &request).await,
         }
