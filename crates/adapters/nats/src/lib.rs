@@ -9,6 +9,7 @@
 //! recordings out of the streams.
 
 mod announce;
+mod attempts;
 pub mod audio;
 pub mod backup;
 mod bus;

@@ -12,7 +12,6 @@ use async_nats::{
         self, AckKind,
         consumer::{AckPolicy, Consumer, pull},
         context::ConsumerInfoErrorKind,
-        kv,
         message::Acker,
     },
 };
@@ -23,11 +22,8 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::{
-    bus::Bus,
-    error::BusError,
-    forgetting::tell_deleted,
-    request::Request,
-    streams::{self, ATTEMPTS},
+    attempts::Attempts, bus::Bus, error::BusError, forgetting::tell_deleted, request::Request,
+    streams,
 };
 
 /// How long one request for work waits at the server. Short, so that a program that ends has no
@@ -41,8 +37,6 @@ const HAND_BACK_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_REASON: usize = 1_000;
 /// The same where the message itself doesn't fit beside it.
 const SHORT_REASON: usize = 200;
-/// How often two that count the same message at once try again.
-const COUNT_TRIES: usize = 5;
 
 /// What a queue is.
 #[derive(Debug, Clone)]
@@ -76,7 +70,7 @@ pub struct Queue {
     bus: Bus,
     config: Arc<QueueConfig>,
     consumer: Consumer<pull::Config>,
-    attempts: kv::Store,
+    attempts: Attempts,
 }
 
 impl std::fmt::Debug for Queue {
@@ -94,11 +88,7 @@ impl Queue {
     /// [`BusError::Server`] when stream, consumer or bucket can't be had.
     pub async fn open(bus: &Bus, config: QueueConfig) -> Result<Self, BusError> {
         let consumer = make_consumer(bus, &config).await?;
-        let attempts = bus
-            .jetstream()
-            .get_key_value(ATTEMPTS)
-            .await
-            .map_err(BusError::server("open the bucket", ATTEMPTS))?;
+        let attempts = Attempts::open(bus).await?;
         Ok(Self {
             bus: bus.clone(),
             config: Arc::new(config),
@@ -138,7 +128,10 @@ impl Queue {
             return Ok(None);
         };
         let mut delivery = self.delivery(message)?;
-        delivery.attempt = delivery.count_attempt().await?;
+        delivery.attempt = self
+            .attempts
+            .begin(&delivery.key, delivery.deliveries)
+            .await?;
         if delivery.attempt > self.config.max_attempts {
             return Ok(Some(Taken::Exhausted(delivery)));
         }
@@ -278,7 +271,7 @@ async fn make_consumer(
 pub struct Delivery {
     bus: Bus,
     config: Arc<QueueConfig>,
-    attempts: kv::Store,
+    attempts: Attempts,
     acker: Arc<Acker>,
     key: String,
     headers: HeaderMap,
@@ -341,7 +334,7 @@ impl Delivery {
     /// [`BusError::Server`]; it may come again then.
     pub async fn done(self) -> Result<(), BusError> {
         self.settle(AckKind::Ack).await?;
-        self.forget_attempts().await;
+        self.attempts.forget(&self.key).await;
         Ok(())
     }
 
@@ -385,7 +378,7 @@ impl Delivery {
     /// # Errors
     /// [`BusError::Server`]; it comes again after the queue's own time then.
     pub async fn postpone(self, delay: Duration) -> Result<(), BusError> {
-        self.count(-1).await?;
+        self.attempts.take_back(&self.key).await?;
         self.settle(AckKind::Nak(Some(delay))).await
     }
 
@@ -445,74 +438,6 @@ impl Delivery {
             .double_ack_with(kind)
             .await
             .map_err(BusError::server("answer for", self.subject.clone()))
-    }
-
-    /// Counts this attempt and gives its number.
-    async fn count_attempt(&self) -> Result<u64, BusError> {
-        // Of a message that is handed out for the first time there is no count to be read first.
-        if self.deliveries == 1
-            && self
-                .attempts
-                .create(&self.key, Bytes::from_static(b"1"))
-                .await
-                .is_ok()
-        {
-            return Ok(1);
-        }
-        self.count(1).await
-    }
-
-    /// Adds `change` to the attempts and gives their number.
-    async fn count(&self, change: i64) -> Result<u64, BusError> {
-        let failed = || format!("{ATTEMPTS}/{}", self.key);
-        for _ in 0..COUNT_TRIES {
-            let entry = self
-                .attempts
-                .entry(self.key.clone())
-                .await
-                .map_err(BusError::server("read", failed()))?;
-            let live = entry.filter(|e| e.operation == kv::Operation::Put);
-            let was = live
-                .as_ref()
-                .and_then(|e| std::str::from_utf8(&e.value).ok())
-                .and_then(|text| text.parse::<u64>().ok())
-                .unwrap_or(0);
-            let now = was.saturating_add_signed(change);
-            let value = Bytes::from(now.to_string());
-            let written = match live {
-                Some(entry) => self
-                    .attempts
-                    .update(&self.key, value, entry.revision)
-                    .await
-                    .map(drop)
-                    .map_err(|e| (e.kind() == kv::UpdateErrorKind::WrongLastRevision, e.into())),
-                None => self
-                    .attempts
-                    .create(&self.key, value)
-                    .await
-                    .map(drop)
-                    .map_err(|e| (e.kind() == kv::CreateErrorKind::AlreadyExists, e.into())),
-            };
-            match written {
-                Ok(()) => return Ok(now),
-                Err((true, _)) => {}
-                Err((false, cause)) => {
-                    let cause: crate::error::Cause = cause;
-                    return Err(BusError::server("count in", failed())(cause));
-                }
-            }
-        }
-        Err(BusError::server("count in", failed())(
-            "others count at the same time",
-        ))
-    }
-
-    /// The message is gone, and its count with it. A count that stays does no harm: it ends by
-    /// itself, and no other message has its key.
-    async fn forget_attempts(&self) {
-        if let Err(error) = self.attempts.purge(&self.key).await {
-            tracing::debug!(%error, key = %self.key, "a count of attempts stays until it expires");
-        }
     }
 }
 

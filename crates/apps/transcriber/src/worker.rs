@@ -17,7 +17,7 @@ use speakr_core::{
 };
 use speakr_nats::{
     Bus, BusAnnouncer, BusError, Delivery, Queue, QueueConfig, Taken, retry_pause,
-    streams::{self, COMMANDS, RECORDING_DURABLE, RUN_DURABLE, StreamSettings},
+    streams::{COMMANDS, RECORDING_DURABLE, RUN_DURABLE, StreamSettings},
 };
 use speakr_platform::scratch::Scratch;
 use tokio::sync::Semaphore;
@@ -29,6 +29,8 @@ use crate::{
     measures,
 };
 
+mod upkeep;
+
 /// Pause after the bus didn't answer.
 const BUS_PAUSE: Duration = Duration::from_secs(1);
 /// Pause before a start is offered again when no replica has room, or a command that this replica
@@ -38,8 +40,6 @@ const NO_ROOM_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(3_600);
 /// Commands that are answered at once, worked on at a time.
 const QUICK_COMMANDS: usize = 512;
-/// How often it is measured how much there is to do, and the queues are looked after.
-const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// How much this replica takes on, and how patient it is.
 #[derive(Debug, Clone)]
@@ -204,75 +204,6 @@ impl Worker {
                     self.pause(BUS_PAUSE).await;
                 }
             }
-        }
-    }
-
-    /// Measures how much there is to do, and sees to it that there are queues.
-    async fn watch(self: Arc<Self>, queues: Vec<Queue>) {
-        let mut was_unknown = false;
-        while !self.stop.is_cancelled() {
-            let read = measures::read_depths(&self.bus, &queues).await;
-            if let Err(error) = &read {
-                tracing::debug!(error = chain(error), "can't read how much there is to do");
-            }
-            // Twice in a row, so it isn't what came while it was read.
-            let unknown = read.as_ref().is_ok_and(|unknown| *unknown > 0);
-            if unknown && was_unknown {
-                self.clear_answered(&queues).await;
-            }
-            was_unknown = unknown;
-            let in_trouble = self.in_trouble.swap(false, Ordering::Relaxed);
-            // One that no queue is in is missed only by whoever needs it.
-            let gone = || async { streams::is_any_gone(&self.bus).await.unwrap_or(true) };
-            if self.bus.is_connected() && (in_trouble || read.is_err() || gone().await) {
-                self.mend(&queues).await;
-            }
-            self.pause(MEASURE_EVERY).await;
-        }
-    }
-
-    /// Takes out commands that were answered and lie there since their server was killed.
-    async fn clear_answered(&self, queues: &[Queue]) {
-        for queue in queues {
-            match queue.clear_answered().await {
-                Ok(0) => {}
-                Ok(commands) => tracing::info!(
-                    queue = queue.name(),
-                    commands,
-                    "commands that were answered had stayed in their stream, and are taken out"
-                ),
-                Err(error) => tracing::warn!(
-                    error = chain(&error),
-                    "commands that were answered stay in their stream"
-                ),
-            }
-        }
-    }
-
-    /// Makes streams and queues again that are gone: lost with the disk of their server, or deleted.
-    /// Nobody else does.
-    async fn mend(&self, queues: &[Queue]) {
-        let mended = async {
-            streams::ensure(&self.bus, &self.streams).await?;
-            for queue in queues {
-                if !queue.is_there().await? {
-                    queue.make_again().await?;
-                    tracing::warn!(queue = queue.name(), "a queue was gone, and is made again");
-                }
-            }
-            Ok::<(), BusError>(())
-        };
-        if let Err(error) = mended.await {
-            tracing::warn!(error = chain(&error), "the streams aren't as they must be");
-        }
-    }
-
-    async fn sweep(self: Arc<Self>) {
-        while !self.stop.is_cancelled() {
-            if let Err(error) = self.recordings.sweep().await {
-                tracing::warn!(error = chain(&error), "can't look for sound to remove");
-            }
-            self.pause(self.limits.sweep_every).await;
         }
     }
 
