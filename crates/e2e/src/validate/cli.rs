@@ -17,6 +17,7 @@ use super::{
     Context,
     api::SPEECH,
     check::{Runner, Seen, chain, ensure, failed, not_checked},
+    settings::variable,
 };
 
 /// What a release has (docs/installation.md).
@@ -217,6 +218,9 @@ impl Cli {
                 .clone()
                 .map(|token| ("SPEAKR_API_TOKEN", token)),
         );
+        // It may be in a file here, which the program doesn't read.
+        let password = variable("NATS_PASSWORD").map_err(failed)?;
+        variables.extend(password.map(|password| ("NATS_PASSWORD", password)));
         Ok(Self {
             program: program.to_owned(),
             home: tempfile::tempdir()?,

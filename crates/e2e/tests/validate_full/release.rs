@@ -71,6 +71,12 @@ fn release(folder: &Path, version: &str) -> PathBuf {
 fn run(platform: &Platform, release: &Path) -> Seen {
     let path = release.display().to_string();
     let mut command = validator(platform, &["--group", "cli", "--release", &path]);
+    // As in a cluster: a secret is a file.
+    let mut password = tempfile::NamedTempFile::new().unwrap();
+    writeln!(password, "{}", platform.password("cli")).unwrap();
+    command
+        .env_remove("NATS_PASSWORD")
+        .env("NATS_PASSWORD_FILE", password.path());
     Operator::new().run(&mut command, |what| panic!("{what}"))
 }
 
