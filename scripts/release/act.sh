@@ -17,6 +17,7 @@ workflow() {
     git clone --quiet "$REHEARSAL/remote.git" "$checkout"
     git -C "$checkout" checkout --quiet "$tag"
     rm -rf "$REHEARSAL/artefacts"
+    forget_built
     # Each action at the digest that the workflow names.
     while read -r action; do
         options+=(--local-repository "$action=$ROOT/scripts/release/actions/$(basename "${action%@*}")")

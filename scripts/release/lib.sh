@@ -163,6 +163,9 @@ P
 
 # ---- a run
 
+# What runs before this one have built, a gigabyte each; what they reported stays.
+forget_built() { find "$REHEARSAL"/run-*/target/dist -mindepth 1 -maxdepth 1 ! -name reports -exec rm -rf {} + 2>/dev/null || true; }
+
 # release TAG: what pushing TAG starts. CODE is what it ended with, STAGE the step that ran last, LOG what was said. A second run of the same tag has
 # a checkout of its own too.
 release() {
@@ -170,6 +173,7 @@ release() {
     RUNS=$((${RUNS:-0} + 1))
     checkout=$REHEARSAL/run-$RUNS
     LOG=$REHEARSAL/logs/run-$RUNS-$tag.log
+    forget_built
     git clone --quiet "$REHEARSAL/remote.git" "$checkout"
     git -C "$checkout" checkout --quiet "$tag"
     CODE=0
@@ -186,8 +190,6 @@ release() {
     if [ -n "${MEANWHILE:-}" ]; then "$MEANWHILE" "$RUN_PID" || true; fi
     wait "$RUN_PID" || CODE=$?
     STAGE=$(cat "$STAGE_FILE")
-    # Images of a run are large.
-    rm -rf "$checkout/target/dist/images"
 }
 
 # ---- what is published
