@@ -143,6 +143,16 @@ for part in speakr-up nats-server postgres speakr-transcri speakr-embedder speak
 done
 equal "it has started all of its parts" "" "$missing"
 
+step "What README.md asks of it, in another shell"
+# The block's own commands, after those that start it and read its file.
+awk '/^make up / { inside = 1; next } /^```/ { inside = 0 } inside && !/^\. \.speakr\/up\.env/' README.md >"$work/readme.sh"
+equal "commands of README.md" 2 "$(grep -c '^curl ' "$work/readme.sh" || true)"
+# Those from the first or the second on (to the end of the block), as somebody types them: what they say has to have a word of the speech.
+says_country() { (set -euo pipefail && . "$known" && . "$1") 2>&1 | grep -i country; }
+awk '/^curl / { number += 1 } { print > (folder "/readme-" number ".sh") }' folder="$work" "$work/readme.sh"
+check "the first gives the text" says_country "$work/readme-1.sh"
+within 30 "the second finds it" says_country "$work/readme-2.sh"
+
 # What one machine alone can't show: there is no network that could be listened to. The rest wants what this user doesn't name:
 # logs, traces, Prometheus, a release, backups, dumps of settings, and how services are stopped.
 smoke="alerts.rules alerts.targets alerts.quiet alerts.transcriber-reaches alerts.embedder-reaches alerts.query_svc-reaches
