@@ -11,7 +11,7 @@
 # minutes; --three gives "node" a bus of three servers.
 #
 # SPEAKR_MAY_LEAVE_OUT names what may be left out where something isn't here, or "none"; any may where it isn't set:
-# parts (static, api, node) and what is in them (schemas, alerts, collector, releases, long, policies).
+# parts (static, api, node) and what is in them (schemas, alerts, collector, copies, releases, long, policies).
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"

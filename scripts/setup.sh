@@ -40,6 +40,7 @@ k8s|has curl|curl|-|asks the API
 k8s|has openssl|openssl|openssl|makes the certificates of tests
 k8s|has strip|binutils|-|makes the programs in images small
 k8s|has ffmpeg|ffmpeg|ffmpeg|goes into the images, and makes sound for tests
+k8s|has rclone|rclone|rclone|carries copies of the streams away
 k8s|has promtool|prometheus|prometheus|runs the tests of the alerts
 validate|has prometheus|prometheus|prometheus|watches a platform, for the tests of its alerts
 validate|has prometheus-alertmanager|prometheus-alertmanager|-|tells somebody of an alert, for the same tests

@@ -88,6 +88,11 @@ image speakr-s3 --entrypoint=/usr/bin/versitygw --port 7070 \
     --cmd="--port :7070 --region us-east-1 --quiet --iam-dir /data/users posix --versioning-dir /data/versions --sidecar /data/metadata /data/objects" \
     --layer "@/data:1777" "$(readlink -f "$s3/versitygw")=/usr/bin/versitygw"
 
+# Where somebody has it here: what carries copies of the streams away.
+if has rclone; then
+    image speakr-rclone --entrypoint=/usr/bin/rclone --layer "$(readlink -f "$(command -v rclone)")=/usr/bin/rclone"
+fi
+
 if [ -x "${SPEAKR_OTELCOL:-}" ]; then
     image speakr-otel-collector --entrypoint=/usr/bin/otelcol --cmd="--config /etc/otelcol/config.yaml" \
         --port 4317 --port 4318 --layer "$SPEAKR_OTELCOL=/usr/bin/otelcol"

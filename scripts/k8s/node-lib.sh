@@ -25,9 +25,10 @@ start_node_test() {
             sed -i 's#^  - ../../components/small#  - ../../components/nats-cluster\n&#' "$tree/k8s/overlays/dev-in-cluster/kustomization.yaml"
         fi
     } >>"$tree/k8s/overlays/dev-in-cluster/kustomization.yaml"
+    if has rclone; then images_wanted=9; fi
     if [ ! -x "${SPEAKR_OTELCOL:-}" ]; then
         with_collector=""
-        images_wanted=7
+        images_wanted=$((images_wanted - 1))
         cat >>"$tree/k8s/overlays/dev-in-cluster/kustomization.yaml" <<'Y'
   - patch: |
       $patch: delete
@@ -417,20 +418,39 @@ bus_of_three() {
     stop_load "one server of the bus after the other"
 }
 
+# ---- long sound
+
+# start_long_work NAME COUNT MORE: COUNT files of some 27 s, MORE times that more, are sent in at once; goes on when one of them is being
+# worked on.
+start_long_work() {
+    local name=$1 count=$2 number sound=$work/$1.wav
+    ffmpeg -v error -y -stream_loop "$3" -i "$ROOT/assets/speech/spontaneous-acoustic.wav" -c copy "$sound"
+    for number in $(seq "$count"); do
+        (
+            code=0
+            CLIENT=$name-$number client transcribe --json --tags "$name-$number" "$sound" >"$work/$name-$number.json" 2>"$work/$name-$number.log" || code=$?
+            echo "$code" >"$work/$name-$number.code"
+        ) &
+    done
+    within 60 "transcriptions are under way" at_work
+}
+# Each has its text, and none is a dead letter.
+long_work_is_done() { # NAME COUNT
+    local number texts=0
+    for number in $(seq "$2"); do
+        within 300 "what was said in $1-$number is there, with its text" found_with_tag "$1-$number"
+        if [ "$(cat "$work/$1-$number.code" 2>/dev/null)" = 0 ]; then texts=$((texts + 1)); fi
+    done
+    # The bus may have gone away under them: some hear of the text when it is back, others give up and say so.
+    say "  of $2 clients $texts were told the text by themselves"
+    equal "dead letters" 0 "$(dead_letters)"
+}
+
 # ---- death
 
 pods_die_at_work() {
-    local number victims texts=0 long_sound=$work/long.wav
-    ffmpeg -v error -y -stream_loop 1 -i "$ROOT/assets/speech/spontaneous-acoustic.wav" -c copy "$long_sound"
-    for number in 1 2 3; do
-        (
-            code=0
-            CLIENT=dying-$number client transcribe --json --tags "dying-$number" "$long_sound" >"$work/dying-$number.json" 2>"$work/dying-$number.log" || code=$?
-            echo "$code" >"$work/dying-$number.code"
-        ) &
-    done
-    # Until one of them is being worked on.
-    within 60 "transcriptions are under way" at_work
+    local victims
+    start_long_work dying 3 1
     victims=$(k get pods -o json | jq -r '.items[] | select(.status.phase == "Running" and (.metadata.labels["app.kubernetes.io/name"] | test("transcriber|embedder|query-svc|nats"))) | .metadata.name' | paste -sd ' ' -)
     say "  killed at once: $victims"
     # One that the last release replaced may be gone by now.
@@ -438,17 +458,11 @@ pods_die_at_work() {
     k delete pod $victims --grace-period=0 --force --ignore-not-found >/dev/null 2>&1
     within 180 "all of it is available again" sh -c "kubectl -n speakr get deployments,statefulsets -o json | jq -e '[.items[] | select((.status.availableReplicas // 0) < .spec.replicas)] == []'"
     wait_for_jobs
-    for number in 1 2 3; do
-        within 300 "what was said in $number is there, with its text" found_with_tag "dying-$number"
-        if [ "$(cat "$work/dying-$number.code" 2>/dev/null)" = 0 ]; then texts=$((texts + 1)); fi
-    done
-    # The bus went away under them: some hear of the text when it is back, others give up and say so.
-    say "  of three clients $texts were told the text by themselves"
-    equal "dead letters" 0 "$(dead_letters)"
+    long_work_is_done dying 3
 }
 at_work() {
     local pod
-    pod=$(k get pods -l app.kubernetes.io/name=speakr-transcriber -o json | jq -r '[.items[] | select(.status.phase == "Running")][0].status.podIP')
+    pod=$(k get pods -l app.kubernetes.io/name=speakr-transcriber -o json | jq -r '[.items[] | select(.status.phase == "Running" and .metadata.deletionTimestamp == null)][0].status.podIP')
     curl -s --max-time 3 "http://$pod:8081/metrics" | awk '/^speakr_queue_working\{queue="run"\}/ { if ($2 >= 1) found = 1 } END { exit !found }'
 }
 found_with_tag() {

@@ -19,6 +19,8 @@
 . "$ROOT/scripts/k8s/checks.sh"
 # shellcheck source=scripts/k8s/node-lib.sh
 . "$ROOT/scripts/k8s/node-lib.sh"
+# shellcheck source=scripts/k8s/node-copies.sh
+. "$ROOT/scripts/k8s/node-copies.sh"
 
 three=""
 if [ "${1:-}" = --three ]; then three=1; fi
@@ -71,6 +73,9 @@ else
     not_run policies "nothing here enforces network policies (SPEAKR_NETPOL)"
 fi
 
+step "A copy of what is under way on the bus"
+if has rclone; then streams_copied_as_a_pod; else not_run copies "rclone isn't here, and carries the copies away"; fi
+
 if [ "$three" ]; then
     step "A bus of three"
     bus_of_three
@@ -78,9 +83,12 @@ fi
 
 step "A good release, in use"
 start_load
+start_long_work release 1 60
 ends_with 0 "deploy puts release 2 in place" deploy --images "$work/images-2.env"
 tell_said_on_failure
+check "long sound is still being worked on, by the transcriber that took the other's place" at_work
 stop_load "a good release"
+long_work_is_done release 1
 
 step "Bad releases, in use"
 start_load
