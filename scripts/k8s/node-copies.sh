@@ -30,7 +30,7 @@ streams_copied_as_a_pod() {
     k create secret generic speakr-copier --from-literal=key="${key}2" >/dev/null
     k apply --filename k8s/components/aws/backup-network.yaml >/dev/null
     edge_to_s3 | k apply --filename - >/dev/null
-    kubectl create --dry-run=client --output json --filename k8s/components/aws/streams-backup.yaml | copy_job "$rclone" | k apply --filename - >/dev/null
+    k create --dry-run=client --output json --filename k8s/components/aws/streams-backup.yaml | copy_job "$rclone" | k apply --filename - >/dev/null
     within 120 "the copy is made" sh -c "kubectl -n speakr get job copy -o json | jq -e '.status.succeeded == 1'"
     if ! k get job copy -o json | jq -e '.status.succeeded == 1' >/dev/null; then
         k describe job,pods --selector job-name=copy >&2 || true

@@ -421,10 +421,10 @@ bus_of_three() {
 # ---- long sound
 
 # start_long_work NAME COUNT MORE: COUNT files of some 27 s, MORE times that more, are sent in at once; goes on when one of them is being
-# worked on.
+# worked on. In a form so small that half an hour goes into one message: what is larger is sent as it is heard.
 start_long_work() {
-    local name=$1 count=$2 number sound=$work/$1.wav
-    ffmpeg -v error -y -stream_loop "$3" -i "$ROOT/assets/speech/spontaneous-acoustic.wav" -c copy "$sound"
+    local name=$1 count=$2 number sound=$work/$1.ogg
+    ffmpeg -v error -y -stream_loop "$3" -i "$ROOT/assets/speech/spontaneous-acoustic.wav" -codec:a libopus -b:a 16k "$sound"
     for number in $(seq "$count"); do
         (
             code=0
