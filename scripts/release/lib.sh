@@ -133,6 +133,8 @@ make_repository() {
 new_release() {
     local version=$1 change
     shift
+    # What the version before was built into and unpacked to, two gigabytes: nothing asks for it again.
+    rm -rf "$REHEARSAL"/store/* "$REHEARSAL"/containers/images/*
     git -C "$source" checkout --quiet -B main start
     python3 - "$source" "$version" <<'P'
 import re, sys
