@@ -50,8 +50,8 @@ pub struct RecordingCancelled {
     pub recording_id: Uuid,
 }
 
-/// `speakr.event.recording.deleted`: what was kept of a recording is gone for good, its text among the events
-/// too. Whoever has a copy of its text or sound removes it. It may be told more than once, as another event,
+/// `speakr.event.recording.deleted`: a recording was deleted for good; what other messages say of it leaves the
+/// streams right after this. Whoever has a copy of its text or sound removes it. It may be told more than once, as another event,
 /// where more of the recording was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordingDeleted {
