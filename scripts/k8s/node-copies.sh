@@ -31,19 +31,18 @@ streams_copied_as_a_pod() {
     k apply --filename k8s/components/aws/backup-network.yaml >/dev/null
     edge_to_s3 | k apply --filename - >/dev/null
     k create --dry-run=client --output json --filename k8s/components/aws/streams-backup.yaml | copy_job "$rclone" | k apply --filename - >/dev/null
-    within 120 "the copy is made" sh -c "kubectl -n speakr get job copy -o json | jq -e '.status.succeeded == 1'"
-    if ! k get job copy -o json | jq -e '.status.succeeded == 1' >/dev/null; then
+    within 120 "the copy is made" is_copied
+    if ! is_copied; then
         k describe job,pods --selector job-name=copy >&2 || true
         k logs --selector job-name=copy --all-containers >&2 || true
     fi
     equal "streams that it has" "KV_SPEAKR_ATTEMPTS KV_SPEAKR_RECORDINGS SPEAKR_AUDIO SPEAKR_COMMANDS SPEAKR_DEAD_LETTER SPEAKR_EVENTS " \
         "$(env -u AWS_CA_BUNDLE AWS_ACCESS_KEY_ID=speakr AWS_SECRET_ACCESS_KEY="$key" rclone lsf --config= --s3-provider=Other --s3-env-auth \
             --s3-region=us-east-1 --s3-endpoint="$s3" --recursive --files-only :s3:copies/streams | cut -d/ -f2 | sort -u | tr '\n' ' ')"
-    k delete job copy --wait=false >/dev/null
-    k delete --filename k8s/components/aws/backup-network.yaml --wait=false >/dev/null
-    edge_to_s3 | k delete --filename - --wait=false >/dev/null
-    k delete secret speakr-copier serviceaccount/speakr-streams-backup --ignore-not-found >/dev/null 2>&1 || k delete secret speakr-copier >/dev/null
+    edge_to_s3 | k delete --filename - --filename k8s/components/aws/backup-network.yaml --wait=false >/dev/null
+    k delete job/copy secret/speakr-copier serviceaccount/speakr-streams-backup --wait=false >/dev/null
 }
+is_copied() { k get job copy -o json | jq -e '.status.succeeded == 1' >/dev/null; }
 
 # In AWS the copy goes to an address outside the cluster, which the policies of the services let through.
 edge_to_s3() {
