@@ -68,6 +68,8 @@ pub enum Place {
     Adapter,
     /// What adapters share of running programs; knows nothing of ours.
     Programs,
+    /// What services and the command-line program tell a collector of their work; knows nothing of ours.
+    Telemetry,
     /// What every service's `main` shares: knows nothing of what a service does.
     Service,
     /// A composition root.
@@ -95,6 +97,7 @@ impl Package {
             ["core"] => Ok(Place::Core),
             ["service"] => Ok(Place::Service),
             ["programs"] => Ok(Place::Programs),
+            ["telemetry"] => Ok(Place::Telemetry),
             ["testkit"] => Ok(Place::Testkit),
             ["adapters", _] => Ok(Place::Adapter),
             ["apps", "platform"] => Ok(Place::Composition),
@@ -214,7 +217,8 @@ impl House {
 /// is no app: a test may take another adapter to feed its own.
 fn may_know(place: Place) -> &'static [Place] {
     match place {
-        Place::Contract | Place::Core | Place::Programs | Place::Service | Place::Testkit => &[],
+        Place::Contract | Place::Core | Place::Programs | Place::Telemetry | Place::Testkit => &[],
+        Place::Service => &[Place::Telemetry],
         Place::Adapter => &[Place::Contract, Place::Core, Place::Programs],
         Place::Composition => &[Place::Contract, Place::Core, Place::Adapter, Place::Service],
         Place::App => &[
@@ -222,6 +226,7 @@ fn may_know(place: Place) -> &'static [Place] {
             Place::Core,
             Place::Adapter,
             Place::Service,
+            Place::Telemetry,
             Place::Composition,
         ],
         Place::Outside => &[

@@ -11,7 +11,6 @@
 mod collector;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -19,55 +18,158 @@ use std::{
 use collector::{Span, collect};
 use speakr_e2e::{
     platform::Platform,
-    program::{PATIENCE, microphone},
+    program::{PATIENCE, Speakr, microphone},
 };
 
-/// Spans by trace: service and name.
-type Seen = Arc<Mutex<BTreeMap<String, BTreeSet<(String, String)>>>>;
+/// A collector, and what came to it.
+struct Collected {
+    address: String,
+    spans: Arc<Mutex<Vec<Span>>>,
+}
 
-#[test]
-fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
-    let seen = Seen::default();
-    let noted = Arc::clone(&seen);
-    let address = collect(move |span: Span| {
-        let mut seen = noted.lock().unwrap();
-        let of_trace = seen.entry(span.trace).or_default();
-        of_trace.insert((span.service, span.name));
-    });
-    let platform = Platform::start_with(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &address),
-        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-    ]);
-    let trace = "0af7651916cd43dd8448eb211c80319c";
-    let parent = format!("00-{trace}-b7ad6b7169203331-01");
-    let speakr = platform.client().env("TRACEPARENT", parent);
+impl Collected {
+    fn start() -> Self {
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&spans);
+        let address = collect(move |span: Span| noted.lock().unwrap().push(span));
+        Self { address, spans }
+    }
+
+    /// A platform whose services tell it.
+    fn platform(&self) -> Platform {
+        Platform::start_with(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.address),
+            ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        ])
+    }
+
+    fn all(&self) -> Vec<Span> {
+        self.spans.lock().unwrap().clone()
+    }
+
+    /// Waits for a span of this service and name; gives the first.
+    fn wait_for(&self, service: &str, name: &str) -> Span {
+        let began = Instant::now();
+        loop {
+            let wanted = |span: &&Span| span.service == service && span.name == name;
+            if let Some(span) = self.all().iter().find(wanted) {
+                return span.clone();
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "no {name} of {service} among {:#?}",
+                self.all()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The spans of our making that went into another trace than `trace`.
+    fn beside(&self, trace: &str) -> Vec<Span> {
+        let ours = ["command", "recording", "event"];
+        let mut spans = self.all();
+        spans.retain(|span| span.trace != trace && ours.contains(&span.name.as_str()));
+        spans
+    }
+}
+
+fn record(speakr: &Speakr) {
     let device = microphone("jfk.wav");
     let _ = speakr
         .run(["record", "--json", "--no-clipboard", "--device", &device])
         .success();
-    let wanted: BTreeSet<(String, String)> = [
-        ("speakr-transcriber", "command"),
-        ("speakr-embedder", "event"),
-    ]
-    .map(|(service, name)| (service.to_owned(), name.to_owned()))
-    .into();
+}
+
+#[test]
+fn what_is_spoken_is_one_trace_from_the_key_to_the_index_within_that_of_the_caller() {
+    let collected = Collected::start();
+    let platform = collected.platform();
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let caller = "b7ad6b7169203331";
+    let speakr = platform
+        .client()
+        .env("TRACEPARENT", format!("00-{trace}-{caller}-01"))
+        .env("SPEAKR_OTLP_ENDPOINT", &collected.address);
+    record(&speakr);
+
+    let command = collected.wait_for("speakr", "speakr record");
+    assert_eq!((&*command.trace, &*command.parent), (trace, caller));
+    let recording = collected.wait_for("speakr", "recording");
+    assert_eq!((&*recording.trace, &recording.parent), (trace, &command.id));
+    let of_start = collected.wait_for("speakr-transcriber", "command");
+    assert_eq!((&*of_start.trace, &of_start.parent), (trace, &recording.id));
+    let of_index = collected.wait_for("speakr-embedder", "event");
+    assert_eq!(of_index.trace, trace);
+    // What the index was told is part of what the transcriber did.
+    let of_transcriber = |span: &Span| span.service == "speakr-transcriber";
+    let cause = collected
+        .all()
+        .into_iter()
+        .find(|span| span.id == of_index.parent);
+    assert!(cause.as_ref().is_some_and(of_transcriber), "{cause:?}");
+    // Neither its stop nor any event of it went into another trace.
+    let others = collected.beside(trace);
+    assert!(others.is_empty(), "{others:#?}");
+
+    let found = speakr.run(["search", "--json", "country"]).success();
+    assert!(found.stdout.contains("country"), "{}", found.stdout);
+    let search = collected.wait_for("speakr", "speakr search");
+    assert_eq!((&*search.trace, &*search.parent), (trace, caller));
     let began = Instant::now();
-    while !seen
-        .lock()
-        .unwrap()
-        .get(trace)
-        .is_some_and(|spans| wanted.is_subset(spans))
+    while !collected
+        .all()
+        .iter()
+        .any(|span| span.service == "speakr-query-svc" && span.parent == search.id)
     {
-        assert!(began.elapsed() < PATIENCE, "{:?}", seen.lock().unwrap());
+        assert!(began.elapsed() < PATIENCE, "{:#?}", collected.all());
         std::thread::sleep(Duration::from_millis(100));
     }
-    // Neither its stop nor any event of it went into another trace.
-    let others: Vec<_> = seen
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|(id, spans)| *id != trace && spans.iter().any(|span| wanted.contains(span)))
-        .map(|(_, spans)| spans.clone())
-        .collect();
-    assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
+fn without_a_caller_a_command_begins_a_trace_and_unasked_it_tells_a_collector_nothing() {
+    let collected = Collected::start();
+    let platform = collected.platform();
+    // The variable that other programs go by is no leave to tell.
+    let silent = platform
+        .client()
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collected.address)
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &collected.address);
+    record(&silent);
+    let untold = collected.wait_for("speakr-transcriber", "command").trace;
+    let _ = collected.wait_for("speakr-embedder", "event");
+    let told = |span: &Span| span.service == "speakr";
+    assert!(!collected.all().iter().any(told), "{:#?}", collected.all());
+
+    let speakr = platform
+        .client()
+        .env("SPEAKR_OTLP_ENDPOINT", &collected.address);
+    // What stays on this machine is nobody's business.
+    let _ = speakr.run(["list", "--local"]).answered();
+    let _ = speakr.run(["show", "ffffffff"]).failure(3);
+    let show = collected.wait_for("speakr", "speakr show");
+    assert_eq!(show.parent, "", "nobody called");
+    assert_ne!(show.trace, untold);
+    let mine: Vec<_> = collected.all().into_iter().filter(told).collect();
+    assert_eq!(mine.len(), 1, "{mine:#?}");
+}
+
+#[test]
+fn a_collector_that_is_away_or_says_nothing_keeps_nobody_waiting() {
+    let collected = Collected::start();
+    let platform = collected.platform();
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let deaf = format!("http://{}", deaf.local_addr().unwrap());
+    for endpoint in ["http://127.0.0.1:9", &deaf] {
+        let speakr = platform.client().env("SPEAKR_OTLP_ENDPOINT", endpoint);
+        let began = Instant::now();
+        let _ = speakr.run(["list"]).answered();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(10), "{endpoint}: {took:?}");
+    }
+    let wrong = platform
+        .client()
+        .env("SPEAKR_OTLP_ENDPOINT", "collector:4318");
+    let said = wrong.run(["list"]).failure(2).stderr;
+    assert!(said.contains("otlp_endpoint"), "{said}");
 }

@@ -21,9 +21,9 @@ pub mod config;
 pub mod health;
 pub mod logs;
 pub mod meters;
-pub mod otlp;
 mod service;
 pub mod shutdown;
-pub mod traces;
+
+pub use speakr_telemetry::traces;
 
 pub use service::{Service, ServiceError, common_settings, exit_code, say, tell};

@@ -7,10 +7,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_opentelemetry::{OpenTelemetryMetrics, OpenTelemetryRecorder};
 use metrics_util::layers::FanoutBuilder;
 use opentelemetry::metrics::MeterProvider;
-use opentelemetry_otlp::{MetricExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, SdkMeterProvider, Stream};
-
-use crate::otlp::{Collector, OtlpError, TIMEOUT};
+use speakr_telemetry::{Collector, OtlpError, metrics as otlp};
 
 /// The end of the names of durations, and bounds of their histograms in seconds.
 const SECONDS: (&str, [f64; 14]) = (
@@ -41,20 +39,7 @@ type SetUpError = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// [`OtlpError`]. That nobody listens there isn't one.
 pub fn provider(collector: &Collector) -> Result<SdkMeterProvider, OtlpError> {
-    let endpoint = collector.address("/v1/metrics");
-    let exporter = MetricExporter::builder()
-        .with_http()
-        .with_http_client(collector.client())
-        .with_endpoint(&endpoint)
-        .with_timeout(TIMEOUT)
-        .build()
-        .map_err(|e| OtlpError::Exporter {
-            endpoint,
-            source: Box::new(e),
-        })?;
-    Ok(SdkMeterProvider::builder()
-        .with_periodic_exporter(exporter)
-        .with_resource(collector.resource())
+    Ok(otlp::provider(collector)?
         .with_view(|instrument: &Instrument| bounds(instrument.name()))
         .build())
 }

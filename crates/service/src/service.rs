@@ -3,9 +3,8 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use opentelemetry_sdk::{
-    error::OTelSdkResult, metrics::SdkMeterProvider, trace::SdkTracerProvider,
-};
+use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use speakr_telemetry::{Collector, OtlpError, last, traces};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -13,9 +12,7 @@ use crate::{
     config::{Config, ConfigError, Kind, Setting, SettingError},
     health::{Check, Health, HealthServer},
     logs, meters,
-    otlp::{Collector, OtlpError},
     shutdown::{DeadlinePassed, Shutdown},
-    traces,
 };
 
 /// Where health and metrics are served.
@@ -241,25 +238,21 @@ impl Service {
             }
         }
         self.health_stop.cancel();
-        let (traces, meters) = (self.traces, self.meters);
-        last(move || traces.map(|traces| traces.shutdown_with_timeout(LAST_TELEMETRY))).await;
-        last(move || meters.map(|meters| meters.shutdown_with_timeout(LAST_TELEMETRY))).await;
+        if let Some(traces) = self.traces {
+            last(
+                move || traces.shutdown_with_timeout(LAST_TELEMETRY),
+                2 * LAST_TELEMETRY,
+            )
+            .await;
+        }
+        if let Some(meters) = self.meters {
+            last(
+                move || meters.shutdown_with_timeout(LAST_TELEMETRY),
+                2 * LAST_TELEMETRY,
+            )
+            .await;
+        }
         Ok(done?)
-    }
-}
-
-/// Sends the last of one kind of telemetry.
-async fn last(send: impl FnOnce() -> Option<OTelSdkResult> + Send + 'static) {
-    // It waits for a thread of its own, which needs this runtime.
-    let sent = tokio::task::spawn_blocking(send);
-    // The SDK keeps to no time of its own here.
-    match tokio::time::timeout(2 * LAST_TELEMETRY, sent).await {
-        Ok(Ok(Some(Err(error)))) => tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the last traces or metrics are lost"
-        ),
-        Err(_) => tracing::warn!("the last traces or metrics are lost: the collector is too slow"),
-        Ok(_) => {}
     }
 }
 

@@ -54,6 +54,10 @@ pub struct ApiConfig {
     pub token: Option<Token>,
     /// How long one request may take, answer included; sound has as long as it takes.
     pub timeout: Duration,
+    /// W3C `traceparent` of who asks, sent with each request.
+    pub traceparent: Option<String>,
+    /// W3C `tracestate`, where there is any.
+    pub tracestate: Option<String>,
 }
 
 /// A file of sound that was fetched.
@@ -236,7 +240,15 @@ impl ApiClient {
             })?
             .pop_if_empty()
             .extend(path);
-        let request = self.http.request(method, url);
+        let mut request = self.http.request(method, url);
+        for (name, value) in [
+            ("traceparent", &self.config.traceparent),
+            ("tracestate", &self.config.tracestate),
+        ] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
         Ok(match &self.config.token {
             Some(token) => request.bearer_auth(&token.0),
             None => request,

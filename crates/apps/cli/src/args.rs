@@ -131,6 +131,36 @@ pub(crate) enum Command {
     Man(commands::man::ManArgs),
 }
 
+impl Command {
+    /// The command's name where it asks a platform for something, if one is set up.
+    pub(crate) const fn asks_a_platform(&self) -> Option<&'static str> {
+        match self {
+            Self::Record(_) => Some("record"),
+            Self::Transcribe(_) => Some("transcribe"),
+            Self::Search(_) => Some("search"),
+            Self::List(_) => Some("list"),
+            Self::Show(_) => Some("show"),
+            Self::Export(_) => Some("export"),
+            Self::Tag(_) => Some("tag"),
+            Self::Rm(_) => Some("rm"),
+            Self::Retry(_) => Some("retry"),
+            Self::Play(_) => Some("play"),
+            Self::Stop
+            | Self::Cancel
+            | Self::Pause
+            | Self::Reindex
+            | Self::Serve(_)
+            | Self::Devices
+            | Self::Doctor
+            | Self::Config(_)
+            | Self::Token(_)
+            | Self::Models(_)
+            | Self::Completions(_)
+            | Self::Man(_) => None,
+        }
+    }
+}
+
 /// What to ask of the decoder.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub(crate) struct DecodeArgs {

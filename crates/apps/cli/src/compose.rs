@@ -34,6 +34,7 @@ use crate::{
     output::Output,
     platform::{self, SpokenBy},
     speech::Speech,
+    telemetry::Trace,
     weights::{self, EmbeddingModel},
 };
 
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
     pub(crate) trust: Trust,
+    pub(crate) trace: Trace,
     home: Home,
     library: tokio::sync::OnceCell<Library>,
     archive: std::sync::OnceLock<Arc<FolderArchive>>,
@@ -59,14 +61,15 @@ impl Deref for App {
 }
 
 impl App {
-    /// A program that is set to `settings`, talks through `output`, and takes models that it
-    /// trusts.
-    pub(crate) fn new(settings: Settings, output: Output, trust: Trust) -> Self {
+    /// A program that is set to `settings`, talks through `output`, takes models that it trusts, and
+    /// works as a part of `trace`.
+    pub(crate) fn new(settings: Settings, output: Output, trust: Trust, trace: Trace) -> Self {
         let home = Home::new(&settings.home);
         Self(Arc::new(Inner {
             settings,
             output,
             trust,
+            trace,
             home,
             library: tokio::sync::OnceCell::new(),
             archive: std::sync::OnceLock::new(),
@@ -75,7 +78,12 @@ impl App {
 
     /// The same program with nothing opened yet.
     pub(crate) fn afresh(&self) -> Self {
-        Self::new(self.settings.clone(), self.output, self.trust)
+        Self::new(
+            self.settings.clone(),
+            self.output,
+            self.trust,
+            self.trace.clone(),
+        )
     }
 
     /// The library, with an index that agrees with the archive.
@@ -221,7 +229,8 @@ impl App {
         };
         Ok(Some(SpokenBy {
             config,
-            api: platform::api(&self.settings)?,
+            api: platform::api(&self.settings, &self.trace)?,
+            trace: self.trace.clone(),
             interrupt,
             discard,
             observer,
@@ -231,7 +240,7 @@ impl App {
     /// Deletes from the platform what was to be thrown away after its text was made: a cancel comes
     /// too late then.
     pub(crate) async fn delete_there(&self, id: RecordingId) {
-        let deleted = match platform::api(&self.settings) {
+        let deleted = match platform::api(&self.settings, &self.trace) {
             Ok(Some(api)) => api.delete(id).await.map_err(Failure::from),
             Ok(None) => Err(Failure::new(
                 ExitCode::Usage,

@@ -218,6 +218,10 @@ settings! {
     api_token: Secret = Secret::default(), "\"\"";
     /// A file with the token of the query API.
     api_token_file: Option<PathBuf> = None, "\"~/.config/speakr/token\"";
+    /// The collector that is told of what this program asks of a platform: one trace from here to the
+    /// index, by OTLP over HTTP, with ids and times and no word that was said. Where it is absent,
+    /// nothing is told; OTEL_EXPORTER_OTLP_ENDPOINT, which other programs go by, isn't read.
+    otlp_endpoint: Servers = Servers::default(), "\"http://localhost:4318\"";
     /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as
     /// "warn,speakr=debug". -v on the command line wins.
     log: LogFilter = LogFilter::default(), "\"warn\"";

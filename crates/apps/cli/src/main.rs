@@ -12,6 +12,7 @@ mod platform;
 mod shelf;
 mod signals;
 mod speech;
+mod telemetry;
 mod terminal;
 mod transcription;
 mod weights;
@@ -20,7 +21,6 @@ use std::process;
 
 use clap::{CommandFactory, FromArgMatches};
 use speakr_models::Trust;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Cli, Command},
@@ -29,6 +29,7 @@ use crate::{
     control::Request,
     failure::{ExitCode, Failure},
     output::Output,
+    telemetry::Telemetry,
 };
 
 fn main() -> process::ExitCode {
@@ -70,19 +71,24 @@ fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         return commands::config::run(output, &global, args);
     }
     let settings = Settings::load(&global)?;
-    start_log(&settings.log)?;
     let trust = if global.allow_unverified {
         Trust::AllowUnverified
     } else {
         Trust::Verified
     };
-    let app = App::new(settings, output, trust);
+    let command = command.unwrap_or(Command::Record(record));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|e| Failure::new(ExitCode::Failed, format!("can't start: {e}")))?;
-    let done = runtime.block_on(dispatch(&app, command.unwrap_or(Command::Record(record))));
+    let done = runtime.block_on(async {
+        let telemetry = Telemetry::start(&settings, command.asks_a_platform())?;
+        let app = App::new(settings, output, trust, telemetry.trace());
+        let done = dispatch(&app, command).await;
+        telemetry.end(&done).await;
+        done
+    });
     // What still runs (a read of standard input, a decode that was cancelled) must not hold the
     // process back: all that has to be kept is kept.
     runtime.shutdown_background();
@@ -113,21 +119,4 @@ async fn dispatch(app: &App, command: Command) -> Result<(), Failure> {
         // Served before there was an app.
         Command::Config(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
     }
-}
-
-/// Logs go to standard error. No transcript text and no secret is logged below debug.
-fn start_log(filter: &config::LogFilter) -> Result<(), Failure> {
-    let directives = filter.as_str();
-    let filter = EnvFilter::try_new(directives).map_err(|e| {
-        Failure::new(
-            ExitCode::Usage,
-            format!("\"{directives}\" is no filter of logs: {e}"),
-        )
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| terminal::screen::LogWriter)
-        .with_ansi(Output::new(false, false).has_colour())
-        .init();
-    Ok(())
 }

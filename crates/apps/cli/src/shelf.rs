@@ -40,7 +40,7 @@ impl App {
         if !self.has_platform() {
             return Ok(Shelf::Here(self.library().await?));
         }
-        platform::api(&self.settings)?
+        platform::api(&self.settings, &self.trace)?
             .map(Shelf::There)
             .ok_or_else(|| {
                 Failure::new(

@@ -6,10 +6,13 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 
 /// A span that came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Span {
     /// Its trace, in hexadecimal digits.
     pub trace: String,
+    /// Its own id and that of the span that it is a part of, likewise.
+    pub id: String,
+    pub parent: String,
     pub service: String,
     pub name: String,
 }
@@ -45,13 +48,18 @@ fn spans(body: &[u8]) -> Vec<Span> {
             panic!("a service without a name");
         };
         for span in of_service.scope_spans.into_iter().flat_map(|s| s.spans) {
-            let digits = span.trace_id.iter().map(|byte| format!("{byte:02x}"));
             all.push(Span {
-                trace: digits.collect(),
+                trace: digits(&span.trace_id),
+                id: digits(&span.span_id),
+                parent: digits(&span.parent_span_id),
                 service: service.clone(),
                 name: span.name,
             });
         }
     }
     all
+}
+
+fn digits(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

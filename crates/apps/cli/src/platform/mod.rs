@@ -5,13 +5,16 @@ mod spoken;
 use std::time::Duration;
 
 use speakr_api::{ApiClient, ApiConfig, ApiError, Token};
-use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, TlsFiles};
+use speakr_core::CorrelationId;
+use speakr_nats::{Bus, BusConfig, BusError, Identity, Renewed, Request, TlsFiles};
+use speakr_telemetry::traces::TraceHeaders;
 use url::Url;
 
 pub(crate) use self::spoken::{Spoken, SpokenBy, sound_of};
 use crate::{
-    config::Settings,
+    config::{Servers, Settings},
     failure::{ExitCode, Failure},
+    telemetry::Trace,
 };
 
 /// The user of this program in the shipped server config, and the name that the server shows.
@@ -79,11 +82,23 @@ async fn unreachable(config: &BusConfig) -> Failure {
     }
 }
 
-/// A client of the query API; nothing where none is set up.
+/// A request of this name as a part of the trace of `headers`; it begins one where there are none.
+fn request(name: CorrelationId, headers: Option<TraceHeaders>) -> Request {
+    match headers {
+        Some(headers) => Request {
+            correlation_id: *name.as_uuid(),
+            traceparent: Some(headers.traceparent),
+            tracestate: headers.tracestate,
+        },
+        None => Request::traced(*name.as_uuid(), None),
+    }
+}
+
+/// A client of the query API, whose requests are a part of `trace`; nothing where none is set up.
 ///
 /// # Errors
 /// What is wrong with its settings.
-pub(crate) fn api(settings: &Settings) -> Result<Option<ApiClient>, Failure> {
+pub(crate) fn api(settings: &Settings, trace: &Trace) -> Result<Option<ApiClient>, Failure> {
     let Some(url) = api_url(settings)? else {
         return Ok(None);
     };
@@ -104,6 +119,8 @@ pub(crate) fn api(settings: &Settings) -> Result<Option<ApiClient>, Failure> {
         url,
         token,
         timeout: ANSWERS_WITHIN,
+        traceparent: trace.headers().map(|of| of.traceparent.clone()),
+        tracestate: trace.headers().and_then(|of| of.tracestate.clone()),
     };
     Ok(Some(ApiClient::new(config)?))
 }
@@ -124,7 +141,23 @@ fn from_keychain(url: &Url) -> Option<String> {
 /// # Errors
 /// That it is no URL of a server.
 pub(crate) fn api_url(settings: &Settings) -> Result<Option<Url>, Failure> {
-    let Some(text) = settings.api_url.reveal() else {
+    server("api_url", &settings.api_url, "https://speakr.example")
+}
+
+/// Where traces are told; none where none is set.
+///
+/// # Errors
+/// That it is no URL of a server.
+pub(crate) fn otlp_endpoint(settings: &Settings) -> Result<Option<Url>, Failure> {
+    server(
+        "otlp_endpoint",
+        &settings.otlp_endpoint,
+        "http://localhost:4318",
+    )
+}
+
+fn server(key: &str, set: &Servers, example: &str) -> Result<Option<Url>, Failure> {
+    let Some(text) = set.reveal() else {
         return Ok(None);
     };
     Url::parse(text)
@@ -132,14 +165,12 @@ pub(crate) fn api_url(settings: &Settings) -> Result<Option<Url>, Failure> {
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .map(Some)
         .ok_or_else(|| {
+            let shown = set.shown().unwrap_or_default();
             Failure::new(
                 ExitCode::Usage,
-                format!(
-                    "api_url: \"{}\" is no URL of a server",
-                    settings.api_url.shown().unwrap_or_default()
-                ),
+                format!("{key}: \"{shown}\" is no URL of a server"),
             )
-            .hint("it is like https://speakr.example")
+            .hint(format!("it is like {example}"))
         })
 }
 

@@ -18,12 +18,16 @@ use speakr_core::{
     ports::sound::SoundSource,
     usecases::transcribe::{TranscriptionEvent, TranscriptionObserver},
 };
-use speakr_nats::{Bus, BusConfig, BusError, Caller, Request, Told, wire_options};
+use speakr_nats::{Bus, BusConfig, BusError, Caller, Told, wire_options};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 use uuid::Uuid;
 
-use super::unreachable;
-use crate::failure::{ExitCode, Failure, chain};
+use super::{request, unreachable};
+use crate::{
+    failure::{ExitCode, Failure, chain},
+    telemetry::Trace,
+};
 
 /// How long the platform may be away when all sound is spoken. Until then it may be away as long as
 /// it likes.
@@ -42,6 +46,7 @@ const COMMAND_BYTES: usize = 128 * 1024;
 pub(crate) struct SpokenBy {
     pub(crate) config: BusConfig,
     pub(crate) api: Option<ApiClient>,
+    pub(crate) trace: Trace,
     /// Ends the waiting; the sound is kept here.
     pub(crate) interrupt: CancellationToken,
     /// Whether what is interrupted is to be thrown away there too.
@@ -71,6 +76,8 @@ struct Attempt<'a> {
     connections: u64,
     /// The text that came before all sound was sent: that of a part, from before.
     early: Option<Transcript>,
+    /// Its part of the trace, which ends with it.
+    _span: Span,
 }
 
 impl SpokenBy {
@@ -172,10 +179,8 @@ impl SpokenBy {
         config.start_without_server = true;
         let bus = Bus::connect(&config).await?;
         let id = RecordingId::from_correlation(correlation_id);
-        // Who calls us from within a trace finds all of it there.
-        let parent = std::env::var("TRACEPARENT").ok();
-        let request = Request::traced(*correlation_id.as_uuid(), parent.as_deref());
-        let caller = Caller::open(&bus, id, request).await?;
+        let (span, headers) = self.trace.of_recording(correlation_id, id);
+        let caller = Caller::open(&bus, id, request(correlation_id, headers)).await?;
         let start = RecordingStart {
             tags: recording.tags.clone().into(),
             metadata: recording.metadata.clone(),
@@ -192,6 +197,7 @@ impl SpokenBy {
             name: Uuid::new_v4().simple().to_string(),
             connections: 0,
             early: None,
+            _span: span,
         })
     }
 

@@ -19,7 +19,7 @@ pub(super) async fn platform(app: &App) -> Vec<Check> {
         Ok(_) => Check::ok("bus", format!("connected to {}", config.servers_shown())),
         Err(failure) => Check::of_failure("bus", &failure, BUS),
     }];
-    checks.push(match platform::api(&app.settings) {
+    checks.push(match platform::api(&app.settings, &app.trace) {
         Err(failure) => Check::of_failure("query API", &failure, API),
         Ok(None) => Check::warning(
             "query API",

@@ -86,7 +86,7 @@ pub(crate) async fn run(app: &App, args: &RecordArgs) -> Result<(), Failure> {
         Err(_) => Some(check),
     };
     if let Some(config) = platform::bus_config(&app.settings) {
-        platform::api(&app.settings)?;
+        platform::api(&app.settings, &app.trace)?;
         app.output.say(&format!(
             "The platform at {} makes the text.",
             config.servers_shown()

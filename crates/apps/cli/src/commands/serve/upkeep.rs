@@ -54,7 +54,7 @@ mod tests {
     use speakr_models::Trust;
 
     use super::*;
-    use crate::{args::GlobalArgs, config::Settings, output::Output};
+    use crate::{args::GlobalArgs, config::Settings, output::Output, telemetry::Trace};
 
     /// A program that keeps recordings for thirty days.
     fn app(folder: &tempfile::TempDir) -> App {
@@ -66,7 +66,12 @@ mod tests {
             local: true,
             ..GlobalArgs::default()
         });
-        App::new(settings.unwrap(), Output::new(false, true), Trust::Verified)
+        App::new(
+            settings.unwrap(),
+            Output::new(false, true),
+            Trust::Verified,
+            Trace::default(),
+        )
     }
 
     async fn recorded(library: &Library, days_ago: i64) -> RecordingId {

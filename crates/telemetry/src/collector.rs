@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::body::Bytes;
-use axum::http::{Request, Response};
 use opentelemetry::KeyValue;
-use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_sdk::Resource;
 
 /// How long one delivery may take.
@@ -40,7 +38,7 @@ pub struct Collector {
 
 impl Collector {
     /// The collector at `endpoint`, which is told of `service` in this version. Call it within the
-    /// service's runtime: requests run there.
+    /// program's runtime: requests run there.
     ///
     /// # Errors
     /// [`OtlpError::Client`].
@@ -49,6 +47,8 @@ impl Collector {
         service: &'static str,
         version: &'static str,
     ) -> Result<Self, OtlpError> {
+        // Someone else may have chosen a provider for this process; then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .build()
@@ -82,7 +82,7 @@ impl Collector {
     }
 }
 
-/// Exporters work on threads without a runtime: requests run on the service's own.
+/// Exporters work on threads without a runtime: requests run on the program's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
