@@ -15,14 +15,18 @@ PATH=$(scripts/tools.sh crane):$PATH
 
 registry=localhost:5001
 name=speakr-test
+server=""
+images=$(mktemp -d "${TMPDIR:-/tmp}/speakr-registry.XXXXXX")
 leave() {
     kind delete cluster --name "$name" >&2 || true
-    docker rm --force "$name-registry" >/dev/null 2>&1 || true
+    if [ "$server" ]; then kill "$server" 2>/dev/null || true; fi
+    rm -rf "$images"
 }
 trap leave EXIT
-docker run --detach --name "$name-registry" --publish 127.0.0.1:5001:5000 registry:3 >/dev/null
+# crane's own, whose checksum is known (scripts/tools.sh): the node reaches it by this machine's address in its network.
+crane registry serve --address :5001 --disk "$images" &
+server=$!
 
-# containerd asks the registry's container when an image is of localhost:5001.
 kind create cluster --name "$name" --wait 120s --config - >&2 <<'Y'
 kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
@@ -34,9 +38,10 @@ containerdConfigPatches:
     [plugins."io.containerd.grpc.v1.cri".registry]
       config_path = "/etc/containerd/certs.d"
 Y
-docker network connect kind "$name-registry"
 node=$(kind get nodes --name "$name")
-printf '[host."http://%s-registry:5000"]\n' "$name" |
+here=$(docker network inspect kind --format '{{range .IPAM.Config}}{{println .Gateway}}{{end}}' | grep -m1 '\.')
+# containerd asks there when an image is of localhost:5001.
+printf '[host."http://%s:5001"]\n' "$here" |
     docker exec --interactive "$node" sh -c "mkdir -p /etc/containerd/certs.d/$registry && cat >/etc/containerd/certs.d/$registry/hosts.toml"
 
 # Services by their addresses, and by their names.

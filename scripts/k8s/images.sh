@@ -3,15 +3,27 @@
 # same programs, folders, users and ports as nix/images.nix and nix/part-images.nix say, with the libraries
 # of this machine.
 #
-#   scripts/k8s/images.sh PROGRAMS OUT
+#   scripts/k8s/images.sh [--transcriber FILE] PROGRAMS OUT
 #
 # PROGRAMS is a folder with speakr-transcriber, speakr-embedder, speakr-query-svc and speakr-validate
 # (target/debug); OUT gets an OCI layout a name. nats-server, PostgreSQL and the S3 server come from scripts/tools.sh;
-# SPEAKR_OTELCOL names an OpenTelemetry Collector, without which there is no image of it.
+# SPEAKR_OTELCOL names an OpenTelemetry Collector, without which there is no image of it. With --transcriber there is
+# that image alone, with the speech model of FILE (ggml-NAME.bin) in place of the one of this repository.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
+speech_model=$ROOT/assets/models/ggml-tiny.en-q8_0.bin
+speech_model_name=tiny.en-q8_0-speakr
+alone=""
+if [ "${1:-}" = --transcriber ]; then
+    speech_model=${2:?images.sh --transcriber takes FILE}
+    [ -f "$speech_model" ] || die "there is no $speech_model."
+    speech_model_name=${speech_model##*/ggml-}
+    speech_model_name=${speech_model_name%.bin}
+    alone=1
+    shift 2
+fi
 programs=${1:?images.sh takes PROGRAMS OUT}
 out=${2:?images.sh takes PROGRAMS OUT}
 [ "$(uname -s)" = Linux ] || die "images hold programs for Linux; this isn't one."
@@ -40,9 +52,10 @@ image() {
 }
 
 image speakr-transcriber --entrypoint=/usr/bin/speakr-transcriber --port 8081 \
-    --env PATH=/usr/bin --env SPEAKR_MODELS_DIR=/models --env SPEAKR_MODEL=tiny.en-q8_0-speakr \
-    --layer "$ffmpeg" --layer "$(model ggml-tiny.en-q8_0.bin)" "$(model ggml-silero-v6.2.0.bin)" \
+    --env PATH=/usr/bin --env SPEAKR_MODELS_DIR=/models --env "SPEAKR_MODEL=$speech_model_name" \
+    --layer "$ffmpeg" --layer "$speech_model=/models/${speech_model##*/}" "$(model ggml-silero-v6.2.0.bin)" \
     --layer "$out/.stripped/speakr-transcriber=/usr/bin/speakr-transcriber"
+if [ "$alone" ]; then exit 0; fi
 image speakr-embedder --entrypoint=/usr/bin/speakr-embedder --port 8081 \
     --env SPEAKR_MODELS_DIR=/models --layer "$(model all-minilm-l6-v2)" \
     --layer "$out/.stripped/speakr-embedder=/usr/bin/speakr-embedder"

@@ -234,6 +234,7 @@ PY
 
 seen_from_inside() {
     local group replicas=1
+    in_background validate-use note_use_of speakr-validate-
     if [ "$three" ]; then replicas=3; fi
     ends_with 0 "speakr-validate as a Job: what harms nothing" validate_inside --junit "$work/inside.xml"
     for group in system contract health secrets infra; do equal "… what failed of $group: nothing" "" "$(inside "$group" failed)"; done
@@ -254,49 +255,6 @@ seen_from_inside() {
         env -u SPEAKR_API_TOKEN_FILE scripts/deploy/validate-in-cluster.sh dev-in-cluster -- --group infra,contract
     equal "… which isn't known any more" "" "$(k exec deploy/speakr-query-svc -- /proc/1/exe token list |
         jq -r 'select(.name | startswith("speakr-validate-")) | .name')"
-}
-
-# ---- load: somebody who asks and somebody who speaks, all the while
-
-start_load() {
-    : >"$work/loading"
-    : >"$work/answers"
-    : >"$work/commands"
-    ask_all_the_while &
-    speak_all_the_while &
-}
-ask_all_the_while() {
-    while [ -e "$work/loading" ]; do
-        curl --silent --output /dev/null --write-out '%{http_code} %{errormsg}\n' --max-time 20 --config "$work/token.curl" \
-            --header 'Content-Type: application/json' --data '{"query_text": "what a citizen can do", "limit": 1}' "$api/api/v1/query" >>"$work/answers" || true
-        sleep 0.1
-    done
-}
-speak_all_the_while() {
-    local code
-    while [ -e "$work/loading" ]; do
-        code=0
-        CLIENT=load client transcribe --json "$ROOT/assets/speech/austen-0880.wav" >"$work/command" 2>"$work/command.log" || code=$?
-        printf '%s %s\n' "$code" "$(jq -r '.text // empty' "$work/command" 2>/dev/null | sed -n 1p | cut -c1-60)$([ "$code" = 0 ] || tail -n 2 "$work/command.log" | tr '\n' ' ')" >>"$work/commands"
-        sleep 0.5
-    done
-}
-stop_load() { # NAME
-    local answers commands
-    rm -f "$work/loading"
-    wait_for_jobs
-    answers=$(wc -l <"$work/answers" | tr -d ' ')
-    commands=$(wc -l <"$work/commands" | tr -d ' ')
-    equal "$1: of $answers requests those that weren't answered with 200" "" "$(grep -v '^200 ' "$work/answers" | sort | uniq -c | sed -n 1,5p)"
-    equal "$1: of $commands commands those without a text" "" "$(grep -v '^0 [^ ]' "$work/commands" | sort | uniq -c | sed -n 1,5p)"
-    check "$1: there was load" [ "$answers" -ge 20 -a "$commands" -ge 2 ]
-}
-wait_for_jobs() {
-    local it end=$((SECONDS + 130))
-    for it in $(jobs -p); do
-        case " ${started[*]-} " in *" $it "*) continue ;; esac
-        while kill -0 "$it" 2>/dev/null && [ "$SECONDS" -lt "$end" ]; do sleep 0.3; done
-    done
 }
 
 # ---- the network
@@ -476,26 +434,4 @@ dead_letters() {
     pod=$(k get pods -l app.kubernetes.io/name=speakr-nats -o json | jq -r '.items[0].status.podIP')
     curl -s --max-time 5 "http://$pod:8222/jsz?streams=true&accounts=true" |
         jq '[.account_details[].stream_detail[]? | select(.name == "SPEAKR_DEAD_LETTER") | .state.messages] | add'
-}
-
-# ---- use
-
-# What each container has taken at most, by its control group, where those can be read here.
-tell_use() {
-    local root=/sys/fs/cgroup pod name folder peak cpu rss id count limit
-    [ -d "$root/memory" ] && root=$root/memory
-    printf '  %-28s %10s %10s %10s %10s\n' container "peak MiB" "limit MiB" "CPU s" restarts >&2
-    k get pods -o json | jq -r '.items[] | select(.status.phase == "Running") | .metadata.name as $pod
-        | .spec.containers as $spec | .status.containerStatuses[]
-        | [$pod, .name, (.containerID | sub("^.*//"; "")), .restartCount,
-           (.name as $n | $spec[] | select(.name == $n) | .resources.limits.memory)] | @tsv' |
-        while IFS=$'\t' read -r pod name id count limit; do
-            folder=$(find "$root" -type d -name "*$id*" 2>/dev/null | sed -n 1p)
-            [ -n "$folder" ] || continue
-            peak=$(cat "$folder/memory.max_usage_in_bytes" 2>/dev/null || cat "$folder/memory.peak" 2>/dev/null || echo 0)
-            rss=$(awk '$1 == "total_rss" || $1 == "anon" { print $2; exit }' "$folder/memory.stat" 2>/dev/null || echo 0)
-            cpu=$(awk '/usage_usec/ { printf "%.1f", $2 / 1e6 }' "$folder/cpu.stat" 2>/dev/null || true)
-            [ -n "$cpu" ] || cpu=$(awk '{ printf "%.1f", $1 / 1e9 }' "$(printf '%s' "$folder" | sed 's#/memory/#/cpuacct/#')/cpuacct.usage" 2>/dev/null || echo '?')
-            printf '  %-28s %10s %10s %10s %10s   now without cache: %s MiB\n' "$name" "$((peak / 1048576))" "$limit" "$cpu" "$count" "$((${rss:-0} / 1048576))" >&2
-        done
 }

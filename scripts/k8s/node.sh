@@ -11,7 +11,8 @@
 # where it isn't set, one is started on 127.0.0.1:5000. SPEAKR_PROGRAMS is the folder of the built programs
 # (target/debug); SPEAKR_NETPOL, where the cluster doesn't enforce network policies itself, a program that
 # does (SPEAKR_CLUSTER_ENFORCES_POLICIES=1 says that it does); SPEAKR_VOLUMES, where its volumes don't heed
-# fsGroup, the folder that they are made in.
+# fsGroup, the folder that they are made in; SPEAKR_SPEECH_MODEL, the absolute path of a larger model (ggml-NAME.bin),
+# with which a transcriber is deployed too.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
@@ -19,6 +20,10 @@
 . "$ROOT/scripts/k8s/checks.sh"
 # shellcheck source=scripts/k8s/node-lib.sh
 . "$ROOT/scripts/k8s/node-lib.sh"
+# shellcheck source=scripts/k8s/node-load.sh
+. "$ROOT/scripts/k8s/node-load.sh"
+# shellcheck source=scripts/k8s/node-use.sh
+. "$ROOT/scripts/k8s/node-use.sh"
 # shellcheck source=scripts/k8s/node-copies.sh
 . "$ROOT/scripts/k8s/node-copies.sh"
 
@@ -100,6 +105,11 @@ stop_load "four bad ones"
 
 step "A node's pods die while they work"
 pods_die_at_work
+
+if [ "${SPEAKR_SPEECH_MODEL:-}" ]; then
+    step "A larger model"
+    larger_model "$SPEAKR_SPEECH_MODEL"
+fi
 
 step "What it takes"
 tell_use

@@ -6,13 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use speakr_contract::{
-    AudioData,
-    commands::TranscriptionRun,
-    events::{TranscriptionPartial, UNKNOWN_MODEL},
-};
+use speakr_contract::{AudioData, commands::TranscriptionRun, events::UNKNOWN_MODEL};
 use speakr_core::{
-    CorrelationId, Recording, RecordingId, RecordingState, Segment, Transcript,
+    CorrelationId, Recording, RecordingId, RecordingState, Transcript,
     ports::{
         archive::{Archive, ArchiveError},
         condemned::{Condemned, Uploads},
@@ -22,14 +18,14 @@ use speakr_core::{
     usecases::{
         library::Library,
         recordings::{Kept, begin_or_resume},
-        transcribe::{TranscriptionEvent, TranscriptionObserver},
+        transcribe::TranscriptionObserver,
     },
 };
 use speakr_nats::{Bus, Caller, Request, StreamCopies, Told, intents::Intents, wire_options};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use crate::cleaner::Cleaner;
+use crate::{cleaner::Cleaner, told_parts::ToldParts};
 
 /// What errors call the platform's transcribers.
 const SERVICE: &str = "the transcriber";
@@ -411,51 +407,6 @@ impl BusTranscription {
             cleaner.clean().await.map_err(failed)?;
         }
         Ok(transcript)
-    }
-}
-
-/// The parts of a text that its client was told while it was made: a command that is worked on again
-/// tells them again, and one that doesn't come through isn't told.
-#[derive(Debug, Default)]
-struct ToldParts {
-    /// Where the last one ended.
-    until_ms: u64,
-}
-
-impl ToldParts {
-    fn hear(&mut self, event: TranscriptionPartial, observer: &dyn TranscriptionObserver) {
-        let TranscriptionPartial {
-            text,
-            start_ms,
-            end_ms,
-            is_final,
-            ..
-        } = event;
-        if !is_final {
-            observer.on_event(TranscriptionEvent::Partial {
-                start_ms,
-                end_ms,
-                text,
-            });
-        } else if end_ms > self.until_ms {
-            self.until_ms = end_ms;
-            observer.on_event(TranscriptionEvent::Segment(Segment {
-                start_ms,
-                end_ms,
-                text,
-                words: None,
-            }));
-        }
-    }
-
-    fn tell_the_rest(&self, transcript: &Transcript, observer: &dyn TranscriptionObserver) {
-        let untold = transcript
-            .segments
-            .iter()
-            .filter(|segment| segment.end_ms > self.until_ms);
-        for segment in untold {
-            observer.on_event(TranscriptionEvent::Segment(segment.clone()));
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod cleaner;
 mod settings;
 mod sweeping;
 mod tokens;
+mod told_parts;
 
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
