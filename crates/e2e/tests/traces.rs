@@ -76,12 +76,20 @@ impl Collected {
 fn record(speakr: &Speakr) {
     let device = microphone("jfk.wav");
     let _ = speakr
-        .run(["record", "--json", "--no-clipboard", "--device", &device])
+        .run([
+            "record",
+            "--json",
+            "--no-clipboard",
+            "--tags",
+            "secret-tag",
+            "--device",
+            &device,
+        ])
         .success();
 }
 
 #[test]
-fn what_is_spoken_is_one_trace_from_the_key_to_the_index_within_that_of_the_caller() {
+fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
     let collected = Collected::start();
     let platform = collected.platform();
     let trace = "0af7651916cd43dd8448eb211c80319c";
@@ -110,6 +118,14 @@ fn what_is_spoken_is_one_trace_from_the_key_to_the_index_within_that_of_the_call
     // Neither its stop nor any event of it went into another trace.
     let others = collected.beside(trace);
     assert!(others.is_empty(), "{others:#?}");
+
+    // No word of it, no file and no tag.
+    for span in [&command, &recording] {
+        for word in ["country", "jfk", "secret-tag"] {
+            assert!(!span.told.contains(word), "{}", span.told);
+        }
+    }
+    assert!(recording.told.contains("recording_id"), "{recording:?}");
 
     let found = speakr.run(["search", "--json", "country"]).success();
     assert!(found.stdout.contains("country"), "{}", found.stdout);

@@ -15,6 +15,8 @@ pub struct Span {
     pub parent: String,
     pub service: String,
     pub name: String,
+    /// All else that was told with it: attributes, events, status.
+    pub told: String,
 }
 
 /// Takes spans as a collector of OTLP does, as long as the process lives, and gives each to `take`; gives its
@@ -48,7 +50,9 @@ fn spans(body: &[u8]) -> Vec<Span> {
             panic!("a service without a name");
         };
         for span in of_service.scope_spans.into_iter().flat_map(|s| s.spans) {
+            let told = format!("{:?} {:?} {:?}", span.attributes, span.events, span.status);
             all.push(Span {
+                told,
                 trace: digits(&span.trace_id),
                 id: digits(&span.span_id),
                 parent: digits(&span.parent_span_id),
