@@ -52,13 +52,17 @@ impl Telemetry {
             )
         })?;
         let traced = command.filter(|_| settings.nats_url.reveal().is_some());
-        let spans = match (traced, platform::otlp_endpoint(settings)?) {
-            (Some(_), Some(endpoint)) => {
+        let endpoint = match traced {
+            Some(_) => platform::otlp_endpoint(settings)?,
+            None => None,
+        };
+        let spans = match endpoint {
+            Some(endpoint) => {
                 let failed = |error| Failure::from_error(ExitCode::Failed, &error);
                 let collector = Collector::new(&endpoint, SERVICE, env!("CARGO_PKG_VERSION"));
                 Some(traces::provider(&collector.map_err(failed)?).map_err(failed)?)
             }
-            _ => None,
+            None => None,
         };
         let log = fmt::layer()
             .with_writer(|| terminal::screen::LogWriter)
