@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use opentelemetry::KeyValue;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 
 /// How long one delivery may take.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why telemetry can't be sent.
 #[derive(Debug, thiserror::Error)]
@@ -64,13 +65,28 @@ impl Collector {
         })
     }
 
-    /// Its address for one kind of telemetry, as in `/v1/traces`.
-    pub(crate) fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoint)
+    /// `exporter`, sending to this collector, under `path`, as in `/v1/traces`.
+    pub(crate) fn aim<E: WithExportConfig + WithHttpConfig>(&self, exporter: E, path: &str) -> E {
+        exporter
+            .with_http_client(self.client.clone())
+            .with_endpoint(self.address(path))
+            .with_timeout(TIMEOUT)
     }
 
-    pub(crate) fn client(&self) -> Client {
-        self.client.clone()
+    /// Why there is no exporter that sends under `path`.
+    pub(crate) fn no_exporter(
+        &self,
+        path: &str,
+        why: impl std::error::Error + Send + Sync + 'static,
+    ) -> OtlpError {
+        OtlpError::Exporter {
+            endpoint: self.address(path),
+            source: Box::new(why),
+        }
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.endpoint)
     }
 
     /// Who tells.
@@ -84,7 +100,7 @@ impl Collector {
 
 /// Exporters work on threads without a runtime: requests run on the program's own.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+struct Client {
     http: reqwest::Client,
     runtime: tokio::runtime::Handle,
 }

@@ -10,7 +10,7 @@ use opentelemetry::{
     propagation::TextMapPropagator,
     trace::{TraceContextExt, TracerProvider},
 };
-use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 pub use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Span, Subscriber};
@@ -21,7 +21,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::collector::{Collector, OtlpError, TIMEOUT};
+use crate::collector::{Collector, OtlpError};
 
 /// The headers that carry a trace from one hop to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,17 +81,10 @@ pub fn continue_in(span: &Span, traceparent: &str, tracestate: Option<&str>) {
 /// # Errors
 /// [`OtlpError`]. That nobody listens there isn't one: spans are lost then, and work goes on.
 pub fn provider(collector: &Collector) -> Result<SdkTracerProvider, OtlpError> {
-    let endpoint = collector.address("/v1/traces");
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_http_client(collector.client())
-        .with_endpoint(&endpoint)
-        .with_timeout(TIMEOUT)
+    let exporter = collector
+        .aim(SpanExporter::builder().with_http(), "/v1/traces")
         .build()
-        .map_err(|e| OtlpError::Exporter {
-            endpoint,
-            source: Box::new(e),
-        })?;
+        .map_err(|e| collector.no_exporter("/v1/traces", e))?;
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(collector.resource())
