@@ -47,21 +47,25 @@ impl Collected {
         self.spans.lock().unwrap().clone()
     }
 
-    /// Waits for a span of this service and name; gives the first.
-    fn wait_for(&self, service: &str, name: &str) -> Span {
+    /// Waits for a span that is as `wanted`; gives the first.
+    fn wait(&self, what: &str, wanted: impl Fn(&Span) -> bool) -> Span {
         let began = Instant::now();
         loop {
-            let wanted = |span: &&Span| span.service == service && span.name == name;
-            if let Some(span) = self.all().iter().find(wanted) {
-                return span.clone();
+            if let Some(span) = self.all().into_iter().find(&wanted) {
+                return span;
             }
             assert!(
                 began.elapsed() < PATIENCE,
-                "no {name} of {service} among {:#?}",
+                "no {what} among {:#?}",
                 self.all()
             );
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    fn wait_for(&self, service: &str, name: &str) -> Span {
+        let what = format!("{name} of {service}");
+        self.wait(&what, |span| span.service == service && span.name == name)
     }
 
     /// The spans of our making that went into another trace than `trace`.
@@ -109,12 +113,8 @@ fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
     let of_index = collected.wait_for("speakr-embedder", "event");
     assert_eq!(of_index.trace, trace);
     // What the index was told is part of what the transcriber did.
-    let of_transcriber = |span: &Span| span.service == "speakr-transcriber";
-    let cause = collected
-        .all()
-        .into_iter()
-        .find(|span| span.id == of_index.parent);
-    assert!(cause.as_ref().is_some_and(of_transcriber), "{cause:?}");
+    let cause = collected.wait("cause of the event", |span| span.id == of_index.parent);
+    assert_eq!(cause.service, "speakr-transcriber");
     // Neither its stop nor any event of it went into another trace.
     let others = collected.beside(trace);
     assert!(others.is_empty(), "{others:#?}");
@@ -131,15 +131,8 @@ fn what_is_spoken_is_one_trace_from_the_command_to_the_index() {
     assert!(found.stdout.contains("country"), "{}", found.stdout);
     let search = collected.wait_for("speakr", "speakr search");
     assert_eq!((&*search.trace, &*search.parent), (trace, caller));
-    let began = Instant::now();
-    while !collected
-        .all()
-        .iter()
-        .any(|span| span.service == "speakr-query-svc" && span.parent == search.id)
-    {
-        assert!(began.elapsed() < PATIENCE, "{:#?}", collected.all());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let answered = collected.wait("answer", |span| span.parent == search.id);
+    assert_eq!(answered.service, "speakr-query-svc");
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn every_setting_can_be_set_by_its_variable() {
         ("api_url", "http://127.0.0.1"),
         ("api_token", "hush"),
         ("api_token_file", "/opt/token"),
+        ("otlp_endpoint", "http://127.0.0.1:4318"),
         ("log", "debug"),
     ]);
     let defaults = load_with(None, &[], &GlobalArgs::default()).unwrap();
