@@ -60,7 +60,7 @@ larger_model() {
     sed "s#^speakr-transcriber=.*#$image#" "$work/images-2.env" >"$work/images-larger.env"
     ends_with 0 "deploy puts a transcriber with $name in place" deploy --images "$work/images-larger.env"
     for it in 1 2 3 4 5 6; do
-        CLIENT=larger-$it client transcribe --json "$ROOT/assets/speech/jfk.wav" >"$work/larger-$it" 2>&1 &
+        CLIENT=larger-$it client transcribe --json "$ROOT/assets/speech/jfk.wav" >"$work/larger-$it" 2>"$work/larger-$it.log" &
         said+=("$work/larger-$it")
     done
     wait_for_jobs
