@@ -18,6 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One data folder and the program over it. The folder goes with the value.
 pub struct Speakr {
+    program: Option<PathBuf>,
     scratch: TempDir,
     environment: Vec<(String, String)>,
 }
@@ -193,9 +194,17 @@ impl Speakr {
     pub fn new() -> Self {
         let scratch = tempfile::tempdir().expect("a scratch folder");
         Self {
+            program: None,
             scratch,
             environment: Vec::new(),
         }
+    }
+
+    /// The same by another program than that of this workspace.
+    #[must_use]
+    pub fn by(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
     }
 
     /// The same with an environment variable.
@@ -220,7 +229,7 @@ impl Speakr {
 
     /// The command with `args`, not started yet.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.program.clone().unwrap_or_else(binary));
         for (name, _) in std::env::vars_os() {
             let called = name.to_string_lossy();
             if OWN.iter().any(|own| called.starts_with(own)) {

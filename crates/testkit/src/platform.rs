@@ -69,6 +69,9 @@ pub struct Options {
     pub with_cluster: bool,
     /// Most bytes that the store has room for ([`S3::start_small`]); all of the disk where it is none.
     pub store_room: Option<u64>,
+    /// The folder of the services' programs, as those of another release; those of this workspace where
+    /// it is none. The schema is that of this workspace in any case.
+    pub programs: Option<PathBuf>,
 }
 
 /// Everything, running.
@@ -170,10 +173,11 @@ impl Platform {
         if options.with_cluster {
             own.push(("SPEAKR_STREAM_REPLICAS", CLUSTER.to_string()));
         }
-        let surroundings = Surroundings::new(options, passwords, own, &s3, ca)?;
+        let mut surroundings = Surroundings::new(options, passwords, own, &s3, ca)?;
         let mut migrate = surroundings.command(Role::Embedder, None);
         migrate.env("DATABASE_URL", &roles.owner_url).arg("migrate");
         output_of(Role::Embedder.program(), &mut migrate)?;
+        surroundings.programs.clone_from(&options.programs);
         let mut services = Vec::new();
         for role in Role::ALL {
             services.push(surroundings.service(role, &[])?);
@@ -322,6 +326,11 @@ impl Platform {
         service.wait_until_ready(PATIENCE)?;
         *self.service_mut(role) = service;
         Ok(())
+    }
+
+    /// Whatever is started from now on is of this folder of programs; of this workspace where it is none.
+    pub fn use_programs(&mut self, folder: Option<&Path>) {
+        self.surroundings.programs = folder.map(Path::to_owned);
     }
 
     /// One more transcriber, with more settings; on one processor alone where `cpu` names it. It

@@ -22,6 +22,8 @@ pub(super) struct Surroundings {
     pub(super) api_port: u16,
     /// Whom to trust of the bus, where it is encrypted.
     pub(super) ca: Option<PathBuf>,
+    /// Where the services' programs lie, where it isn't beside this one.
+    pub(super) programs: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -59,6 +61,7 @@ impl Surroundings {
             passwords,
             api_port,
             ca,
+            programs: None,
             folder,
         })
     }
@@ -70,7 +73,10 @@ impl Surroundings {
 
     /// The program of `role` with its settings; on one processor alone where `cpu` names it.
     pub(super) fn command(&self, role: Role, cpu: Option<usize>) -> Command {
-        let program = beside(role.program());
+        let program = match &self.programs {
+            Some(folder) => folder.join(role.program()),
+            None => beside(role.program()),
+        };
         let mut command = match cpu {
             None => Command::new(program),
             Some(cpu) => {
