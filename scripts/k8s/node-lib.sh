@@ -234,6 +234,7 @@ PY
 
 seen_from_inside() {
     local group replicas=1
+    : >"$work/looking"
     in_background validate-use note_use_of speakr-validate-
     if [ "$three" ]; then replicas=3; fi
     ends_with 0 "speakr-validate as a Job: what harms nothing" validate_inside --junit "$work/inside.xml"
@@ -255,6 +256,7 @@ seen_from_inside() {
         env -u SPEAKR_API_TOKEN_FILE scripts/deploy/validate-in-cluster.sh dev-in-cluster -- --group infra,contract
     equal "… which isn't known any more" "" "$(k exec deploy/speakr-query-svc -- /proc/1/exe token list |
         jq -r 'select(.name | startswith("speakr-validate-")) | .name')"
+    rm -f "$work/looking"
 }
 
 # ---- the network

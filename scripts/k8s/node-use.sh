@@ -14,10 +14,11 @@ peak_mib() { # CONTROL GROUP
     echo "$((bytes / 1048576))"
 }
 
-# Of pods that are gone before anybody asks: what those whose names begin with $1 have taken at most, a line each time.
+# Of pods that are gone before anybody asks: what those whose names begin with $1 have taken at most, a line each time, as
+# long as $work/looking is there.
 note_use_of() {
     local id folder
-    while [ -d "$work" ]; do
+    while [ -e "$work/looking" ]; do
         k get pods -o json 2>/dev/null | jq -r --arg of "$1" '.items[] | select(.metadata.name | startswith($of))
             | .status.containerStatuses[]? | select(.state.running) | .containerID | sub("^.*//"; "")' |
             while read -r id; do

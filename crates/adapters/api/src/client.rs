@@ -3,7 +3,11 @@
 use std::{fmt, path::Path, time::Duration};
 
 use futures::StreamExt;
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect};
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode,
+    header::{self, HeaderValue},
+    redirect,
+};
 use serde::de::DeserializeOwned;
 use speakr_core::{
     RecordingId, Tags, Transcript,
@@ -245,7 +249,8 @@ impl ApiClient {
             ("traceparent", &self.config.traceparent),
             ("tracestate", &self.config.tracestate),
         ] {
-            if let Some(value) = value {
+            // It comes from somebody's environment: what is no header's value keeps nobody from an answer.
+            if let Some(Ok(value)) = value.as_deref().map(HeaderValue::from_str) {
                 request = request.header(name, value);
             }
         }
