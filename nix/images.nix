@@ -23,7 +23,11 @@ let
   ];
 
   labels =
-    { title, description, licences }:
+    {
+      title,
+      description,
+      licences,
+    }:
     {
       "org.opencontainers.image.title" = title;
       "org.opencontainers.image.description" = description;

@@ -49,20 +49,23 @@ let
       engine ? { },
     }:
     let
-      args = commonArgs // engine // {
-        pname = binary;
-        cargoExtraArgs = lib.concatStringsSep " " (
-          [
-            "--locked"
-            "--package ${package}"
-            "--bin ${binary}"
-          ]
-          ++ lib.optionals (features != null) [
-            "--no-default-features"
-            "--features=${lib.concatStringsSep "," features}"
-          ]
-        );
-      };
+      args =
+        commonArgs
+        // engine
+        // {
+          pname = binary;
+          cargoExtraArgs = lib.concatStringsSep " " (
+            [
+              "--locked"
+              "--package ${package}"
+              "--bin ${binary}"
+            ]
+            ++ lib.optionals (features != null) [
+              "--no-default-features"
+              "--features=${lib.concatStringsSep "," features}"
+            ]
+          );
+        };
     in
     craneLib.buildPackage (
       args

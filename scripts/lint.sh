@@ -47,6 +47,7 @@ zizmor_bin=$(scripts/tools.sh zizmor)
 nixparse_bin=$(scripts/tools.sh nixparse)
 psparse_bin=$(scripts/tools.sh psparse)
 deadnix_bin=$(scripts/tools.sh deadnix)
+nixfmt_bin=$(scripts/tools.sh nixfmt)
 
 check "rustfmt" cargo fmt --all --check
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
@@ -76,6 +77,7 @@ check "workflows" "$actionlint_bin/actionlint" -shellcheck "$shellcheck_bin/shel
 # What could be made of them by somebody who means ill; without asking GitHub.
 check "safety of workflows" "$zizmor_bin/zizmor" --offline --no-progress --quiet --persona pedantic .github
 check "Nix files" "$nixparse_bin/python" scripts/nix/check.py .
+check "formatting of Nix files" "$nixfmt_bin/nixfmt" --check flake.nix nix/*.nix
 check "dead Nix code" "$deadnix_bin/deadnix" --fail flake.nix nix
 if has nix; then
     check "evaluation of the flake" nix --extra-experimental-features "nix-command flakes" flake check --no-build --all-systems

