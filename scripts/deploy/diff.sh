@@ -18,6 +18,7 @@ images=""
 if [ "${2:-}" = --images ]; then images=${3:-}; elif [ $# -gt 1 ]; then die "diff.sh takes ENVIRONMENT [--images FILE]."; fi
 need_tools
 need_environment "$environment"
+PHASE=before
 make_work
 before=$(last_release good)
 if [ -n "$before" ]; then manifest_of_release "$before" "$WORK/before.yaml"; else : >"$WORK/before.yaml"; fi
@@ -39,4 +40,5 @@ if [ -n "$gone" ]; then
     printf 'These would be removed:\n%s\n' "$gone"
     result=1
 fi
+PHASE=
 exit "$result"

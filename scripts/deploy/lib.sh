@@ -44,6 +44,25 @@ need_environment() {
 none: see the message above. scripts/deploy/prepare-cluster.sh makes it, as an administrator."
 }
 
+# The kinds of KINDS, and those of OPTIONAL_KINDS that this cluster has, with commas between.
+kinds_here() {
+    local kind kinds=$KINDS
+    for kind in $OPTIONAL_KINDS; do
+        if k get "$kind" -o name >/dev/null 2>&1; then kinds="$kinds $kind"; fi
+    done
+    # shellcheck disable=SC2086  # a list of words
+    printf '%s,' $kinds | sed 's/,$//'
+}
+
+# What time it is for the cluster, whose times are compared with it: the clock here may be another.
+cluster_time() {
+    k create configmap speakr-now --dry-run=server -o jsonpath='{.metadata.creationTimestamp}' 2>/dev/null | grep . ||
+        date -u +%Y-%m-%dT%H:%M:%SZ
+}
+
+# How far a script is that changes releases, for who ends it (leave): "before" anything was changed, "placing", or "decided".
+PHASE=
+
 # A folder for what is in passing; it goes with the script.
 make_work() {
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/speakr-deploy.XXXXXX")
@@ -51,8 +70,20 @@ make_work() {
 }
 
 leave() {
+    local code=$?
+    trap '' INT TERM HUP PIPE
+    case $PHASE in
+    # Whatever ended it: a question that the cluster didn't answer, for instance.
+    before) [ "$code" = 0 ] || code=2 ;;
+    placing)
+        WHY="the deployment broke off; the message above says why"
+        code=0
+        take_back || code=$?
+        ;;
+    esac
     release_lock || true
     if [ -n "${WORK:-}" ]; then rm -rf "$WORK"; fi
+    if [ -n "$PHASE" ]; then exit "$code"; fi
 }
 
 # ---- one at a time
@@ -68,12 +99,17 @@ take_lock() {
         return
     fi
     grep -q AlreadyExists "$WORK/lock.log" || die "the lease $MANAGER can't be made: $(cat "$WORK/lock.log")"
-    holder=$(k get lease "$MANAGER" -o jsonpath='{.spec.holderIdentity}')
-    since=$(k get lease "$MANAGER" -o jsonpath='{.spec.acquireTime}')
-    if jq -ne --arg since "$since" 'now - ($since | sub("\\.[0-9]*Z$"; "Z") | fromdate) > 7200' >/dev/null; then
+    k get lease "$MANAGER" -o json >"$WORK/lease.json" ||
+        die "the lease $MANAGER was there a moment ago, and can't be read. Try it again."
+    holder=$(jq -r .spec.holderIdentity "$WORK/lease.json")
+    since=$(jq -r .spec.acquireTime "$WORK/lease.json")
+    if jq -ne --arg since "$since" --arg now "$(cluster_time)" \
+        '($now | fromdate) - ($since | sub("\\.[0-9]*Z$"; "Z") | fromdate) > 7200' >/dev/null; then
         say "The lease of $holder, from $since, has run out: taking it."
-        k delete lease "$MANAGER" >/dev/null
-        lease | k create -f - >/dev/null
+        # As it was read, or not at all: another may be taking it, too.
+        k patch lease "$MANAGER" --type=merge --patch "$(lease |
+            jq --slurpfile old "$WORK/lease.json" '{spec, metadata: {resourceVersion: $old[0].metadata.resourceVersion}}')" >/dev/null ||
+            die "another deployment took the lease $MANAGER first."
         LOCKED_BY_US=1
         return
     fi
@@ -89,10 +125,19 @@ lease() {
 }
 
 release_lock() {
-    if [ -n "$LOCKED_BY_US" ]; then
-        LOCKED_BY_US=
-        k delete lease "$MANAGER" --ignore-not-found >/dev/null
-    fi
+    [ -n "$LOCKED_BY_US" ] || return 0
+    LOCKED_BY_US=
+    k get lease "$MANAGER" --ignore-not-found -o json >"$WORK/lease.json" || return
+    # Somebody may have taken it (recover.sh --force).
+    if [ "$(jq -r .spec.holderIdentity "$WORK/lease.json")" = "$HOLDER" ]; then take_lease_away; fi
+}
+
+# Deletes the lease that is in lease.json, and no other that came after it.
+take_lease_away() {
+    jq '{kind: "DeleteOptions", apiVersion: "v1", preconditions: {uid: .metadata.uid, resourceVersion: .metadata.resourceVersion}}' \
+        "$WORK/lease.json" >"$WORK/delete.json"
+    kubectl delete --raw "/apis/coordination.k8s.io/v1/namespaces/$NAMESPACE/leases/$MANAGER" --filename "$WORK/delete.json" \
+        --request-timeout=60s >/dev/null
 }
 
 # ---- manifests
@@ -199,19 +244,40 @@ Terraform's outputs have them; scripts/deploy/prepare-cluster.sh puts them into 
 
 # ---- the record of releases: a ConfigMap each, so that anybody who may deploy can also undo
 
-# The number of the last release whose state is one of $1 ("good", …), nothing where there is none;
-# below number $2 where that is given.
+# Of a release is recorded what it is (speakr.dev/is: its own number, or that of the release that was put back by it) and
+# its state (speakr.dev/state):
+#
+#   running   it was begun                     undoing   it failed, and is being taken back
+#   good      it is in place, or was           undone    it was taken back, or left by rollback.sh
+#   failed    it failed, and what is live may be of it and of the one before
+ALL_STATES="running,good,undoing,undone,failed"
+
+# The number of the last release whose state is one of $1 ("good", …), nothing where there is none.
 last_release() {
     k get configmaps --selector "speakr.dev/release,speakr.dev/state in ($1)" -o json |
-        jq -r --argjson below "${2:-1000000}" \
-            '[.items[].metadata.labels["speakr.dev/release"] | tonumber | select(. < $below)] | max // empty'
+        jq -r '[.items[].metadata.labels["speakr.dev/release"] | tonumber] | max // empty'
+}
+
+# The last good release that is another than the good release $1, and before it.
+release_before() {
+    k get configmaps --selector "speakr.dev/release,speakr.dev/state=good" -o json | jq -r --arg live "$1" '
+        [.items[].metadata.labels | {number: (.["speakr.dev/release"] | tonumber), is: (.["speakr.dev/is"] // .["speakr.dev/release"])}]
+        | (first(.[] | select(.number == ($live | tonumber))) | .is) as $is
+        | [.[] | select(.number < ($live | tonumber) and .is != $is) | .number] | max // empty'
+}
+
+# The last release of all, where it was begun and is neither in place nor taken back: what is live may be of it.
+unfinished_release() {
+    k get configmaps --selector speakr.dev/release -o json | jq -r '
+        [.items[].metadata.labels | {number: (.["speakr.dev/release"] | tonumber), state: .["speakr.dev/state"]}]
+        | max_by(.number) | select(. and (.state | IN("running", "undoing", "failed"))) | .number'
 }
 
 release_name() { printf 'speakr-release-%05d' "$1"; }
 
-# Records release $1, of the manifests $2 for environment $3; $4 says what it is.
+# Records release $1, of the manifests $2 for environment $3; $4 says what it is, $5 which release it puts back.
 record_release() {
-    local number=$1 manifest=$2 environment=$3 what=$4 name
+    local number=$1 manifest=$2 environment=$3 what=$4 is=${5:-$1} name
     name=$(release_name "$number")
     gzip -9 -n -c "$manifest" >"$WORK/manifest.yaml.gz"
     k get deployments,statefulsets --selector app.kubernetes.io/part-of=speakr -o json | jq '
@@ -224,12 +290,17 @@ record_release() {
         --from-literal=environment="$environment" --from-literal=what="$what" \
         --from-literal=by="$HOLDER" --from-literal=at="$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
         --from-literal=commit="$(git -C "$ROOT" rev-parse HEAD 2>/dev/null || echo unknown)" |
-        jq --arg number "$number" \
-            '.metadata.labels = {"speakr.dev/release": $number, "speakr.dev/state": "running"}' |
+        jq --arg number "$number" --arg is "$is" \
+            '.metadata.labels = {"speakr.dev/release": $number, "speakr.dev/is": $is, "speakr.dev/state": "running"}' |
         k create -f - >/dev/null
 }
 
 mark_release() { k label configmap "$(release_name "$1")" "speakr.dev/state=$2" --overwrite >/dev/null; }
+
+# Which release that is which release $1 put back, or itself.
+is_of_release() {
+    k get configmap "$(release_name "$1")" -o json | jq -r '.metadata.labels | .["speakr.dev/is"] // .["speakr.dev/release"]'
+}
 
 # Writes the manifests of release $1 to $2.
 manifest_of_release() {

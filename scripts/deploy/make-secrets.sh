@@ -27,6 +27,13 @@ if grep -qx secret/speakr-nats <<<"$there"; then
   speakr-{nats,transcriber,embedder,query-svc,migrate,postgres,s3,clients} speakr-tls
 (with the volumes, or their passwords don't fit any more: docs/deployment.md)."
 fi
+# Without the last of them nothing was deployed: a run that was broken off left them.
+half=$(grep -xE 'secret/speakr-(transcriber|embedder|query-svc|migrate|postgres|s3|clients)' <<<"$there" || true)
+if [ -n "$half" ]; then
+    say "Secrets of a run that was broken off are made anew."
+    # shellcheck disable=SC2086  # a list of words
+    k delete $half >/dev/null
+fi
 
 password() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -68,7 +75,8 @@ secret() {
 }
 
 step "Secrets"
-k create secret tls speakr-tls --cert=api.crt --key=api.key >/dev/null
+# Somebody's own certificate of the API stays.
+grep -qx secret/speakr-tls <<<"$there" || k create secret tls speakr-tls --cert=api.crt --key=api.key >/dev/null
 secret speakr-transcriber --from-file=nats-password=nats-transcriber --from-file=nats-ca.pem=ca.pem \
     --from-file=s3-secret-access-key=s3-secret
 secret speakr-embedder --from-file=nats-password=nats-embedder --from-file=nats-ca.pem=ca.pem \

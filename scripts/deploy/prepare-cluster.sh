@@ -7,7 +7,8 @@
 #
 # The facts are lines NAME=value for the names of k8s/overlays/ENVIRONMENT/environment/environment.env, and
 # what the storage class is made with lines kmsKeyId=… and tagSpecification_N=…: Terraform's outputs
-# "environment" and "storage_class". (A storage class can't be changed: it keeps what it was made with.)
+# "environment" and "storage_class". (A storage class can't be changed: it keeps what it was made with, and is left alone
+# where --storage-class isn't given.)
 # The CA is the PEM file that AWS publishes for RDS in that region.
 
 # shellcheck source=scripts/deploy/lib.sh
@@ -45,6 +46,14 @@ if [ -n "$storage_class" ]; then
         printf '  %s: "%s"\n' "$name" "$value"
     done <"$storage_class" >"$WORK/parameters"
     sed -i.before "/^  encrypted: \"true\"\$/r $WORK/parameters" "$WORK/cluster.yaml"
+fi
+if [ "$cluster" = aws ] && [ -z "$storage_class" ]; then
+    kubectl get storageclass speakr --ignore-not-found -o name >"$WORK/class" ||
+        die "the cluster can't be asked; see the message above."
+    [ -s "$WORK/class" ] ||
+        die "the cluster has no storage class speakr yet, and it is made with a key: give --storage-class (docs/deployment.md)."
+    documents "$WORK/cluster.yaml" not StorageClass >"$WORK/rest.yaml"
+    mv "$WORK/rest.yaml" "$WORK/cluster.yaml"
 fi
 kubectl apply --server-side --force-conflicts --validate=strict --field-manager=speakr-administrator \
     --filename "$WORK/cluster.yaml"

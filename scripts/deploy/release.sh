@@ -1,29 +1,47 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2153  # some of it is of lib.sh, or for who reads this file
+# shellcheck disable=SC2034,SC2153,SC2154  # some of it is of lib.sh, or for who reads this file
 # How a release is put in place, watched, and taken back. Read by deploy.sh and rollback.sh, after lib.sh.
 
 # Why the last step failed; the report tells it.
 WHY=
 
-report() { printf '%s\n' "$*" | tee -a "$WORK/report" >&2; }
+# Nobody may be there any more to read it; the release goes on all the same.
+report() {
+    printf '%s\n' "$*" >>"$WORK/report"
+    printf '%s\n' "$*" >&2 || true
+}
 
-# Applies the documents on standard input. What somebody else set of it by hand ("rollout undo",
-# "set image") is ours again.
+# A report that can't be written is no reason to go back.
+save_report() {
+    [ -n "$report_file" ] || return 0
+    cp "$WORK/report" "$report_file" || say "The report could not be written to $report_file."
+}
+
+# Applies the documents of file $1, with what options of kubectl follow. What somebody else set of it by hand ("rollout
+# undo", "set image") is ours again.
 apply() {
-    cat >"$WORK/apply.yaml"
-    [ -s "$WORK/apply.yaml" ] || return 0
+    local file=$1
+    shift
+    [ -s "$file" ] || return 0
     k apply --server-side --force-conflicts --validate=strict --field-manager="$MANAGER" "$@" \
-        --filename "$WORK/apply.yaml" >"$WORK/apply.log" 2>&1 && return
-    WHY="the cluster refused a part of it: $(grep -v 'serverside-applied$' "$WORK/apply.log" | tail -n 5)"
+        --filename "$file" >"$WORK/apply.log" 2>&1 && return
+    WHY="the cluster refused a part of it: $(grep -v 'serverside-applied' "$WORK/apply.log" | tail -n 5)"
     return 1
+}
+
+# Applies those documents of $1 that $2 and $3 choose, as documents() has it.
+apply_part() {
+    documents "$@" >"$WORK/part.yaml" && apply "$WORK/part.yaml"
 }
 
 # Whether the cluster would take all of $1; nothing is changed.
 try_out() {
-    documents "$1" not Job | apply --dry-run=server || return
+    documents "$1" not Job >"$WORK/part.yaml"
+    apply "$WORK/part.yaml" --dry-run=server || return
     # A Job that is there can't be changed, and is removed before; whether a new one would be taken
     # shows under another name.
-    documents "$1" Job | sed 's/^  name: \(.*\)$/  name: \1-try/' | apply --dry-run=server
+    documents "$1" Job | sed 's/^  name: \(.*\)$/  name: \1-try/' >"$WORK/part.yaml"
+    apply "$WORK/part.yaml" --dry-run=server
 }
 
 # ---- Jobs
@@ -37,33 +55,55 @@ run_jobs() {
             WHY="the last job $name can't be removed"
             return 1
         }
-        document "$manifest" Job "$name" | apply || return
+        document "$manifest" Job "$name" >"$WORK/part.yaml" && apply "$WORK/part.yaml" || return
         wait_for_job "$name" || return
     done
 }
 
+# Waits as long as the Job itself has, and no less than for a rollout. One that hasn't ended by then, or isn't to be waited
+# for any more, is taken away: it must change nothing after it was said that it failed.
 wait_for_job() {
-    local name=$1 end=$((SECONDS + ROLLOUT_TIMEOUT)) state=""
+    local name=$1 began=$SECONDS job limit=$ROLLOUT_TIMEOUT state=""
     STUCK_SINCE=
-    while [ "$SECONDS" -lt "$end" ]; do
-        state=$(k get job "$name" -o json | jq -r '[.status.conditions[]? | select(.status == "True") | .type]
-            | if any(. == "Complete") then "done" elif any(. == "Failed") then "failed" else "" end')
+    while [ "$((SECONDS - began))" -lt "$limit" ]; do
+        job=$(k get job "$name" -o json) || job='{}'
+        state=$(jq -r '[.status.conditions[]? | select(.status == "True") | .type]
+            | if any(. == "Complete") then "done" elif any(. == "Failed") then "failed" else "" end' <<<"$job")
         case $state in
         done) return 0 ;;
-        failed) break ;;
+        failed)
+            WHY="job $name failed. $(job_log "$name")"
+            return 1
+            ;;
         esac
+        limit=$(jq --argjson least "$ROLLOUT_TIMEOUT" '[$least, (.spec.activeDeadlineSeconds // 0) + 30] | max' <<<"$job")
+        if [ -n "${INTERRUPTED:-}" ]; then
+            end_job "$name" "it was interrupted, at job $name"
+            return 1
+        fi
         if stuck_pods "batch.kubernetes.io/job-name=$name"; then
-            WHY="job $name: $STUCK"
+            end_job "$name" "job $name: $STUCK"
             return 1
         fi
         sleep 2
     done
-    [ -n "$state" ] || state="was not done after $ROLLOUT_TIMEOUT s"
-    WHY="job $name $state. The end of its log: $(job_log "$name")"
+    end_job "$name" "job $name was not done after $limit s. $(job_log "$name")"
     return 1
 }
 
-job_log() { k logs --selector "batch.kubernetes.io/job-name=$1" --tail=5 2>/dev/null | tail -n 5; }
+# Takes job $1 away for reason $2.
+end_job() {
+    WHY=$2
+    k delete job "$1" --ignore-not-found --cascade=foreground --timeout=120s >/dev/null 2>&1 ||
+        WHY="$WHY (and the job couldn't be taken away: it may still be running)"
+}
+
+# What a Job said last, or, where it said nothing, what the cluster says of it.
+job_log() {
+    local log
+    log=$(k logs --selector "batch.kubernetes.io/job-name=$1" --tail=5 2>/dev/null | tail -n 5)
+    if [ -n "$log" ]; then printf 'The end of its log: %s' "$log"; else why_not_ready; fi
+}
 
 # ---- rollouts
 
@@ -110,7 +150,7 @@ wait_for_rollouts() {
     STUCK_SINCE=
     while :; do
         # What isn't there yet, a line each.
-        state=$(k get deployments,statefulsets,horizontalpodautoscalers -o json | jq -r --argjson names "$names" '
+        state=$(k get deployments,statefulsets,horizontalpodautoscalers -o json | jq -r --argjson names "$names" --arg since "$BEGAN" '
             ([.items[] | select(.kind == "HorizontalPodAutoscaler")
               | {key: "\(.spec.scaleTargetRef.kind)/\(.spec.scaleTargetRef.name)", value: (.spec.minReplicas // 1)}]
              | from_entries) as $least
@@ -118,7 +158,8 @@ wait_for_rollouts() {
              | "\(.kind)/\(.metadata.name)" as $name
              | {name: $name, want: ([.spec.replicas // 1, $least[$name] // 0] | max), status, kind,
                 seen: (.status.observedGeneration == .metadata.generation)}
-             | .late = (.seen and ([.status.conditions[]? | select(.reason == "ProgressDeadlineExceeded")] != []))
+             # What is said of the rollout before stays until there is something new to say.
+             | .late = (.seen and ([.status.conditions[]? | select(.reason == "ProgressDeadlineExceeded" and .lastUpdateTime > $since)] != []))
              | .done = (.seen and (.status.updatedReplicas // 0) == .want
                  and (.status.availableReplicas // 0) == .want
                  and (if .kind == "StatefulSet" then .status.currentRevision == .status.updateRevision
@@ -168,14 +209,19 @@ why_not_ready() {
 # A StatefulSet whose new pod never came up doesn't replace it when the old template comes back: the pod
 # has to go first.
 unstick_statefulsets() {
-    local name
+    local name try
     for name in $(objects "$1" | awk -F'\t' '$1 == "StatefulSet" { print $2 }'); do
-        k get statefulset "$name" -o json >"$WORK/statefulset.json" || continue
+        # Its status tells the revision of the template that is there now only a moment after it was applied.
+        for try in 1 2 3 4 5 6 7 8 9 10; do
+            k get statefulset "$name" -o json >"$WORK/statefulset.json" || continue 2
+            jq -e '.status.observedGeneration == .metadata.generation' "$WORK/statefulset.json" >/dev/null && break
+            sleep "$try"
+        done
         k get pods --selector "app.kubernetes.io/name=$name" -o json | jq -r --slurpfile set "$WORK/statefulset.json" '
             .items[] | select(.metadata.labels["controller-revision-hash"] != $set[0].status.updateRevision)
             | select([.status.conditions[]? | select(.type == "Ready" and .status == "True")] == [])
             | .metadata.name' | while read -r pod; do
-            k delete pod "$pod" --wait=false >/dev/null
+            k delete pod "$pod" --wait=false --ignore-not-found >/dev/null
         done
     done
 }
@@ -187,29 +233,25 @@ unstick_statefulsets() {
 put_in_place() {
     local manifest=$1
     report "  settings, network, volumes: $(objects "$manifest" | wc -l | tr -d ' ') objects"
-    documents "$manifest" not "Deployment|Job|HorizontalPodAutoscaler|ScaledObject" | apply || return
+    apply_part "$manifest" not "Deployment|Job|HorizontalPodAutoscaler|ScaledObject" || return
     wait_for_rollouts "$manifest" StatefulSet || return
-    if [ "${2:-}" != without-jobs ]; then run_jobs "$manifest" || return; fi
+    run_jobs "$manifest" || return
     report "  services"
-    documents "$manifest" "Deployment|HorizontalPodAutoscaler|ScaledObject" | apply || return
+    apply_part "$manifest" "Deployment|HorizontalPodAutoscaler|ScaledObject" || return
     wait_for_rollouts "$manifest" "Deployment|StatefulSet"
 }
 
 # Takes away what the cluster has of speakr and $1 doesn't name; settings that $2 (the release before)
 # names stay, so that its pods can still be made again. Fails at the first that can't be taken away.
 prune() {
-    local manifest=$1 before=${2:-/dev/null} kinds=$KINDS kind name
+    local manifest=$1 before=${2:-/dev/null} kind name
     { objects "$manifest" && objects "$before" | grep '^ConfigMap' || true; } | sort -u >"$WORK/wanted"
     # Of an empty list everything would be taken away.
     if [ ! -s "$WORK/wanted" ]; then
         WHY="it can't be told what the release has"
         return 1
     fi
-    for kind in $OPTIONAL_KINDS; do
-        if k get "$kind" -o name >/dev/null 2>&1; then kinds="$kinds $kind"; fi
-    done
-    # shellcheck disable=SC2086  # a list of words
-    k get "$(printf '%s,' $kinds | sed 's/,$//')" --selector 'app.kubernetes.io/part-of=speakr,!speakr.dev/release' -o json |
+    k get "$(kinds_here)" --selector 'app.kubernetes.io/part-of=speakr,!speakr.dev/release' -o json |
         jq -r '.items[] | select(.metadata.ownerReferences == null) | "\(.kind)\t\(.metadata.name)"' |
         sort -u | comm -23 - "$WORK/wanted" >"$WORK/gone" || {
         WHY="what the release doesn't have any more can't be looked for"
@@ -224,21 +266,50 @@ prune() {
     done <"$WORK/gone"
 }
 
-# Back to the manifests $1, from the failed $2.
+# Release $number is recorded as good: without its record nobody could go back to it, or from it.
+mark_good() {
+    mark_release "$number" good && return
+    if wait_for_cluster && mark_release "$number" good; then return; fi
+    WHY="it couldn't be recorded as good"
+    return 1
+}
+
+# Back to the manifests $1. Nobody can interrupt it: who tells it to end tells it again when it doesn't at once.
 undo() {
-    local good=$1
-    BEGAN=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    local good=$1 tries=3
+    trap '' INT TERM HUP PIPE
     INTERRUPTED=
-    documents "$good" not Job | apply || return
-    unstick_statefulsets "$good"
+    wait_for_cluster || return
+    BEGAN=$(cluster_time)
+    until apply_part "$good" not Job; do
+        # The cluster may have gone in the middle of it; what it refuses it refuses again.
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || return
+        sleep 2
+        wait_for_cluster || return
+    done
+    unstick_statefulsets "$good" || true
     wait_for_rollouts "$good" "Deployment|StatefulSet" || return
     prune "$good"
 }
 
+cluster_answers() { k get configmaps --selector speakr.dev/release -o name >/dev/null 2>"$WORK/answers.log"; }
+
+# A cluster that doesn't answer is often why a release failed, and may answer soon.
+wait_for_cluster() {
+    local end=$((SECONDS + ROLLOUT_TIMEOUT))
+    until cluster_answers; do
+        if [ "$SECONDS" -ge "$end" ]; then
+            WHY="the cluster doesn't answer: $(tail -n 2 "$WORK/answers.log")"
+            return 1
+        fi
+        sleep 2
+    done
+}
+
 # The manifests of what runs, for the undo of a first release by these scripts over what was there before.
 snapshot_live() {
-    # shellcheck disable=SC2086  # a list of words
-    k get "$(printf '%s,' $KINDS | sed 's/,$//')" --selector 'app.kubernetes.io/part-of=speakr,!speakr.dev/release' -o json |
+    k get "$(kinds_here)" --selector 'app.kubernetes.io/part-of=speakr,!speakr.dev/release' -o json |
         jq -c '.items as $all | .items[] | select(.metadata.ownerReferences == null and .kind != "Job")
             | . as $it
             | del(.status, .metadata.uid, .metadata.resourceVersion, .metadata.generation,

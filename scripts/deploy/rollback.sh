@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Back to an earlier release: the one before what is live, or the one that is named.
+# Back to an earlier release: the one that is named, or the one before what is live; where the last release failed and
+# couldn't be taken back, the last good one.
 #
 #   scripts/deploy/rollback.sh ENVIRONMENT [RELEASE] [--report FILE]
 #
@@ -20,68 +21,94 @@ environment=${1:-}
 [ $# -gt 0 ] && shift
 wanted=""
 report_file=""
+before="" number="" started=0
 while [ $# -gt 0 ]; do
     case $1 in
     --report)
-        report_file=${2:?--report wants a file}
+        report_file=${2:-}
+        shift 2 || die "--report wants a file."
+        ;;
+    *[!0-9]* | "") die "rollback.sh knows no \"$1\"; it takes ENVIRONMENT [RELEASE] [--report FILE]." ;;
+    *)
+        wanted=$1
         shift
         ;;
-    [0-9]*) wanted=$1 ;;
-    *) die "rollback.sh knows no \"$1\"; it takes ENVIRONMENT [RELEASE] [--report FILE]." ;;
     esac
-    shift
 done
 
 main() {
     need_tools
     need_environment "$environment"
+    PHASE=before
     make_work
-    take_lock
-    BEGAN=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-    local started=$SECONDS live number
     INTERRUPTED=
-    trap 'INTERRUPTED=1' INT TERM
+    trap 'INTERRUPTED=1' INT TERM HUP
+    trap '' PIPE
+    take_lock
+    BEGAN=$(cluster_time)
+    started=$SECONDS
+    local unfinished
 
-    live=$(last_release good)
-    [ -n "$live" ] || die "no release is recorded in this cluster: there is nothing to go back to."
-    wanted=${wanted:-$(last_release good "$live")}
-    [ -n "$wanted" ] || die "release $live is the only good one that is recorded: there is none before it."
-    [ "$wanted" != "$live" ] || die "release $wanted is what is live."
+    before=$(last_release good)
+    [ -n "$before" ] || die "no release is recorded in this cluster: there is nothing to go back to."
+    unfinished=$(unfinished_release)
+    if [ -z "$wanted" ]; then
+        if [ -n "$unfinished" ]; then wanted=$before; else wanted=$(release_before "$before"); fi
+    fi
+    [ -n "$wanted" ] || die "release $before is the only good one that is recorded: there is none before it."
+    [ "$wanted" != "$before" ] || [ -n "$unfinished" ] || die "release $wanted is what is live."
     manifest_of_release "$wanted" "$WORK/new.yaml" 2>/dev/null ||
         die "release $wanted isn't recorded; scripts/deploy/status.sh $environment lists those that are."
-    manifest_of_release "$live" "$WORK/before.yaml"
-    documents "$WORK/new.yaml" not Job | apply --dry-run=server || die "$WHY
+    manifest_of_release "$before" "$WORK/before.yaml"
+    documents "$WORK/new.yaml" not Job >"$WORK/part.yaml"
+    apply "$WORK/part.yaml" --dry-run=server || die "$WHY
 Nothing was changed."
+    [ -z "$INTERRUPTED" ] || die "it was interrupted, and nothing was changed."
 
-    number=$(($(last_release "good,failed,undone,running") + 1))
-    record_release "$number" "$WORK/new.yaml" "$environment" "back to release $wanted"
+    number=$(($(last_release "$ALL_STATES") + 1))
+    record_release "$number" "$WORK/new.yaml" "$environment" "back to release $wanted" "$(is_of_release "$wanted")"
+    PHASE=placing
     step "Back to release $wanted in $environment"
-    report "Release $number to $environment at $BEGAN, by $HOLDER: back from release $live to release $wanted"
-    if documents "$WORK/new.yaml" not Job | apply && { unstick_statefulsets "$WORK/new.yaml" || true; } &&
-        wait_for_rollouts "$WORK/new.yaml" "Deployment|StatefulSet" && prune "$WORK/new.yaml" "$WORK/before.yaml"; then
-        mark_release "$number" good
+    report "Release $number to $environment at $BEGAN, by $HOLDER: back from release ${unfinished:-$before} to release $wanted"
+    if apply_part "$WORK/new.yaml" not Job && { unstick_statefulsets "$WORK/new.yaml" || true; } &&
+        wait_for_rollouts "$WORK/new.yaml" "Deployment|StatefulSet" && prune "$WORK/new.yaml" "$WORK/before.yaml" && mark_good; then
+        PHASE=decided
         # The one that was left is no release to go back to by itself.
-        mark_release "$live" undone
+        if [ "$wanted" != "$before" ]; then
+            mark_release "$before" undone || report "  (that release $before was left couldn't be recorded)"
+        fi
         forget_old_releases || report "  older releases couldn't all be forgotten"
         report "Release $wanted is in place again after $((SECONDS - started)) s:"
         report "$(tell_what_runs)"
         save_report
         return 0
     fi
+    take_back
+}
+
+# The release that was to be left stays.
+take_back() {
+    PHASE=decided
+    if [ -n "$INTERRUPTED" ]; then WHY="it was interrupted${WHY:+ ($WHY)}"; fi
     report "Going back to release $wanted FAILED after $((SECONDS - started)) s: $WHY"
-    mark_release "$number" failed
-    report "Staying with release $live …"
+    # There is no other that is known to be good.
+    if [ "$wanted" = "$before" ]; then
+        mark_release "$number" failed || true
+        save_report
+        return 3
+    fi
+    mark_release "$number" undoing || true
+    report "Staying with release $before …"
     if undo "$WORK/before.yaml"; then
-        mark_release "$number" undone
+        mark_release "$number" undone || report "  (that couldn't be recorded: scripts/deploy/recover.sh $environment does it)"
         report "$(tell_what_runs)"
         save_report
         return 1
     fi
+    mark_release "$number" failed || true
     report "THAT FAILED too: $WHY"
     save_report
     return 3
 }
-
-save_report() { if [ -n "$report_file" ]; then cp "$WORK/report" "$report_file"; fi; }
 
 main

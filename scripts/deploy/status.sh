@@ -33,8 +33,10 @@ bad=$(
     jq -r '.items[] | select(.status.phase != "Succeeded" and .metadata.deletionTimestamp == null)
         | select([.status.conditions[]? | select(.type == "Ready" and .status == "True")] == [])
         | "  pod \(.metadata.name): \(.status.phase)\([(.status.initContainerStatuses // [])[], (.status.containerStatuses // [])[] | .state.waiting // empty | ", \(.reason)"] | join(""))"' "$WORK/pods.json"
-    jq -r '.items[] | select(.metadata.labels["speakr.dev/state"] == "running")
-        | "  release \(.metadata.labels["speakr.dev/release"]) was begun and not ended"' "$WORK/releases.json"
+    unfinished=$(unfinished_release)
+    if [ -n "$unfinished" ]; then
+        echo "  release $unfinished was begun, and neither is it in place nor was it taken back: scripts/deploy/recover.sh $environment"
+    fi
 )
 if [ -z "$bad" ]; then
     echo "All of it is well."

@@ -106,6 +106,9 @@ echo 'NONSENSE=1' >"$work/wrong.env"
 refused "a fact that no manifest knows is refused" "knows a fact NONSENSE" prepare --facts "$work/wrong.env"
 equal "volumes are encrypted with the key that was given" arn:aws:kms:eu-central-1:111122223333:key/example \
     "$(kubectl get storageclass speakr -o jsonpath='{.parameters.kmsKeyId}')"
+check "a fact is put there without a word of the class" scripts/deploy/prepare-cluster.sh staging --facts "$work/facts.env"
+equal "… which stays as it is" arn:aws:kms:eu-central-1:111122223333:key/example \
+    "$(kubectl get storageclass speakr -o jsonpath='{.parameters.kmsKeyId}')"
 # Here no driver of EBS is: another makes the volumes.
 kubectl delete storageclass speakr >/dev/null
 jq -n '{apiVersion: "storage.k8s.io/v1", kind: "StorageClass", metadata: {name: "speakr"}, provisioner: "kubernetes.io/host-path"}' |
@@ -265,9 +268,13 @@ if [ -n "$long" ]; then
     ends_with 1 "a first release by the scripts that goes wrong: back to what was there" deploy --images "$work/images-0.env"
     equal "what serves" "$(sed -n 's/^speakr-query-svc=//p' "$work/images-1.env")" "$(live_image deployment query-svc)"
     within 30 "… all of it available" all_available
+    equal "… and each pod still has its secrets (SecretProviderClasses)" "$(grep -c '^kind: SecretProviderClass' "$work/staging.yaml")" \
+        "$(k get secretproviderclasses -o name | wc -l)"
 fi
 ends_with 0 "deploy puts it in place" deploy --images "$work/images-1.env" --report "$work/report"
 check "all of it is available" all_available
+refused "a container for debugging by a tag isn't let in" 'images are deployed by digest' k debug "$(k get pods \
+    --selector app.kubernetes.io/name=speakr-query-svc -o name | sed -n 1p)" --image=registry.example/any:1 --profile=restricted --attach=false
 check "… each with as many as its autoscaler wants at least" sh -c "kubectl -n speakr get deployments,horizontalpodautoscalers -o json | jq -e '
     .items as \$all | [\$all[] | select(.kind == \"HorizontalPodAutoscaler\") | . as \$scaler | \$all[]
         | select(.kind == \"Deployment\" and .metadata.name == \$scaler.spec.scaleTargetRef.name)
@@ -331,85 +338,8 @@ revision=$(generation query-svc)
 ends_with 0 "the same once more changes nothing" deploy
 equal "revisions of query-svc" "$revision" "$(generation query-svc)"
 
-step "Undone by hand, and by rollback"
-first=$(k get replicasets -o json | jq -r --arg image "$(sed -n 's/^speakr-query-svc=//p' "$work/images-1.env")" \
-    '[.items[] | select(.spec.template.spec.containers[0].image == $image)][0].metadata.annotations["deployment.kubernetes.io/revision"]')
-k rollout undo deployment/speakr-query-svc --to-revision="$first" >/dev/null
-k rollout status deployment/speakr-query-svc --timeout=60s >/dev/null
-{
-    printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../k8s/overlays/staging]\nimages:\n'
-    sed 's/\(.*\)=\(.*\)@\(.*\)/- {name: \1, newName: \2, digest: "\3"}/' "$work/images-2.env"
-} >"$work/kustomization.yaml"
-mkdir -p "$tree/try" && cp "$work/kustomization.yaml" "$tree/try/"
-refused "after a rollout undo, an apply conflicts over the image" "conflict.*\.image" sh -c \
-    "kubectl kustomize '$tree/try' | kubectl -n speakr apply --server-side --field-manager=speakr-deploy -f -"
-rm -rf "$tree/try"
-images 3 >"$work/images-3.env"
-ends_with 0 "deploy takes it back into its hands" deploy --images "$work/images-3.env"
-equal "what serves" "$(sed -n 's/^speakr-query-svc=//p' "$work/images-3.env")" "$(live_image deployment query-svc)"
-ends_with 0 "rollback goes to the release before" env KUBECONFIG="$deployer" SPEAKR_MANIFESTS="$tree" scripts/deploy/rollback.sh staging
-equal "what serves" "$(sed -n 's/^speakr-query-svc=//p' "$work/images-2.env")" "$(live_image deployment query-svc)"
-check "status lists it" sh -c "KUBECONFIG='$deployer' scripts/deploy/status.sh staging | grep -c 'back to release' >/dev/null"
-
-step "Releases that go wrong are taken back"
-good=$(live_image deployment query-svc)
-revision=$(generation query-svc)
-wrong() { # NAME PATTERN IMAGES… : deployed, it is undone, for a reason that is told
-    local name=$1 pattern=$2
-    shift 2
-    images wrong "$@" >"$work/images-wrong.env"
-    ends_with 1 "$name: undone" deploy --images "$work/images-wrong.env"
-    if said "$pattern"; then pass "$name: it is said why"; else fail "$name: it isn't said why ($pattern)" "$(cat "$work/said")"; fi
-    equal "$name: what serves" "$good" "$(live_image deployment query-svc)"
-    check "$name: all of it is available" all_available
-}
-# A second try here would end as the first.
-sed -i.before 's/backoffLimit: 2/backoffLimit: 0/' "$tree/k8s/base/migrate.yaml"
-wrong "a migration that fails" "job speakr-migrate failed" embedder=crash
-equal "… has touched no service (revisions of query-svc)" "$revision" "$(generation query-svc)"
-wrong "an image that crashes" "has crashed" query-svc=crash
-# A right is missing, and so what the release doesn't have can't be taken away.
-deployer_may() { k patch role speakr-deployer --type=json -p "[{\"op\": \"replace\", \"path\": \"/rules/0/verbs\", \"value\": $1}]" >/dev/null; }
-cp k8s/base/validate.yaml "$tree/k8s/base/"
-deployer_may '["get", "list", "watch", "create", "patch"]'
-ends_with 1 "something that can't be removed: undone" deploy
-check "… and it is said why" said "speakr-passing, which the release doesn't have, can't be removed: .*forbidden"
-equal "… releases that are begun and not ended" "" "$(k get configmaps --selector speakr.dev/state=running -o name)"
-deployer_may '["get", "list", "watch", "create", "patch", "delete"]'
-add_passing
-if [ -n "$long" ]; then
-    wrong "an image that can't be pulled" "ImagePullBackOff" query-svc=nopull
-    TIMEOUT=12 wrong "an image that is never ready" "not rolled out after 12 s" transcriber=broken
-    wrong "a server of the bus that crashes" "has crashed" nats=crash
-    SMOKE=false wrong "a smoke test that fails" "smoke test failed"
-    images interrupted transcriber=broken >"$work/images-wrong.env"
-    interrupted() {
-        # In the place of this shell: the signal is for the script itself.
-        (exec env KUBECONFIG="$deployer" SPEAKR_SMOKE=true SPEAKR_ROLLOUT_TIMEOUT=90 SPEAKR_MANIFESTS="$tree" \
-            "$ROOT/scripts/deploy/deploy.sh" staging --images "$work/images-wrong.env") &
-        local it=$!
-        for _ in $(seq 120); do
-            if k get pods -o json | jq -e '[.items[].spec.containers[].image | select(test("-broken"))] != []' >/dev/null; then break; fi
-            sleep 0.5
-        done
-        kill -TERM "$it"
-        wait "$it"
-    }
-    ends_with 1 "a deployment that is interrupted: undone" interrupted
-    check "… and it is said why" said "it was interrupted"
-    check "… all of it is available" all_available
-else
-    not_run long "images that can't be pulled or are never ready, a bus that crashes, an interruption (--long; the first two run on the real kubelet)"
-fi
-equal "no lease is left" "" "$(k get leases -o name)"
-jq -n '{apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: {name: "speakr-deploy"}, spec: {
-    holderIdentity: "somebody else", leaseDurationSeconds: 7200, acquireTime: (now | strftime("%Y-%m-%dT%H:%M:%S.000000Z"))}}' |
-    k create -f - >/dev/null
-ends_with 2 "while somebody else deploys, nobody does" deploy
-check "… and it is said who" said "somebody else is deploying: somebody else"
-k patch lease speakr-deploy --type=merge -p '{"spec": {"acquireTime": "2020-01-01T00:00:00.000000Z"}}' >/dev/null
-ends_with 0 "one that was left over hours ago is taken" deploy
-equal "no lease is left" "" "$(k get leases -o name)"
+# shellcheck source=scripts/k8s/api-undo.sh
+. "$ROOT/scripts/k8s/api-undo.sh"
 
 step "What keeps it up"
 evict() { jq -n --arg name "$1" '{apiVersion: "policy/v1", kind: "Eviction", metadata: {name: $name, namespace: "speakr"}}' |
