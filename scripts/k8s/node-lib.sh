@@ -167,13 +167,18 @@ bad_release() { # NAME PATTERN SERVICE=WHAT : it is undone while the old one ser
     if [ "${3##*=}" = unready ]; then
         sed -i 's/progressDeadlineSeconds: 300/progressDeadlineSeconds: 30/' "$tree/k8s/base/query-svc.yaml"
     fi
-    local name=$1 pattern=$2 service=${3%%=*} what=${3##*=} good began=$SECONDS
+    local name=$1 pattern=$2 service=${3%%=*} what=${3##*=} good began=$SECONDS answers commands
+    answers=$(wc -l <"$work/answers")
+    commands=$(wc -l <"$work/commands")
     good=$(k get deployment "speakr-$service" -o jsonpath='{.spec.template.spec.containers[0].image}')
     sed "s#^speakr-$service=.*#speakr-$service=$(image_called "$what")#" "$work/images-2.env" >"$work/images-bad.env"
     ends_with 1 "$name: undone" deploy --images "$work/images-bad.env"
     if grep -Eq -- "$pattern" "$work/said"; then pass "$name: it is said why"; else fail "$name: it isn't said why ($pattern)" "$(cat "$work/said")"; fi
     grep -E 'FAILED after|Back after' "$work/said" | sort -u | cut -c1-300 | sed 's/^/  /' >&2
     equal "$name: what serves" "$good" "$(k get deployment "speakr-$service" -o jsonpath='{.spec.template.spec.containers[0].image}')"
+    answers=$(($(wc -l <"$work/answers") - answers))
+    commands=$(($(wc -l <"$work/commands") - commands))
+    check "$name: somebody asked ($answers times) and spoke ($commands) meanwhile" [ "$answers" -ge 10 -a "$commands" -ge 2 ]
     say "  $((SECONDS - began)) s"
 }
 image_called() {

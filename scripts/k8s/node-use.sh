@@ -54,8 +54,10 @@ tell_use() {
 # any, and makes the text of six files at once within the same limit.
 larger_model() {
     local name image it said=()
-    name=$(basename "$1" .bin)
-    name=${name#ggml-}
+    # As the registry knows it by its digest: one name of a file may be of several models.
+    name=$(awk -F'"' -v digest="$(sha256sum <"$1" | cut -d' ' -f1)" '/^id = / { id = $2 } /^sha256 = / && $2 == digest { print id; exit }' \
+        "$ROOT/crates/adapters/models/src/registry.toml")
+    [ -n "$name" ] || die "the registry of models knows no $1."
     image=$(scripts/k8s/images.sh --transcriber "$1" "$programs" "$work/images-larger") || die "$image"
     image=$(push "$work/images-larger/speakr-transcriber" speakr-transcriber)
     sed "s#^speakr-transcriber=.*#$image#" "$work/images-2.env" >"$work/images-larger.env"
