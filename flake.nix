@@ -61,6 +61,7 @@
         import ./nix/checks.nix {
           inherit pkgs lib;
           workspace = speakrFor pkgs;
+          images = self.packages.${pkgs.stdenv.hostPlatform.system};
           baseline = self.packages.${pkgs.stdenv.hostPlatform.system}.speakr-x86_64-linux-musl-baseline;
         }
       );

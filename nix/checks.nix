@@ -5,6 +5,7 @@
   lib,
   workspace,
   baseline,
+  images,
 }:
 let
   inherit (workspace)
@@ -64,6 +65,25 @@ lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.
         grep -qi "ask not what your country can do for you" $out
       '';
 }
+// lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+  # What is in each image, and what isn't. (The transcriber's with the small model is the other in all but that.)
+  images =
+    let
+      # initdb wants a shell.
+      shells = [ "image-postgres" ];
+      files = lib.filterAttrs (
+        name: _: lib.hasPrefix "image-" name && name != "image-transcriber"
+      ) images;
+    in
+    pkgs.runCommand "images" { nativeBuildInputs = [ pkgs.jq ]; } (
+      lib.concatLines (
+        lib.mapAttrsToList (
+          name: file:
+          "sh ${./check-image.sh} ${file} ${lib.optionalString (lib.elem name shells) "with-shell"} >>$out"
+        ) files
+      )
+    );
+}
 // {
   inherit (packages) speakr;
 
@@ -86,14 +106,14 @@ lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.
     cargoDenyChecks = "bans licenses sources";
   };
 
-  # Tests that need no program but their own.
+  # Tests that need no program but their own and ffmpeg. (Those of the schema, in speakr-postgres, start a server.)
   nextest = craneLib.cargoNextest (over {
     doCheck = true;
-    cargoNextestExtraArgs = "--lib --bins --exclude speakr-e2e --exclude speakr-testkit --no-tests=pass";
+    cargoNextestExtraArgs = "--lib --bins --exclude speakr-e2e --exclude speakr-testkit --exclude speakr-postgres --no-tests=pass";
     nativeBuildInputs = args.nativeBuildInputs ++ [ pkgs.ffmpeg-headless ];
   });
 
-  nixfmt = ofNix "nixfmt" pkgs.nixfmt "nixfmt --check .";
+  nixfmt = ofNix "nixfmt" pkgs.nixfmt "find . -name '*.nix' -exec nixfmt --check {} +";
 
   deadnix = ofNix "deadnix" pkgs.deadnix "deadnix --fail .";
 

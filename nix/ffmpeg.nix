@@ -33,6 +33,9 @@ lib.getBin (
     withXvid = false;
     withZimg = false;
     withZvbi = false;
+    # Cards that play or record, and players of tunes of old home computers, which bring all of them along.
+    withAlsa = false;
+    withOpenmpt = false;
     # The network: what is to be read is given to it.
     withGnutls = false;
     withNetwork = false;

@@ -102,7 +102,8 @@ in
     name = "speakr-rclone";
     description = "Copies files to and from object stores";
     licences = "MIT";
-    entrypoint = [ (lib.getExe pkgs.rclone) ];
+    # Without the mounting of folders, for which nixpkgs puts a shell's script before it.
+    entrypoint = [ (lib.getExe (pkgs.rclone.override { enableCmount = false; })) ];
   };
 
   image-otel-collector = image {

@@ -6,6 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 has nix || die "the images are built by Nix, which isn't here: see https://nixos.org/download, and then this again. Without, 'make up' starts the platform from programs."
+[ "$(uname -s)" = Linux ] || die "the images are for Linux, and are built on Linux: this is $(uname -s)."
 engine=""
 for program in docker podman; do
     if [ -z "$engine" ] && has "$program"; then engine=$program; fi

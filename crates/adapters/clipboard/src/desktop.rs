@@ -240,7 +240,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("xclip");
-        std::fs::write(&program, "#!/bin/sh\nexec /bin/sleep 60\n").unwrap();
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let desktop = Desktop {
             x11_display: Some(":99".into()),
