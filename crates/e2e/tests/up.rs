@@ -101,6 +101,26 @@ fn is_alive(process: i32) -> bool {
 }
 
 #[test]
+fn who_asks_for_help_or_for_what_there_is_not_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (argument, code, said) in [
+        ("--help", 0, "SPEAKR_UP_DATA names another folder"),
+        ("--version", 0, "speakr-up "),
+        ("--data", 2, "unexpected argument '--data'"),
+    ] {
+        let output = Up::command(folder.path())
+            .arg(argument)
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{argument}");
+        let all = [output.stdout, output.stderr].concat();
+        assert!(String::from_utf8_lossy(&all).contains(said), "{argument}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 #[cfg_attr(
     not(target_os = "linux"),
     ignore = "looks at processes as Linux shows them"

@@ -32,6 +32,7 @@ mod unix {
         time::Duration,
     };
 
+    use clap::Parser;
     use speakr_testkit::{
         certificates::write_closed,
         platform::{Options, Platform, Role},
@@ -58,6 +59,17 @@ mod unix {
     /// How often the services are looked after.
     const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+    /// Starts the whole platform on this machine, every part of it real: NATS, PostgreSQL with pgvector, an S3 server and
+    /// the three services. Ctrl-C ends it.
+    #[derive(Parser)]
+    #[command(
+        name = "speakr-up",
+        version,
+        after_help = "Once it is ready, `. .speakr/up.env` lets another shell use it. What is stored is kept in .speakr/data, \
+                      or, for root, in /var/lib/speakr-up; SPEAKR_UP_DATA names another folder."
+    )]
+    struct Arguments {}
+
     /// Why it doesn't go on.
     #[derive(Debug, thiserror::Error)]
     enum UpError {
@@ -77,6 +89,8 @@ mod unix {
     const INTERRUPTED: i32 = 130;
 
     pub(super) fn run() -> ExitCode {
+        // Ends by itself where it is asked for help, or for what there isn't.
+        let Arguments {} = Arguments::parse();
         match serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
