@@ -77,13 +77,17 @@ locals {
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
       {
-        # Who names no key gets the bucket's; another is refused.
+        # Who names no key and no encryption gets the bucket's, and the services name none; another is refused. "Null", for
+        # what isn't there is unequal to everything (with "IfExists" it counts as met too): each write would be refused.
         Sid       = "NoOtherKey"
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.recordings.arn}/*"
-        Condition = { ArnNotEqualsIfExists = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = module.key.arn } }
+        Condition = {
+          ArnNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = module.key.arn }
+          Null         = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = "false" }
+        }
       },
       {
         Sid       = "NoOtherEncryption"
@@ -91,7 +95,33 @@ locals {
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.recordings.arn}/*"
-        Condition = { StringNotEqualsIfExists = { "s3:x-amz-server-side-encryption" = "aws:kms" } }
+        Condition = {
+          StringNotEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+          Null            = { "s3:x-amz-server-side-encryption" = "false" }
+        }
+      },
+      {
+        # Who asks for KMS and names no key gets AWS's own.
+        Sid       = "NoKeyOfAws"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.recordings.arn}/*"
+        Condition = {
+          Null = {
+            "s3:x-amz-server-side-encryption"                = "false"
+            "s3:x-amz-server-side-encryption-aws-kms-key-id" = "true"
+          }
+        }
+      },
+      {
+        # A key that the caller brings along is kept nowhere: what it encrypts is lost with it.
+        Sid       = "NoKeyOfTheCaller"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.recordings.arn}/*"
+        Condition = { Null = { "s3:x-amz-server-side-encryption-customer-algorithm" = "false" } }
       },
     ]
   }

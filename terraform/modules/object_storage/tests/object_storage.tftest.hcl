@@ -27,6 +27,27 @@ run "nothing_is_public_or_in_plain_text" {
     error_message = "Requests without TLS are taken."
   }
 
+  # What isn't there is unequal to everything: without "Null" a write that names no key, as the services' do, is refused.
+  assert {
+    condition = { for statement in jsondecode(output.policy).Statement : statement.Sid => statement.Condition if statement.Action == "s3:PutObject" } == {
+      NoOtherKey = {
+        ArnNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = module.key.arn }
+        Null         = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = "false" }
+      }
+      NoOtherEncryption = {
+        StringNotEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+        Null            = { "s3:x-amz-server-side-encryption" = "false" }
+      }
+      NoKeyOfAws = {
+        Null = { "s3:x-amz-server-side-encryption" = "false", "s3:x-amz-server-side-encryption-aws-kms-key-id" = "true" }
+      }
+      NoKeyOfTheCaller = {
+        Null = { "s3:x-amz-server-side-encryption-customer-algorithm" = "false" }
+      }
+    }
+    error_message = "Writes that name no encryption are refused, or some that name another are taken."
+  }
+
   assert {
     condition     = one(one(aws_s3_bucket_server_side_encryption_configuration.recordings.rule).apply_server_side_encryption_by_default).kms_master_key_id == module.key.arn && one(aws_s3_bucket_server_side_encryption_configuration.recordings.rule).bucket_key_enabled
     error_message = "The bucket isn't encrypted with its key, or asks KMS for each piece of sound."
