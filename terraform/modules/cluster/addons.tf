@@ -28,7 +28,16 @@ locals {
       }
     }
     # It goes to all nodes, whatever their taints.
-    amazon-cloudwatch-observability = { containerLogs = { enabled = true } }
+    amazon-cloudwatch-observability = {
+      containerLogs = { enabled = true }
+      # The metrics that alarms look at (ContainerInsights), said outright: versions of the add-on differ in what is on by
+      # itself. This takes the place of the agent's whole default, so Application Signals isn't in it: traces are the
+      # collector's.
+      agent = { config = { logs = { metrics_collected = { kubernetes = { enhanced_container_insights = true } } } } }
+      # By itself it puts a container of its own into each pod that a Service selects. Pod Security and the policy of
+      # images refuse such a pod.
+      manager = { applicationSignals = { autoMonitor = { monitorAllServices = false } } }
+    }
   }
 
   addon_roles = {

@@ -106,6 +106,22 @@ run "nobody_gets_in_who_is_not_named" {
     error_message = "Secrets of the vault become Kubernetes secrets."
   }
 
+  # The alarms of monitoring and messaging look at its classic metrics.
+  assert {
+    condition     = jsondecode(aws_eks_addon.after_nodes["amazon-cloudwatch-observability"].configuration_values).agent.config == { logs = { metrics_collected = { kubernetes = { enhanced_container_insights = true } } } }
+    error_message = "Alarms look at metrics that nothing may write."
+  }
+
+  assert {
+    condition     = jsondecode(aws_eks_addon.after_nodes["amazon-cloudwatch-observability"].configuration_values).manager.applicationSignals.autoMonitor == { monitorAllServices = false }
+    error_message = "Containers that aren't ours are put into our pods, which are refused then."
+  }
+
+  assert {
+    condition     = jsondecode(aws_eks_addon.after_nodes["amazon-cloudwatch-observability"].configuration_values).containerLogs.enabled
+    error_message = "What pods write goes nowhere."
+  }
+
   # ---- pods' roles
 
   assert {
