@@ -1,4 +1,4 @@
-"""Looks at a state for what is open to the world, unencrypted, kept for ever, or without a tag.
+"""Looks at a state for what is open to the world, unencrypted, kept for ever, without a tag, or made too early.
 
 usage: exposure.py STATE.json
 """
@@ -21,6 +21,20 @@ OPEN_OUT = {"module.deploy_access.aws_vpc_security_group_egress_rule.runner": (4
 
 # Tags of the provider; what has none is something that AWS doesn't tag.
 TAGS = {"environment", "project", "managed-by"}
+
+
+# What something is made after, and goes before in a destroy.
+AFTER = {
+    # It makes a log group that isn't there, without a key and an end, and the next apply finds it in its way.
+    'module.cluster.aws_eks_addon.after_nodes["amazon-cloudwatch-observability"]': {"module.monitoring.aws_cloudwatch_log_group.containers"},
+    # A node without a road doesn't join, and can't be emptied.
+    "module.cluster.aws_eks_node_group.this": {
+        "module.network.aws_route.private_nat",
+        "module.network.aws_route.public_internet",
+        "module.network.aws_route_table_association.private",
+        "module.network.aws_route_table_association.public",
+    },
+}
 
 
 def place(resource: Resource) -> str:
@@ -51,6 +65,23 @@ def rules(found: list[Resource]) -> Iterator[str]:
             yield f"{resource.address}: open to everywhere"
         if kind == "aws_subnet" and values.get("map_public_ip_on_launch"):
             yield f"{resource.address}: hands out public addresses"
+
+
+def roads(found: list[Resource]) -> Iterator[str]:
+    """Subnets of databases lead nowhere, and each has a table that says so: a subnet without one has the network's own."""
+    closed = {subnet for group in found if group.type == "aws_db_subnet_group" for subnet in group.values["subnet_ids"]}
+    of_subnet = {r.values["subnet_id"]: r.values["route_table_id"] for r in found if r.type == "aws_route_table_association"}
+    tables = {of_subnet[subnet] for subnet in closed if subnet in of_subnet}
+    for subnet in closed - set(of_subnet):
+        yield f"{subnet}: databases have the network's own routes"
+    for resource in found:
+        kind, values = resource.type, resource.values
+        if kind == "aws_route" and values["route_table_id"] in tables:
+            yield f"{resource.address}: databases have a road to {values.get('destination_cidr_block') or 'somewhere'}"
+        if kind == "aws_route_table" and values["id"] in tables and (values.get("route") or values.get("propagating_vgws")):
+            yield f"{resource.address}: databases have a road"
+        if kind == "aws_vpc_endpoint" and tables & set(as_list(values.get("route_table_ids"))):
+            yield f"{resource.address}: databases have a road to {values['service_name']}"
 
 
 def databases(found: list[Resource]) -> Iterator[str]:
@@ -161,10 +192,22 @@ def tagged(found: list[Resource]) -> Iterator[str]:
             yield f"{resource.address}: lacks tags, so its costs are nobody's"
 
 
+def order(found: list[Resource]) -> Iterator[str]:
+    if not any(resource.type == "aws_eks_cluster" for resource in found):
+        return
+    for name, wanted in AFTER.items():
+        late = [r for r in found if name in (r.address.removeprefix("module.platform."), place(r))]
+        if not late:
+            yield f"{name}: isn't there, and is to be made after something"
+        for resource in late:
+            for missing in sorted(wanted - {address.removeprefix("module.platform.") for address in resource.after}):
+                yield f"{resource.address}: isn't made after {missing}, and so goes after it"
+
+
 def main() -> None:
     found = resources(Path(sys.argv[1]))
     findings: list[str] = []
-    for look in (rules, databases, clusters, buckets, kept, tagged):
+    for look in (rules, roads, databases, clusters, buckets, kept, tagged, order):
         findings += look(found)
     report("resources", len(found), sorted(findings))
 

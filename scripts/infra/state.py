@@ -12,11 +12,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource: where it is in the configuration, of which kind, and what it is like."""
+    """One resource: where it is in the configuration, of which kind, what it is like, and what it was made after."""
 
     address: str
     type: str
     values: dict[str, Any]
+    after: tuple[str, ...] = ()
 
 
 def resources(path: Path) -> list[Resource]:
@@ -28,7 +29,7 @@ def resources(path: Path) -> list[Resource]:
 def _walk(module: dict[str, Any]) -> Iterator[Resource]:
     for found in module.get("resources", []):
         if found["mode"] == "managed":
-            yield Resource(found["address"], found["type"], found["values"])
+            yield Resource(found["address"], found["type"], found["values"], tuple(found.get("depends_on", ())))
     for child in module.get("child_modules", []):
         yield from _walk(child)
 

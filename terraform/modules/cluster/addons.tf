@@ -137,5 +137,7 @@ resource "aws_eks_addon" "after_nodes" {
     aws_eks_node_group.this,
     aws_iam_role_policy.ebs_csi_key,
     aws_iam_role_policy_attachment.addon,
+    # Gone before them too: it would make a group that is gone again, without a key and an end.
+    var.container_log_groups,
   ]
 }

@@ -168,6 +168,16 @@ variable "addon_versions" {
   }
 }
 
+variable "container_log_groups" {
+  description = "Log groups that the add-on amazon-cloudwatch-observability writes to: there before it, and gone after it."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.container_log_groups) > 0 && alltrue([for group in var.container_log_groups : startswith(group, "/aws/containerinsights/")])
+    error_message = "Give the names of the groups, such as /aws/containerinsights/speakr-dev/application: the add-on makes those that aren't there, without a key and an end."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that the control plane's logs are kept."
   type        = number

@@ -4,6 +4,11 @@ output "alarm_topic_arn" {
   value = aws_sns_topic_policy.alarms.arn
 }
 
+output "container_log_groups" {
+  description = "Names of the log groups that Container Insights writes to."
+  value       = [for group in aws_cloudwatch_log_group.containers : group.name]
+}
+
 output "log_key_arn" {
   description = "Key of log groups named /speakr/NAME/…."
   value       = module.log_key.arn

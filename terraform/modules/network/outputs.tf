@@ -6,6 +6,15 @@ output "vpc_id" {
 output "private_subnet_ids" {
   description = "Ids of the subnets of the nodes, one a zone, in the order of the zones."
   value       = [for zone in var.availability_zones : aws_subnet.private[zone].id]
+
+  # With their road out: a node that comes before it reaches nothing and doesn't join, and one that outlives it can't
+  # be emptied.
+  depends_on = [
+    aws_route.private_nat,
+    aws_route.public_internet,
+    aws_route_table_association.private,
+    aws_route_table_association.public,
+  ]
 }
 
 output "private_cidrs" {

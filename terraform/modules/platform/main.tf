@@ -54,18 +54,19 @@ module "messaging" {
 module "cluster" {
   source = "../cluster"
 
-  name                = local.name
-  kubernetes_version  = var.kubernetes_version
-  vpc_id              = module.network.vpc_id
-  subnet_ids          = module.network.private_subnet_ids
-  admin_role_arns     = var.admin_role_arns
-  node_groups         = var.node_groups
-  workloads           = { for account, policy in local.workload_policies : account => { policy = policy } }
-  volume_key_arn      = module.messaging.volume_key_arn
-  api_allowed_cidrs   = var.api_allowed_cidrs
-  addon_versions      = var.addon_versions
-  deletion_protection = var.deletion_protection
-  tags                = local.tags
+  name                 = local.name
+  kubernetes_version   = var.kubernetes_version
+  vpc_id               = module.network.vpc_id
+  subnet_ids           = module.network.private_subnet_ids
+  admin_role_arns      = var.admin_role_arns
+  node_groups          = var.node_groups
+  workloads            = { for account, policy in local.workload_policies : account => { policy = policy } }
+  volume_key_arn       = module.messaging.volume_key_arn
+  api_allowed_cidrs    = var.api_allowed_cidrs
+  addon_versions       = var.addon_versions
+  container_log_groups = module.monitoring.container_log_groups
+  deletion_protection  = var.deletion_protection
+  tags                 = local.tags
 }
 
 module "database" {

@@ -12,6 +12,8 @@ variables {
   volume_key_arn      = "arn:aws:kms:eu-central-1:123456789012:key/volumes"
   deletion_protection = true
 
+  container_log_groups = ["/aws/containerinsights/speakr-test/application"]
+
   node_groups = {
     general = {
       instance_types = ["m7i.large"]
@@ -180,10 +182,11 @@ run "every_key_and_versions_that_hold_nothing_are_refused" {
   command = plan
 
   variables {
-    volume_key_arn = "*"
-    addon_versions = { vpc_cni = "v1.20.4-eksbuild.1" }
-    tags           = { "aws:owner" = "nobody" }
+    volume_key_arn       = "*"
+    addon_versions       = { vpc_cni = "v1.20.4-eksbuild.1" }
+    tags                 = { "aws:owner" = "nobody" }
+    container_log_groups = []
   }
 
-  expect_failures = [var.volume_key_arn, var.addon_versions, var.tags]
+  expect_failures = [var.volume_key_arn, var.addon_versions, var.tags, var.container_log_groups]
 }

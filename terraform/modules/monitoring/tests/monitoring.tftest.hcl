@@ -91,6 +91,12 @@ run "whoever_has_to_know_is_told" {
     error_message = "Logs are kept for ever, or aren't encrypted."
   }
 
+  # The cluster's add-on waits for these.
+  assert {
+    condition     = toset(output.container_log_groups) == toset([for kind in ["application", "dataplane", "host", "performance"] : "/aws/containerinsights/speakr-test/${kind}"])
+    error_message = "Container Insights writes to a log group that isn't made here."
+  }
+
   assert {
     condition     = one(aws_budgets_budget.this.cost_filter).values == tolist(["user:environment$dev"]) && length(aws_budgets_budget.this.notification) == 2
     error_message = "The budget counts other environments, or tells nobody."

@@ -43,6 +43,14 @@ run "subnets_have_the_roads_they_need_and_no_others" {
     error_message = "A private subnet's road out isn't NAT, so it may be reached from the internet."
   }
 
+  # Routes of their own (aws_route) are looked at in the states: scripts/infra/exposure.py.
+  assert {
+    condition = length(aws_route_table.database.route) == 0 && length(aws_route_table.database.propagating_vgws) == 0 && alltrue([
+      for zone in var.availability_zones : aws_route_table_association.database[zone].route_table_id == aws_route_table.database.id
+    ])
+    error_message = "The databases' subnets have a road of their own."
+  }
+
   assert {
     condition     = length(aws_nat_gateway.this) == 3
     error_message = "A zone shares its road out with another."
