@@ -59,9 +59,12 @@ resource "aws_db_parameter_group" "this" {
   family      = "postgres17"
   description = "speakr: TLS alone, and logs without what was said"
 
+  # "1" is RDS's own default too, and what is as it was is noted as "pending-reboot": said otherwise, each plan would
+  # change it again.
   parameter {
-    name  = "rds.force_ssl"
-    value = "1"
+    name         = "rds.force_ssl"
+    value        = "1"
+    apply_method = "pending-reboot"
   }
 
   parameter {

@@ -38,6 +38,11 @@ run "only_the_nodes_reach_it_by_tls_and_nothing_is_lost" {
   }
 
   assert {
+    condition     = toset([for parameter in aws_db_parameter_group.this.parameter : parameter.name if parameter.apply_method == "pending-reboot"]) == toset(["rds.force_ssl", "shared_preload_libraries"])
+    error_message = "Each plan would change a parameter again, or one that can change at once waits for a restart."
+  }
+
+  assert {
     condition     = contains([for parameter in aws_db_parameter_group.this.parameter : "${parameter.name}=${parameter.value}"], "log_parameter_max_length=0")
     error_message = "What people said would stand in the database's log."
   }
@@ -59,6 +64,19 @@ run "only_the_nodes_reach_it_by_tls_and_nothing_is_lost" {
   assert {
     condition     = aws_db_instance.this.manage_master_user_password && aws_db_instance.this.password == null
     error_message = "The master's password would stand in the state."
+  }
+
+  assert {
+    condition     = aws_db_instance.this.iam_database_authentication_enabled
+    error_message = "People need a password of the database's, which nobody takes back."
+  }
+
+  assert {
+    condition = (
+      aws_db_instance.this.performance_insights_enabled && aws_db_instance.this.performance_insights_retention_period == 7 &&
+      aws_db_instance.this.database_insights_mode == "standard" && aws_db_instance.this.monitoring_interval == 60
+    )
+    error_message = "Nobody sees which statement is slow, or it is paid for unasked."
   }
 
   # ---- what is lost can be got back
