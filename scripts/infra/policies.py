@@ -21,8 +21,13 @@ from state import Resource, as_list, report, resources
 ON_ITSELF = {"aws_kms_key", "aws_secretsmanager_secret_policy", "aws_backup_vault_policy", "aws_vpc_endpoint"}
 
 # RESOURCE_STAR: looked at below, with its reason. And parliament doesn't know what tokens of other issuers
-# say; that GitHub's are pinned is looked at below too.
-UNDERSTOOD = re.compile(r"^RESOURCE_STAR |^UNKNOWN_CONDITION_FOR_ACTION Unknown condition token\.actions\.githubusercontent\.com:(aud|sub) ")
+# say; that GitHub's are pinned is looked at below too. DescribeKey has no context of encryption; it stands under that
+# condition all the same, as in the policy that AWS gives for logs.
+UNDERSTOOD = re.compile(
+    r"^RESOURCE_STAR "
+    r"|^UNKNOWN_CONDITION_FOR_ACTION Unknown condition token\.actions\.githubusercontent\.com:(aud|sub) "
+    r"|^UNKNOWN_CONDITION_FOR_ACTION Unknown condition kms:EncryptionContext:aws:logs:arn for action kms:DescribeKey$"
+)
 
 REASON = re.compile(r'#\s*On "\*":\s*\S.{15,}')
 

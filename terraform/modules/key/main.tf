@@ -8,6 +8,8 @@ locals {
 
   usage = [
     "kms:Decrypt",
+    # As in the policy that AWS gives for logs, which may look at a key before they take it.
+    "kms:DescribeKey",
     "kms:Encrypt",
     "kms:GenerateDataKey*",
     "kms:ReEncrypt*",

@@ -38,8 +38,8 @@ run "nobody_but_the_account_and_named_services_may_use_it" {
   }
 
   assert {
-    condition     = !contains(jsondecode(output.policy).Statement[1].Action, "kms:*")
-    error_message = "A service may administer the key."
+    condition     = jsondecode(output.policy).Statement[1].Action == ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    error_message = "A service may do more with the key than use it, or not enough to use it."
   }
 }
 
