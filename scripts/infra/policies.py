@@ -77,25 +77,40 @@ def reasons(folder: Path) -> dict[str, bool]:
     return found
 
 
+def every_action(action: str) -> bool:
+    """All actions, or all of a service: "*", "ec2:*", "*:*"; not "ec2:Describe*"."""
+    service, _, name = action.partition(":")
+    return bool(set("*?") & set(service)) or not name.strip("*?")
+
+
+def everything(resource: str) -> bool:
+    """All resources, or all of a service: "*", "arn:aws:ec2:*:*:*", "arn:aws:s3:::*/*"; not those of one kind, "volume/*"."""
+    name = resource.split(":", 5)[5:]
+    return not name or not name[0].strip("*?/:")
+
+
 def without_reason(resource: Resource, document: dict[str, Any], known: dict[str, bool]) -> Iterator[str]:
     for statement in statements(document):
         sid = statement.get("Sid", "")
         if not re.fullmatch(r"[A-Z][A-Za-z0-9]+", sid):
             yield f"{resource.address}: a statement without a Sid that says what it is for"
             continue
-        star = "*" in as_list(statement.get("Resource"))
-        actions = [a for a in as_list(statement.get("Action")) if a == "*" or a.endswith(":*")]
+        if statement.get("Effect") == "Allow" and {"NotAction", "NotResource"} & set(statement):
+            yield f"{resource.address}: {sid} allows all but something"
+        stars = [r for r in as_list(statement.get("Resource")) if everything(r)]
+        actions = [a for a in as_list(statement.get("Action")) if every_action(a)]
         if statement.get("Effect") == "Allow" and actions and not known.get(sid) and resource.type != "aws_kms_key":
             yield f"{resource.address}: {sid} allows {', '.join(actions)} without a written reason"
-        if not star:
+        if not stars:
             continue
+        on = ", ".join(f'"{star}"' for star in stars)
         if resource.type == "aws_kms_key":
             # Named by the caller of module key: the reason is there.
             continue
         if resource.type not in ON_ITSELF and not known.get(sid):
-            yield f'{resource.address}: {sid} is on "*" without a written reason'
+            yield f"{resource.address}: {sid} is on {on} without a written reason"
         if resource.type in ON_ITSELF and sid in known and not known[sid]:
-            yield f'{resource.address}: {sid} is on "*" without a written reason'
+            yield f"{resource.address}: {sid} is on {on} without a written reason"
 
 
 def open_trust(resource: Resource, argument: str, document: dict[str, Any]) -> Iterator[str]:
@@ -131,8 +146,6 @@ def too_much(resource: Resource, document: dict[str, Any]) -> Iterator[str]:
         for action in as_list(statement.get("Action")):
             if statement["Effect"] == "Allow" and forbidden.search(action):
                 yield f"{resource.address}: {statement.get('Sid')} allows {action}"
-        if statement["Effect"] == "Allow" and "NotAction" in statement:
-            yield f"{resource.address}: {statement.get('Sid')} allows all but something"
 
 
 def main() -> None:

@@ -65,6 +65,26 @@ run "each_pod_may_do_what_its_code_does_and_no_more" {
     error_message = "The transcriber or query_svc may do more in S3 than its code does, or less."
   }
 
+  # The others, whole.
+  assert {
+    condition = { for account in ["speakr-embedder", "speakr-otel-collector", "speakr-streams-backup"] : account =>
+      join(" ", sort(distinct(flatten([for statement in jsondecode(output.workload_policies[account]).Statement : statement.Action]))))
+      } == {
+      speakr-embedder = join(" ", [
+        "kms:Decrypt", "kms:GenerateDataKey",
+        "s3:AbortMultipartUpload", "s3:DeleteObjectVersion", "s3:GetObject", "s3:ListBucket",
+        "s3:ListBucketMultipartUploads", "s3:ListBucketVersions", "s3:PutObject",
+        "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
+      ])
+      speakr-otel-collector = "aps:RemoteWrite xray:PutSpans xray:PutSpansForIndexing xray:PutTraceSegments"
+      speakr-streams-backup = join(" ", [
+        "kms:Decrypt", "kms:GenerateDataKey", "s3:AbortMultipartUpload", "s3:PutObject",
+        "secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue",
+      ])
+    }
+    error_message = "The embedder, the collector or the copies of the streams may do more than their code does, or less."
+  }
+
   assert {
     condition = alltrue(flatten([for account, policy in output.workload_policies : [for statement in jsondecode(policy).Statement :
       alltrue([for resource in flatten([statement.Resource]) : anytrue([for allowed in [
