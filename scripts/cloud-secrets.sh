@@ -15,6 +15,9 @@
 #
 # SPEAKR_BUS_NAMES   further names that the bus's certificate is good for, separated by commas
 
+# Before another folder is gone to: a path is meant from where this was called.
+called_from=$PWD
+
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -88,6 +91,11 @@ database() {
     has psql || die "psql isn't here, and makes the database's roles."
     [ -f "$roles" ] || die "there is no $roles."
     [ -n "${PGUSER:-}" ] && [ -n "${PGPASSWORD:-}" ] || die "PGUSER and PGPASSWORD of the database's master are missing (docs/operations.md tells where they are)."
+    # "system" is libpq's own word for the certificates of this machine.
+    if [ "${PGSSLROOTCERT:-system}" != system ]; then
+        case $PGSSLROOTCERT in /*) ;; *) export PGSSLROOTCERT=$called_from/$PGSSLROOTCERT ;; esac
+        [ -f "$PGSSLROOTCERT" ] || die "PGSSLROOTCERT is $PGSSLROOTCERT, and there is no such file (docs/operations.md, step 4, fetches it)."
+    fi
     SPEAKR_OWNER_PASSWORD=$(password)
     SPEAKR_APP_PASSWORD=$(password)
     export SPEAKR_OWNER_PASSWORD SPEAKR_APP_PASSWORD

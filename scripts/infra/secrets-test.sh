@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fills the vault of an emulator of AWS (moto) with scripts/cloud-secrets.sh, and looks whether what
-# is in it is what the pods need: a server of the bus starts with it, and lets its users in.
+# is in it is what the pods need: a server of the bus starts with it, and lets its users in; a PostgreSQL
+# gets its roles, and lets them in by the URLs.
 
 # shellcheck source=scripts/infra/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -25,12 +26,14 @@ export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_REGION=eu-central-1 AWS_DEFAU
 export AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator
 moto_server --host 127.0.0.1 --port "$port" >"$out/moto.log" 2>&1 &
 emulator=$!
-server=""
+server="" postgres=""
 finish() {
     kill "$emulator" 2>/dev/null || true
     if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
+    # At once, whoever is connected.
+    if [ -n "$postgres" ]; then kill -INT "$postgres" 2>/dev/null || true; fi
     wait 2>/dev/null || true
-    rm -rf "$out/values" "$out/nats"
+    rm -rf "$out/values" "$out/nats" "$out/postgres" "$out/fakes"
 }
 trap finish EXIT
 for _ in $(seq 300); do
@@ -126,4 +129,67 @@ for user in transcriber embedder query_svc cli operator; do
     try "$user" "$(cat "$out/values/nats-$(printf '%s' "$user" | tr _ -)")" || die "the bus doesn't let $user in with its secret."
 done
 if try cli wrong; then die "the bus lets anybody in."; fi
-say "Twelve entries: ten filled by cloud-secrets.sh and read back; a bus started with its own, by TLS, let its five users in and nobody else."
+
+# ---- the database: a PostgreSQL of this machine in place of RDS, which no program of ours reaches by TLS here, for it
+# is built without.
+
+programs=$("$ROOT/scripts/tools.sh" postgres) || die "PostgreSQL could not be fetched; pip's message is above."
+data=$out/postgres/data
+mkdir -p "$data"
+# PostgreSQL doesn't run as root.
+as_nobody=""
+if [ "$(id -u)" = 0 ]; then
+    chown -R 65534:65534 "$out/postgres"
+    as_nobody="setpriv --reuid 65534 --regid 65534 --clear-groups --"
+fi
+printf masters >"$out/values/master"
+chmod a+r "$out/values/master"
+# shellcheck disable=SC2086  # a list of words
+$as_nobody "$programs/initdb" --username speakr_master --auth scram-sha-256 --pwfile "$out/values/master" --encoding UTF8 \
+    --locale C --no-sync --pgdata "$data" >"$out/postgres.log" 2>&1 || die "initdb failed: $(tail -n 5 "$out/postgres.log")"
+PGPORT=$(free_port)
+export PGPORT
+# shellcheck disable=SC2086
+$as_nobody "$programs/postgres" -D "$data" -p "$PGPORT" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
+    >>"$out/postgres.log" 2>&1 &
+postgres=$!
+for _ in $(seq 300); do
+    if "$programs/pg_isready" --quiet --host 127.0.0.1; then break; fi
+    kill -0 "$postgres" 2>/dev/null || die "PostgreSQL didn't start: $(tail -n 5 "$out/postgres.log")"
+    sleep 0.1
+done
+sql() { "$programs/psql" --no-psqlrc --quiet --tuples-only --no-align --dbname "$1" --command "$2"; }
+PGPASSWORD=masters sql "postgres://speakr_master@127.0.0.1:$PGPORT/postgres" "CREATE DATABASE speakr"
+
+# psql, from where it is called: it has to find the certificate that a path names from elsewhere.
+mkdir "$out/fakes" "$out/elsewhere"
+touch "$out/elsewhere/bundle.pem"
+cat >"$out/fakes/psql" <<SH
+#!/bin/sh
+[ -f "\$PGSSLROOTCERT" ] && [ "\$PGSSLMODE" = verify-full ] || { echo "psql: no certificate \$PGSSLROOTCERT, or not verify-full" >&2; exit 1; }
+PGSSLMODE=disable exec "$programs/psql" "\$@"
+SH
+chmod +x "$out/fakes/psql"
+as_master() {
+    (cd "$out/elsewhere" && PATH=$out/fakes:$PATH PGUSER=speakr_master PGPASSWORD=masters PGSSLMODE=verify-full PGSSLROOTCERT=$1 \
+        "$ROOT/scripts/cloud-secrets.sh" dev database 127.0.0.1) >>"$out/filling.log" 2>&1
+}
+if as_master missing.pem; then die "a certificate that isn't there was taken."; fi
+grep -q "PGSSLROOTCERT is $out/elsewhere/missing.pem, and there is no such file" "$out/filling.log" ||
+    die "of a certificate that isn't there it isn't said that it isn't: $(tail -n 5 "$out/filling.log")"
+[ "$(empty)" = "speakr/dev/database-app speakr/dev/database-owner" ] || die "something was filled without the database: $(empty)"
+# Twice: a password is turned over so.
+for _ in 1 2; do
+    as_master bundle.pem || die "cloud-secrets.sh dev database failed: $(tail -n 5 "$out/filling.log")"
+    [ -z "$(empty)" ] || die "not all entries are filled: $(empty)"
+    ask read "$out/values" database-owner database-app
+    for role in owner app; do
+        came=$(sql "$(cat "$out/values/database-$role")" "SELECT current_user") || die "the database doesn't let speakr_$role in by its URL."
+        [ "$came" = "speakr_$role" ] || die "the URL of database-$role is $came's."
+    done
+done
+if sql "postgres://speakr_app:wrong@127.0.0.1:$PGPORT/speakr" "SELECT 1" 2>/dev/null; then die "the database lets anybody in."; fi
+if sql "$(cat "$out/values/database-app")" "CREATE TABLE speakr.t ()" 2>/dev/null; then die "speakr_app may change the schema."; fi
+sql "$(cat "$out/values/database-owner")" "CREATE TABLE speakr.t ()" || die "speakr_owner may not change the schema."
+if grep -qF -e "$(sed -E 's|.*:([^@:]*)@.*|\1|' "$out/values/database-owner")" "$out/filling.log"; then die "a password was printed."; fi
+say "Twelve entries, filled by cloud-secrets.sh and read back; a bus started with its own, by TLS, let its five users in and nobody else, and a database its two roles."
