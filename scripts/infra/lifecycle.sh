@@ -73,6 +73,16 @@ refused() {
     }
 }
 
+# What a runbook names in a state has to be in one.
+addresses_hold() {
+    local address addresses
+    addresses=$(sed -nE 's/^tf (state rm|import) ([^ ]+).*/\2/p' "$WORK/terraform/modules/backup/README.md" | sort -u)
+    [ -n "$addresses" ] || die "terraform/modules/backup/README.md names nothing in a state any more: this check looks for nothing."
+    for address in $addresses; do
+        [ -n "$(tf state list "$address")" ] || die "$root: terraform/modules/backup/README.md names $address, which isn't in the state."
+    done
+}
+
 begin
 phase plan tf plan -var-file="$values" -out=plan
 planned=$(sed -n 's/^Plan: \([0-9]*\) to add, 0 to change, 0 to destroy\.$/\1/p' "$out/plan.log")
@@ -84,6 +94,7 @@ look || die "$root: something in its state isn't as it should be."
 # For planted mistakes, whose check this is.
 [ -z "${ONLY_LOOK:-}" ] || exit 0
 [ "$backend" != s3 ] || lock_holds
+[ "$root" = bootstrap ] || addresses_hold
 
 if [ "$root" = bootstrap ]; then
     # The bucket of states isn't taken down with the rest.
