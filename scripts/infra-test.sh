@@ -84,7 +84,22 @@ modules() {
 # shellcheck disable=SC2329
 lifecycles() {
     printf '%s\n' "dev s3" staging prod bootstrap |
-        WORK=$WORK xargs -P "${SPEAKR_INFRA_JOBS:-2}" -L 1 "$ROOT/scripts/infra/lifecycle.sh"
+        WORK=$WORK xargs -P "${SPEAKR_INFRA_JOBS:-2}" -L 1 "$ROOT/scripts/infra/lifecycle.sh" && costs
+}
+
+# What is written of costs is what the states of this run come to.
+# shellcheck disable=SC2329
+costs() {
+    local table
+    table=$(python3 "$ROOT/scripts/infra/cost.py" "$WORK"/{dev,staging,prod}/state.json | grep '^|') || return 1
+    case $(cat "$ROOT/docs/operations.md") in
+    *"$table"*) ;;
+    *)
+        say "docs/operations.md, \"What it costs\", has another table than scripts/infra/cost.py makes of the states:"
+        say "$table"
+        return 1
+        ;;
+    esac
 }
 
 # ---- what is here
