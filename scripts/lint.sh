@@ -35,6 +35,18 @@ whole_pipes() {
     }
 }
 
+# As the flake and images build them: without what others of the workspace ask of the same crates. $LOCKED is an option or
+# nothing.
+# shellcheck disable=SC2086,SC2329
+by_themselves() {
+    local service
+    cargo check $LOCKED --package speakr --quiet || return
+    cargo check $LOCKED --package speakr-e2e --quiet --bin speakr-validate --bin speakr-up || return
+    for service in speakr-transcriber speakr-embedder speakr-query-svc; do
+        cargo check $LOCKED --package "$service" --no-default-features --quiet || return
+    done
+}
+
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
 
 need_rust
@@ -56,6 +68,7 @@ check "clippy" cargo clippy $LOCKED --workspace --all-targets --quiet -- -D warn
 # shellcheck disable=SC2086  # LOCKED is an option or nothing
 check "clippy without bundled models" cargo clippy $LOCKED --workspace --no-default-features \
     --quiet -- -D warnings
+check "each program by itself" by_themselves
 check "documentation" docs
 # cargo-deny looks at the crates of every system that speakr is built for.
 # shellcheck disable=SC2086  # LOCKED is an option or nothing

@@ -165,8 +165,10 @@ until_services() {
 }
 cancel_in_deployment() {
     until_services "$1" || return
-    # As GitHub's runner does: the step's own process hears it.
+    # As GitHub's runner does: the step's own process hears it, and seconds later once more.
     pkill -INT -P "$1" -f 'github/scripts/deploy.sh' || true
+    sleep 7.5
+    pkill -TERM -P "$1" -f 'github/scripts/deploy.sh' || true
 }
 kill_in_deployment() {
     until_services "$1" || return
