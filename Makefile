@@ -1,7 +1,7 @@
 # What can be done here. Each target says what it installs, and why, before it does.
 .DEFAULT_GOAL := help
 SHELL := /usr/bin/env bash
-.PHONY: help demo programs test lint fmt docs-test plan-evidence bench fuzz soak unbundled-test validate validate-test compat-test k8s-test infra-test infra-faults build-native build-docker images release-test clean up
+.PHONY: help demo programs test lint fmt docs-test plan-evidence bench fuzz soak unbundled-test validate validate-test compat-test recovery-times k8s-test infra-test infra-faults build-native build-docker images release-test clean up
 
 help: ## show what can be done here
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ validate: ## show whether a platform does what it should; that of "make up", or 
 
 validate-test: ## test speakr-validate with all that an operator can give it; takes minutes
 	@scripts/validate-test.sh
+
+recovery-times: ## measure backups and restores of a platform with many recordings; takes minutes
+	@scripts/recovery-times.sh $(RECORDINGS)
 
 compat-test: ## run the last release's programs beside these, on this schema; takes minutes
 	@scripts/compat-test.sh $(COMPAT)

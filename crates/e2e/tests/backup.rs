@@ -127,7 +127,7 @@ async fn a_platform_that_is_lost_is_made_again_from_its_backups() {
         backup.write(&platform);
         spare = S3::start().unwrap();
         // Sound and text of two.
-        assert!(copy_bucket(&platform.s3, &spare).await >= 4);
+        assert!(copy_bucket(&platform.s3, &spare).await.0 >= 4);
     }
 
     let mut platform = Platform::start();

@@ -10,27 +10,35 @@ use speakr_testkit::{process::StartError, s3::S3};
 
 use super::store::client;
 
-/// Copies all objects, as `aws s3 sync` does; gives how many.
-pub async fn copy_bucket(from: &S3, to: &S3) -> usize {
+/// Copies all objects, as `aws s3 sync` does; gives how many there are, and their bytes.
+pub async fn copy_bucket(from: &S3, to: &S3) -> (usize, u64) {
     let (from, to) = (client(from), client(to));
-    let listed = from.list_objects_v2().bucket(S3::BUCKET).send().await;
-    let listed = listed.unwrap();
-    for object in listed.contents() {
-        let key = object.key().unwrap();
-        let object = from.get_object().bucket(S3::BUCKET).key(key).send().await;
-        let object = object.unwrap();
-        let metadata = object.metadata().cloned();
-        let body = object.body.collect().await.unwrap().into_bytes();
-        to.put_object()
-            .bucket(S3::BUCKET)
-            .key(key)
-            .set_metadata(metadata)
-            .body(body.into())
-            .send()
-            .await
-            .unwrap();
+    let mut pages = from
+        .list_objects_v2()
+        .bucket(S3::BUCKET)
+        .into_paginator()
+        .send();
+    let (mut objects, mut bytes) = (0, 0);
+    while let Some(page) = pages.next().await {
+        for object in page.unwrap().contents() {
+            let key = object.key().unwrap();
+            let object = from.get_object().bucket(S3::BUCKET).key(key).send().await;
+            let object = object.unwrap();
+            let metadata = object.metadata().cloned();
+            let body = object.body.collect().await.unwrap().into_bytes();
+            objects += 1;
+            bytes += body.len() as u64;
+            to.put_object()
+                .bucket(S3::BUCKET)
+                .key(key)
+                .set_metadata(metadata)
+                .body(body.into())
+                .send()
+                .await
+                .unwrap();
+        }
     }
-    listed.contents().len()
+    (objects, bytes)
 }
 
 /// Writes the database to a file.
