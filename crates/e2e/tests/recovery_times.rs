@@ -74,7 +74,8 @@ async fn queue(platform: &Platform, commands: usize) {
             ..TranscriptionRun::default()
         };
         let request = Request::new(Uuid::new_v4());
-        bus.publish(&run, &request, "queued").await.unwrap();
+        let message = format!("queued-{number}");
+        bus.publish(&run, &request, &message).await.unwrap();
     }
 }
 
@@ -149,6 +150,7 @@ async fn a_platform_with_many_recordings_is_made_again_and_each_part_of_it_is_ti
     let began = Instant::now();
     let _ = back_up_streams(&lost, &streams);
     let streams_saved = began.elapsed();
+    assert!(bytes_below(&streams) > COMMANDS as u64 * 1_900_000);
     let spare = S3::start().unwrap();
     let began = Instant::now();
     let (objects, stored) = copy_bucket(&lost.s3, &spare).await;
