@@ -50,7 +50,10 @@ lib.optionalAttrs (pkgs.stdenv.hostPlatform.isLinux && pkgs.stdenv.hostPlatform.
   older-processor =
     pkgs.runCommand "older-processor"
       {
-        nativeBuildInputs = [ pkgs.qemu-user ];
+        nativeBuildInputs = [
+          pkgs.qemu-user
+          pkgs.ffmpeg-headless
+        ];
         speech = ../assets/speech/jfk.wav;
       }
       ''
