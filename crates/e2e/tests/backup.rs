@@ -13,6 +13,8 @@ use std::{path::Path, time::Duration};
 
 #[path = "common/backups.rs"]
 mod backups;
+#[path = "common/bus.rs"]
+mod bus;
 #[path = "common/store.rs"]
 mod store;
 
@@ -25,7 +27,7 @@ use speakr_e2e::{
     platform::{Platform, Role},
     program::PATIENCE,
 };
-use speakr_nats::{Bus, BusConfig, Identity, Renewed, Request};
+use speakr_nats::Request;
 use speakr_testkit::s3::S3;
 use uuid::Uuid;
 
@@ -43,21 +45,13 @@ async fn search(platform: &Platform, token: &str, query: &str) -> Value {
 
 /// Asks for the text of a clip that nobody works on yet.
 async fn queue(platform: &Platform, name: &str) -> Uuid {
-    let config = BusConfig {
-        identity: Identity::Password {
-            user: "cli".to_owned(),
-            password: Renewed::fixed(platform.password("cli")),
-        },
-        inbox_prefix: Some("_INBOX_cli".to_owned()),
-        ..BusConfig::new(&platform.nats.url(), "test")
-    };
-    let bus = Bus::connect(&config).await.unwrap();
+    let bus = bus::connect(platform, "cli").await;
     let request = Request::new(Uuid::new_v4());
     let run = TranscriptionRun {
         audio_data: Some(AudioData(std::fs::read(clip(name)).unwrap())),
         ..TranscriptionRun::default()
     };
-    bus.publish(&run, &request, "queued").await.unwrap();
+    bus::send(&bus, &run, &request).await;
     ids::recording_id(request.correlation_id)
 }
 

@@ -1,11 +1,20 @@
 //! Everything that goes over the bus of a platform, held against the contract.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    dead_code,
+    reason = "test code"
+)]
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
+
+#[path = "common/bus.rs"]
+mod bus;
 
 use reqwest::Method;
 use speakr_contract::{
@@ -14,22 +23,9 @@ use speakr_contract::{
     ids,
 };
 use speakr_e2e::{Speakr, clip, conformance::Listener, platform::Platform, program::PATIENCE};
-use speakr_nats::{Bus, BusConfig, Identity, Renewed, Request};
+use speakr_nats::{Bus, BusConfig, Request};
 use speakr_testkit::nats::Nats;
 use uuid::Uuid;
-
-/// A client of the platform.
-async fn client(platform: &Platform) -> Bus {
-    let config = BusConfig {
-        identity: Identity::Password {
-            user: "cli".to_owned(),
-            password: Renewed::fixed(platform.password("cli")),
-        },
-        inbox_prefix: Some("_INBOX_cli".to_owned()),
-        ..BusConfig::new(&platform.nats.url(), "test")
-    };
-    Bus::connect(&config).await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_message_is_as_the_contract_has_it() {
@@ -56,7 +52,7 @@ async fn every_kind_of_message_is_as_the_contract_has_it() {
     );
     let deleted = platform.request(Method::DELETE, &path).send().await;
     assert!(deleted.unwrap().status().is_success());
-    let bus = client(&platform).await;
+    let bus = bus::connect(&platform, "cli").await;
     // What is thrown away, and what nobody can work on.
     let (cancelled, poison) = (Request::new(Uuid::new_v4()), Request::new(Uuid::new_v4()));
     bus.publish(&RecordingStart::default(), &cancelled, "start")

@@ -1,8 +1,17 @@
 //! A service that records with the microphone of its own machine: a real one, of a sound server.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    dead_code,
+    reason = "test code"
+)]
 
 use std::time::Duration;
+
+#[path = "common/bus.rs"]
+mod bus;
 
 use futures::StreamExt;
 use serde_json::json;
@@ -20,7 +29,7 @@ use speakr_e2e::{
     program::PATIENCE,
     wav,
 };
-use speakr_nats::{Bus, BusConfig, Identity, Renewed, Request};
+use speakr_nats::Request;
 use uuid::Uuid;
 
 /// The next event of its kind.
@@ -50,15 +59,7 @@ async fn what_is_said_beside_the_service_is_recorded_made_into_text_and_found() 
             ("PULSE_SERVER", &room.address()),
         ],
     );
-    let config = BusConfig {
-        identity: Identity::Password {
-            user: "cli".to_owned(),
-            password: Renewed::fixed(platform.password("cli")),
-        },
-        inbox_prefix: Some("_INBOX_cli".to_owned()),
-        ..BusConfig::new(&platform.nats.url(), "test")
-    };
-    let bus = Bus::connect(&config).await.unwrap();
+    let bus = bus::connect(&platform, "cli").await;
     let mut events = bus.client().subscribe("speakr.event.>").await.unwrap();
     bus.client().flush().await.unwrap();
 

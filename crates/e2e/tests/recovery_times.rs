@@ -16,6 +16,8 @@ use std::{
 
 #[path = "common/backups.rs"]
 mod backups;
+#[path = "common/bus.rs"]
+mod bus;
 #[path = "common/many_recordings.rs"]
 mod many_recordings;
 #[path = "common/store.rs"]
@@ -31,7 +33,7 @@ use speakr_e2e::{
     platform::{Platform, Role},
     program::PATIENCE,
 };
-use speakr_nats::{Bus, BusConfig, Identity, Renewed, Request};
+use speakr_nats::Request;
 use speakr_testkit::s3::S3;
 use uuid::Uuid;
 
@@ -59,23 +61,13 @@ fn minute(number: u64) -> Vec<u8> {
 
 /// Asks for the text of a minute of sound that nobody works on yet, so many times.
 async fn queue(platform: &Platform, commands: usize) {
-    let config = BusConfig {
-        identity: Identity::Password {
-            user: "cli".to_owned(),
-            password: Renewed::fixed(platform.password("cli")),
-        },
-        inbox_prefix: Some("_INBOX_cli".to_owned()),
-        ..BusConfig::new(&platform.nats.url(), "test")
-    };
-    let bus = Bus::connect(&config).await.unwrap();
+    let bus = bus::connect(platform, "cli").await;
     for number in 0..commands {
         let run = TranscriptionRun {
             audio_data: Some(AudioData(minute(number as u64))),
             ..TranscriptionRun::default()
         };
-        let request = Request::new(Uuid::new_v4());
-        let message = format!("queued-{number}");
-        bus.publish(&run, &request, &message).await.unwrap();
+        bus::send(&bus, &run, &Request::new(Uuid::new_v4())).await;
     }
 }
 
