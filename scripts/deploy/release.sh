@@ -25,7 +25,11 @@ apply() {
     [ -s "$file" ] || return 0
     k apply --server-side --force-conflicts --validate=strict --field-manager="$MANAGER" "$@" \
         --filename "$file" >"$WORK/apply.log" 2>&1 && return
-    WHY="the cluster refused a part of it: $(grep -v 'serverside-applied' "$WORK/apply.log" | tail -n 5)"
+    if cluster_answers; then
+        WHY="the cluster refused a part of it: $(grep -v 'serverside-applied' "$WORK/apply.log" | tail -n 5)"
+    else
+        WHY="the cluster doesn't answer: $(tail -n 2 "$WORK/answers.log")"
+    fi
     return 1
 }
 

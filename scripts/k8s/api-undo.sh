@@ -130,7 +130,9 @@ chmod 600 "$work/relayed.kubeconfig"
 unheard() {
     relay
     sleep 1
-    TIMEOUT=15 begin_broken "$work/relayed.kubeconfig"
+    TIMEOUT=20 begin_broken "$work/relayed.kubeconfig"
+    # All of it has been applied by then.
+    sleep 3
     kill "$relay"
     until_begun_said "FAILED after"
     sleep 3
